@@ -1,0 +1,50 @@
+/* Ground: assertions that stay on in release, and the few helpers everything uses. */
+#ifndef KI_BASE_H
+#define KI_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KI_COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+/* A broken invariant or a misuse of the API: never reachable from network bytes. */
+#define KI_ASSERT(expr) ((expr) ? (void)0 : abort())
+#define KI_UNREACHABLE() abort()
+
+#define KI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
+
+static inline uint64_t ki_min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t ki_max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline size_t ki_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Borrowed bytes. */
+struct ki_span {
+    const uint8_t *ptr;
+    size_t len;
+};
+
+static inline struct ki_span ki_span(const void *ptr, size_t len)
+{
+    return (struct ki_span){.ptr = (const uint8_t *)ptr, .len = len};
+}
+
+static inline bool ki_span_equal(struct ki_span a, struct ki_span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+#endif

@@ -1,0 +1,15 @@
+/* xoshiro256** 1.0 (Blackman, Vigna 2018): picks peers and jitter; never secrets (see crng.h). */
+#ifndef KI_RNG_H
+#define KI_RNG_H
+
+#include "base/base.h"
+
+struct ki_rng {
+    uint64_t s[4];
+};
+
+void ki_rng_init(struct ki_rng *rng, uint64_t seed); /* spread by splitmix64 */
+uint64_t ki_rng_next(struct ki_rng *rng);
+uint64_t ki_rng_below(struct ki_rng *rng, uint64_t bound); /* uniform in 0..bound-1; bound > 0 */
+
+#endif

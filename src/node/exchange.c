@@ -1,0 +1,443 @@
+/* The messages of streams: push/pull, the ping that falls back on TCP, and user messages.
+ *
+ * A push/pull is taken in two passes over its bytes, both in slices: the first checks that it is whole and that all
+ * versions go together, and sees whether it accuses us; only then the second merges.  Nothing of a malformed or
+ * incompatible state is applied.  When it accuses us, we raise our incarnation before our answer is built, so that
+ * the answer refutes it. */
+#include "node/stream.h"
+
+#define EXCHANGE_NODES_MAX 1048576 /* memberlist's limit for the header */
+
+static void exchange_broken(struct kith *k, struct ki_stream *s, enum ki_counter counter, int error)
+{
+    ki_count(k, counter);
+    ki_stream_fail(k, s, error);
+}
+
+/* ---- building ---- */
+
+static bool exchange_room(struct kith *k, struct ki_stream *s, size_t more)
+{
+    size_t need = s->out.len + more;
+    if (need <= s->out.cap || ki_buf_reserve(k, &s->out, need + s->out.cap / 2) || ki_buf_reserve(k, &s->out, need))
+        return true;
+    ki_stream_fail(k, s, KITH_ERR_FULL);
+    return false;
+}
+
+static void exchange_build_begin(struct kith *k, struct ki_stream *s)
+{
+    s->out.len = KI_OUT_GAP;
+    s->build_cursor = 0;
+    s->build_count = 0;
+    if (exchange_room(k, s, 4096))
+        s->tx = KI_TX_BUILD;
+}
+
+/* A message that is whole at once. */
+static void exchange_send(struct kith *k, struct ki_stream *s, const struct ki_pack *p)
+{
+    KI_ASSERT(!p->w.full);
+    s->body = ki_span(p->w.start, p->w.len);
+    ki_frame_built(k, s);
+}
+
+static void exchange_build_ping(struct kith *k, struct ki_stream *s)
+{
+    uint32_t id = ki_find_addr(k, &s->peer);
+    if (id == KI_NO_MEMBER) { /* forgotten meanwhile */
+        ki_stream_fail(k, s, KITH_ERR_NOT_FOUND);
+        return;
+    }
+    if (k->probe.state != KI_PROBE_IDLE && k->probe_seq == (uint32_t)s->token)
+        id = k->probe_id; /* several names may share an address */
+    s->out.len = KI_OUT_GAP;
+    if (!exchange_room(k, s, 1024))
+        return;
+    struct ki_pack p = ki_pack(s->out.ptr + KI_OUT_GAP, 1024, false);
+    ki_encode_ping(&p, &(struct ki_ping){.seq = (uint32_t)s->token,
+                                         .node = ki_member_name(ki_table_at(&k->table, id)),
+                                         .source_addr = ki_span(k->cfg.addr.ip, k->cfg.addr.ip_len),
+                                         .source_port = k->cfg.addr.port,
+                                         .source_node = ki_name_of(k->cfg.name)});
+    exchange_send(k, s, &p);
+}
+
+void ki_exchange_begin(struct kith *k, struct ki_stream *s)
+{
+    if (s->purpose == KI_PURPOSE_PING) {
+        exchange_build_ping(k, s);
+    } else {
+        ki_count(k, KI_COUNT_push_pulls_out);
+        exchange_build_begin(k, s);
+    }
+    if (s->rx == KI_RX_IDLE)
+        s->rx = KI_RX_READ;
+}
+
+static void exchange_put_node(struct ki_pack *p, const struct ki_member *m)
+{
+    ki_encode_node_state(p, &(struct ki_node_state){.name = ki_member_name(m),
+                                                    .addr = ki_member_addr(m),
+                                                    .port = m->port,
+                                                    .meta = ki_member_meta(m),
+                                                    .incarnation = m->incarnation,
+                                                    .state = m->state,
+                                                    .versions = ki_span(m->versions, 6)});
+}
+
+/* Serf's part: clocks, who left, and the Lamport time of everyone's newest intent. */
+static void exchange_put_serf(const struct kith *k, struct ki_pack *p)
+{
+    size_t left = 0;
+    for (uint32_t id = 0; id < k->table.used; id++)
+        left += ki_table_at(&k->table, id) && k->about[id].standing.status == KI_STATUS_LEFT;
+    ki_encode_serf_state_begin(p, k->clock.time, k->event_clock.time, left);
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (m && k->about[id].standing.status == KI_STATUS_LEFT)
+            ki_encode_serf_state_left(p, ki_member_name(m));
+    }
+    ki_encode_serf_state_middle(p, k->query_clock.time, k->table.count);
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (m)
+            ki_encode_serf_state_status(p, ki_member_name(m), k->about[id].standing.ltime);
+    }
+}
+
+/* Room that is enough for it: a name and 12 bytes in each of two lists, and the keys. */
+static size_t exchange_serf_len(const struct kith *k)
+{
+    size_t len = 256;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        len += m ? 2 * ((size_t)m->name_len + 12) : 0;
+    }
+    return len;
+}
+
+/* The user state follows the nodes in the same buffer; then the header is put before them. */
+static void exchange_build_end(struct kith *k, struct ki_stream *s)
+{
+    size_t nodes_end = s->out.len;
+    if (!k->bare) {
+        size_t cap = exchange_serf_len(k);
+        if (!exchange_room(k, s, cap))
+            return;
+        struct ki_pack p = ki_pack(s->out.ptr + nodes_end, cap, false);
+        exchange_put_serf(k, &p);
+        KI_ASSERT(!p.w.full);
+        s->out.len += p.w.len;
+    }
+    uint8_t header[KI_OUT_GAP];
+    struct ki_pack p = ki_pack(header, sizeof header, false);
+    ki_encode_push_pull_header(&p, &(struct ki_push_pull_header){.nodes = s->build_count,
+                                                                 .user_state_len = (int64_t)(s->out.len - nodes_end),
+                                                                 .join = s->purpose == KI_PURPOSE_JOIN ||
+                                                                         (s->purpose == KI_PURPOSE_ANSWER &&
+                                                                          s->scan.header.join)});
+    KI_ASSERT(!p.w.full);
+    uint8_t *start = s->out.ptr + KI_OUT_GAP - p.w.len;
+    memcpy(start, header, p.w.len);
+    s->body = ki_span(start, s->out.len - KI_OUT_GAP + p.w.len);
+    ki_frame_built(k, s);
+}
+
+void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
+{
+    while (*budget > 0 && s->build_cursor < k->table.used) {
+        const struct ki_member *m = ki_table_at(&k->table, s->build_cursor++);
+        if (!m)
+            continue;
+        if (!exchange_room(k, s, 1024)) /* 63 bytes, and at most 16 + 255 + 512 */
+            return;
+        struct ki_pack p = ki_pack(s->out.ptr + s->out.len, 1024, false);
+        exchange_put_node(&p, m);
+        KI_ASSERT(!p.w.full);
+        s->out.len += p.w.len;
+        s->build_count++;
+        *budget -= ki_min_size(*budget, p.w.len);
+    }
+    if (s->build_cursor >= k->table.used)
+        exchange_build_end(k, s);
+}
+
+/* ---- scanning ---- */
+
+static void exchange_note_versions(struct ki_scan *scan, const uint8_t *v, bool alive)
+{
+    if (alive && v) {
+        scan->pmin = v[0] > scan->pmin ? v[0] : scan->pmin;
+        scan->pmax = v[1] < scan->pmax ? v[1] : scan->pmax;
+        scan->dmin = v[3] > scan->dmin ? v[3] : scan->dmin;
+        scan->dmax = v[4] < scan->dmax ? v[4] : scan->dmax;
+    }
+    uint8_t pcur = v ? v[2] : 0, dcur = v ? v[5] : 0;
+    scan->pcur_low = pcur < scan->pcur_low ? pcur : scan->pcur_low;
+    scan->pcur_high = pcur > scan->pcur_high ? pcur : scan->pcur_high;
+    scan->dcur_low = dcur < scan->dcur_low ? dcur : scan->dcur_low;
+    scan->dcur_high = dcur > scan->dcur_high ? dcur : scan->dcur_high;
+}
+
+static bool exchange_versions_fine(const struct kith *k, struct ki_scan *scan)
+{
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (m)
+            exchange_note_versions(scan, m->versions, m->state == KI_ALIVE);
+    }
+    return scan->pcur_low >= scan->pmin && scan->pcur_high <= scan->pmax && scan->dcur_low >= scan->dmin &&
+           scan->dcur_high <= scan->dmax;
+}
+
+static void exchange_note_node(const struct kith *k, struct ki_scan *scan, const struct ki_node_state *node)
+{
+    exchange_note_versions(scan, node->versions.len ? node->versions.ptr : NULL, node->state == KI_ALIVE);
+    if (node->state != KI_ALIVE && ki_span_equal(node->name, ki_name_of(k->cfg.name)) &&
+        node->incarnation != UINT32_MAX) {
+        scan->accused = true;
+        scan->accused_incarnation = node->incarnation;
+    }
+}
+
+enum exchange_progress { EXCHANGE_WHOLE, EXCHANGE_MORE, EXCHANGE_SHORT, EXCHANGE_BROKEN };
+
+static enum exchange_progress exchange_missing(const struct ki_reader *r)
+{
+    return r->ended ? EXCHANGE_SHORT : EXCHANGE_BROKEN;
+}
+
+static enum exchange_progress exchange_scan_header(const struct kith *k, struct ki_scan *scan, struct ki_span plain)
+{
+    struct ki_reader r = ki_reader(plain.ptr + 1, plain.len - 1);
+    *scan = (struct ki_scan){
+        .pmax = UINT8_MAX, .dmax = UINT8_MAX, .pcur_low = UINT8_MAX, .dcur_low = UINT8_MAX};
+    if (!ki_decode_push_pull_header(&r, &scan->header))
+        return exchange_missing(&r);
+    if (scan->header.nodes > EXCHANGE_NODES_MAX || scan->header.user_state_len > (int64_t)k->cfg.frame_max)
+        return EXCHANGE_BROKEN;
+    scan->header_read = true;
+    scan->nodes_left = scan->header.nodes;
+    scan->pos = scan->nodes_at = plain.len - r.left;
+    return EXCHANGE_MORE;
+}
+
+/* Goes on where it stopped. */
+static enum exchange_progress exchange_scan(const struct kith *k, struct ki_scan *scan, struct ki_span plain,
+                                            size_t *budget)
+{
+    if (!scan->header_read) {
+        enum exchange_progress progress = exchange_scan_header(k, scan, plain);
+        if (progress != EXCHANGE_MORE)
+            return progress;
+    }
+    while (scan->nodes_left > 0) {
+        if (*budget == 0)
+            return EXCHANGE_MORE;
+        struct ki_reader r = ki_reader(plain.ptr + scan->pos, plain.len - scan->pos);
+        struct ki_node_state node = {0};
+        if (!ki_decode_node_state(&r, &node))
+            return exchange_missing(&r);
+        exchange_note_node(k, scan, &node);
+        size_t used = plain.len - r.left - scan->pos;
+        scan->pos += used;
+        scan->nodes_left--;
+        *budget -= ki_min_size(*budget, used);
+    }
+    size_t user_len = (size_t)scan->header.user_state_len;
+    if (plain.len - scan->pos < user_len)
+        return EXCHANGE_SHORT;
+    scan->user = ki_span(plain.ptr + scan->pos, user_len);
+    return EXCHANGE_WHOLE;
+}
+
+/* The push/pull is whole: answer it, or take the answer. */
+static void exchange_whole(struct kith *k, struct ki_stream *s)
+{
+    s->merge_pos = s->scan.nodes_at;
+    s->merge_left = s->scan.header.nodes;
+    s->rx = KI_RX_MERGE;
+    bool fine = exchange_versions_fine(k, &s->scan);
+    if (!fine)
+        ki_count(k, KI_COUNT_version_mismatch);
+    if (s->purpose != KI_PURPOSE_ANSWER) {
+        if (!fine)
+            ki_stream_fail(k, s, KITH_ERR_VERSION);
+        return;
+    }
+    ki_count(k, KI_COUNT_push_pulls_in);
+    uint32_t own = ki_table_at(&k->table, k->self)->incarnation;
+    if (fine && s->scan.accused && s->scan.accused_incarnation >= own && k->life == KI_LIFE_LIVE)
+        ki_refute(k, s->scan.accused_incarnation, NULL);
+    if (!fine)
+        s->rx = KI_RX_DONE; /* answered, so that the other side sees it too, but not merged */
+    exchange_build_begin(k, s);
+}
+
+static void exchange_scan_push_pull(struct kith *k, struct ki_stream *s, size_t *budget)
+{
+    switch (exchange_scan(k, &s->scan, s->plain, budget)) {
+    case EXCHANGE_MORE:
+        return;
+    case EXCHANGE_WHOLE:
+        exchange_whole(k, s);
+        return;
+    case EXCHANGE_SHORT:
+        if (s->plain_grows && !s->peer_done && s->raw.len <= k->cfg.frame_max) {
+            s->fed = false;
+            return;
+        }
+        exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
+        return;
+    case EXCHANGE_BROKEN:
+        exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
+        return;
+    }
+    KI_UNREACHABLE();
+}
+
+/* A short message: whole, or wait for the rest. */
+static bool exchange_short(struct kith *k, struct ki_stream *s, const struct ki_reader *r)
+{
+    if (!r->bad)
+        return true;
+    if (r->ended && s->plain_grows && !s->peer_done && s->raw.len <= k->cfg.frame_max)
+        s->fed = false;
+    else
+        exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
+    return false;
+}
+
+static void exchange_ping(struct kith *k, struct ki_stream *s, struct ki_reader r)
+{
+    struct ki_ping ping = {0};
+    ki_decode_ping(&r, &ping);
+    if (!exchange_short(k, s, &r))
+        return;
+    ki_count(k, KI_COUNT_pings_in);
+    s->rx = KI_RX_DONE;
+    if (ping.node.len > 0 && !ki_span_equal(ping.node, ki_name_of(k->cfg.name))) {
+        ki_stream_fail(k, s, KITH_ERR_NOT_FOUND); /* meant for another that had our address */
+        return;
+    }
+    s->out.len = KI_OUT_GAP;
+    if (!exchange_room(k, s, 64))
+        return;
+    struct ki_pack p = ki_pack(s->out.ptr + KI_OUT_GAP, 64, false);
+    ki_encode_ack(&p, &(struct ki_ack){.seq = ping.seq});
+    exchange_send(k, s, &p);
+}
+
+static void exchange_ack(struct kith *k, struct ki_stream *s, struct ki_reader r)
+{
+    struct ki_ack ack = {0};
+    ki_decode_ack(&r, &ack);
+    if (!exchange_short(k, s, &r))
+        return;
+    ki_count(k, KI_COUNT_acks_in);
+    if (s->purpose == KI_PURPOSE_PING && ack.seq == (uint32_t)s->token)
+        ki_ack_received(k, ack.seq);
+    s->rx = KI_RX_DONE;
+    ki_stream_settle(k, s);
+}
+
+static void exchange_user(struct kith *k, struct ki_stream *s, struct ki_reader r)
+{
+    struct ki_user_header header = {0};
+    const uint8_t *body = NULL;
+    if (ki_decode_user_header(&r, &header)) {
+        if (header.len > (int64_t)k->cfg.frame_max) {
+            exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
+            return;
+        }
+        body = ki_take(&r, (size_t)header.len);
+    }
+    if (!exchange_short(k, s, &r))
+        return;
+    ki_handle_user(k, ki_span(body, (size_t)header.len));
+    s->rx = KI_RX_DONE;
+    s->tx = KI_TX_DONE;
+    ki_stream_settle(k, s);
+}
+
+void ki_exchange_scan(struct kith *k, struct ki_stream *s, size_t *budget)
+{
+    if (s->plain_grows)
+        s->plain = ki_span(s->raw.ptr + s->raw_pos, s->raw.len - s->raw_pos);
+    struct ki_reader body = ki_reader(s->plain.ptr + 1, s->plain.len - 1);
+    bool answer = s->purpose == KI_PURPOSE_ANSWER;
+    bool exchange = s->purpose == KI_PURPOSE_JOIN || s->purpose == KI_PURPOSE_SYNC;
+    uint8_t type = s->plain.ptr[0];
+    if (type == KI_MSG_PUSH_PULL && (answer || exchange)) {
+        exchange_scan_push_pull(k, s, budget);
+    } else if (type == KI_MSG_PING && answer) {
+        exchange_ping(k, s, body);
+    } else if (type == KI_MSG_USER && answer) {
+        exchange_user(k, s, body);
+    } else if (type == KI_MSG_ACK && s->purpose == KI_PURPOSE_PING) {
+        exchange_ack(k, s, body);
+    } else if (type == KI_MSG_ERR && !answer) {
+        ki_stream_fail(k, s, KITH_ERR_REFUSED);
+    } else {
+        exchange_broken(k, s, KI_COUNT_unknown_type, KITH_ERR_MALFORMED);
+    }
+}
+
+/* ---- merging ---- */
+
+static void exchange_merge_node(struct kith *k, const struct kith_addr *peer, const struct ki_node_state *node)
+{
+    struct ki_identity identity = {.name = node->name,
+                                   .addr = node->addr,
+                                   .port = node->port,
+                                   .meta = node->meta,
+                                   .incarnation = node->incarnation,
+                                   .versions = node->versions.len ? node->versions.ptr : NULL};
+    struct ki_suspect accusation = {.incarnation = node->incarnation, .node = node->name, .from = node->name};
+    switch (node->state) {
+    case KI_ALIVE:
+        ki_apply_alive(k, NULL, &identity);
+        return;
+    case KI_LEFT:
+        ki_apply_dead(k, peer, &accusation);
+        return;
+    default: /* dead or suspect: never instant death, the member gets its chance to refute */
+        accusation.from = ki_name_of(k->cfg.name);
+        ki_apply_suspect(k, peer, &accusation);
+        return;
+    }
+}
+
+static void exchange_merge_end(struct kith *k, struct ki_stream *s)
+{
+    struct ki_span user = s->scan.user;
+    if (!k->bare && user.len > 0 && user.ptr[0] == KI_SERF_PUSH_PULL)
+        ki_merge_serf_state(k, ki_span(user.ptr + 1, user.len - 1));
+    else if (!k->bare && user.len > 0)
+        ki_count(k, KI_COUNT_unknown_serf_type);
+    s->rx = KI_RX_DONE;
+    ki_stream_settle(k, s);
+}
+
+void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
+{
+    const struct kith_addr *peer = s->purpose == KI_PURPOSE_ANSWER ? NULL : &s->peer;
+    while (s->merge_left > 0) {
+        if (*budget == 0)
+            return;
+        struct ki_reader r = ki_reader(s->plain.ptr + s->merge_pos, s->plain.len - s->merge_pos);
+        struct ki_node_state node = {0};
+        bool fine = ki_decode_node_state(&r, &node);
+        KI_ASSERT(fine); /* the scan has read it */
+        size_t used = s->plain.len - r.left - s->merge_pos;
+        s->merge_pos += used;
+        s->merge_left--;
+        *budget -= ki_min_size(*budget, used);
+        if (node.name.len <= KITH_NAME_MAX)
+            exchange_merge_node(k, peer, &node);
+        else
+            ki_count(k, KI_COUNT_name_too_long);
+    }
+    exchange_merge_end(k, s);
+}

@@ -1,0 +1,164 @@
+/* Messages -> state: probes and their answers, and user messages.  Rumours are in rumour.c.
+ *
+ * Nothing here lets a stranger aim us at a third party: an answer goes to the address inside a message only when that
+ * is the datagram's source or the named member's own; an indirect ping goes only to a known member at its address. */
+#include "node/node.h"
+#include "swim/timing.h"
+
+static int handle_malformed(struct kith *k)
+{
+    ki_count(k, KI_COUNT_malformed);
+    return KITH_ERR_MALFORMED;
+}
+
+/* Where an answer goes.  *member: it is a known member's address. */
+static struct kith_addr handle_answer_to(struct kith *k, const struct kith_addr *from, struct ki_span source_node,
+                                         struct ki_span source_addr, uint16_t source_port, bool *member)
+{
+    struct kith_addr claimed;
+    uint32_t id = source_node.len ? ki_table_find(&k->table, source_node) : KI_NO_MEMBER;
+    bool claims = ki_addr_from_span(source_addr, source_port, &claimed);
+    *member = false;
+    if (id != KI_NO_MEMBER) {
+        struct kith_addr known = ki_addr_of(ki_table_at(&k->table, id));
+        if (kith_addr_equal(&known, claims ? &claimed : from)) {
+            *member = true;
+            return known;
+        }
+    }
+    if (claims && !kith_addr_equal(&claimed, from))
+        ki_count(k, KI_COUNT_forged_reply_address);
+    return *from;
+}
+
+int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_ping ping = {0};
+    if (!ki_decode_ping(&r, &ping))
+        return handle_malformed(k);
+    ki_count(k, KI_COUNT_pings_in);
+    if (ping.node.len > 0 && !ki_span_equal(ping.node, ki_name_of(k->cfg.name)))
+        return 0; /* meant for another that had our address */
+    struct ki_send ack = {.kind = KI_SEND_ACK, .seq = ping.seq};
+    ack.to = handle_answer_to(k, from, ping.source_node, ping.source_addr, ping.source_port, &ack.to_member);
+    ki_send(k, KI_CLASS_REPLY, &ack);
+    /* one that we hold dead probes us: it is alive and does not know what is said of it */
+    uint32_t id = ack.to_member ? ki_table_find(&k->table, ping.source_node) : KI_NO_MEMBER;
+    if (id != KI_NO_MEMBER && id != k->self && ki_table_at(&k->table, id)->state == KI_DEAD) {
+        ki_count(k, KI_COUNT_accusations_told);
+        ki_send(k, KI_CLASS_OTHER,
+                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = id, .to_member = true, .to = ack.to});
+    }
+    return 0;
+}
+
+static struct ki_relay *handle_relay_new(struct kith *k)
+{
+    if (k->relay_count == k->relay_cap) {
+        uint32_t cap = k->relay_cap ? k->relay_cap * 2 : 4;
+        if (cap > k->cfg.relays_max)
+            cap = k->cfg.relays_max;
+        struct ki_relay *larger =
+            cap > k->relay_cap ? ki_mem_resize(&k->mem, k->relays, cap * sizeof *larger) : NULL;
+        if (!larger) {
+            ki_count(k, KI_COUNT_relays_full);
+            return NULL;
+        }
+        k->relays = larger;
+        k->relay_cap = cap;
+    }
+    return &k->relays[k->relay_count++];
+}
+
+int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_indirect_ping ask = {0};
+    if (!ki_decode_indirect_ping(&r, &ask))
+        return handle_malformed(k);
+    ki_count(k, KI_COUNT_indirect_in);
+    struct kith_addr target, known;
+    uint32_t id = ki_table_find(&k->table, ask.node);
+    bool fine = id != KI_NO_MEMBER && ki_addr_from_span(ask.target, ask.port, &target);
+    if (fine) {
+        known = ki_addr_of(ki_table_at(&k->table, id));
+        fine = kith_addr_equal(&known, &target);
+    }
+    if (!fine) {
+        ki_count(k, KI_COUNT_indirect_refused);
+        return 0;
+    }
+    struct ki_relay *relay = handle_relay_new(k);
+    if (!relay)
+        return KITH_ERR_FULL;
+    uint64_t interval_us = (uint64_t)k->cfg.probe_interval_ms * 1000;
+    uint64_t timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000;
+    *relay = (struct ki_relay){.our_seq = (uint32_t)ki_crng_u64(&k->crng),
+                               .their_seq = ask.seq,
+                               .want_nack = ask.nack,
+                               .nack_us = ask.nack ? k->now.mono_us + ki_nack_wait_us(interval_us, timeout_us)
+                                                   : KITH_NEVER,
+                               .expire_us = k->now.mono_us + interval_us};
+    relay->asker = handle_answer_to(k, from, ask.source_node, ask.source_addr, ask.source_port, &relay->asker_known);
+    ki_count(k, KI_COUNT_pings_for_others);
+    ki_send(k, KI_CLASS_PROBE,
+            &(struct ki_send){
+                .kind = KI_SEND_RELAY_PING, .seq = relay->our_seq, .id = id, .to_member = true, .to = target});
+    return 0;
+}
+
+void ki_ack_received(struct kith *k, uint32_t seq)
+{
+    if (seq == k->probe_seq && k->probe.state != KI_PROBE_IDLE) {
+        ki_probe_input(k, KI_PROBE_ACK);
+        return;
+    }
+    for (uint32_t i = 0; i < k->relay_count; i++) {
+        struct ki_relay relay = k->relays[i];
+        if (relay.our_seq != seq)
+            continue;
+        k->relays[i] = k->relays[--k->relay_count];
+        ki_send(k, KI_CLASS_REPLY,
+                &(struct ki_send){.kind = KI_SEND_ACK,
+                                  .seq = relay.their_seq,
+                                  .to_member = relay.asker_known,
+                                  .to = relay.asker});
+        return;
+    }
+    ki_count(k, KI_COUNT_acks_late);
+}
+
+/* An ack is known by its sequence number alone, because a relayed one comes from a helper and a host with several
+ * addresses may answer from another.  The number is 32 fresh random bits for each probe: it cannot be guessed. */
+int ki_handle_ack(struct kith *k, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_ack ack = {0};
+    if (!ki_decode_ack(&r, &ack))
+        return handle_malformed(k);
+    ki_count(k, KI_COUNT_acks_in);
+    ki_ack_received(k, ack.seq);
+    return 0;
+}
+
+int ki_handle_nack(struct kith *k, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_nack nack = {0};
+    if (!ki_decode_nack(&r, &nack))
+        return handle_malformed(k);
+    ki_count(k, KI_COUNT_nacks_in);
+    struct ki_nack_wait *wait = &k->nack_wait;
+    if (wait->close_us != KITH_NEVER && wait->seq == nack.seq && wait->received < wait->expected)
+        wait->received++;
+    return 0;
+}
+
+int ki_handle_user(struct kith *k, struct ki_span body)
+{
+    ki_count(k, KI_COUNT_user_messages_in);
+    if (k->bare)
+        return 0; /* another program's messages in a pool that is not Serf's */
+    return ki_handle_serf(k, body);
+}

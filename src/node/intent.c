@@ -1,0 +1,266 @@
+/* Serf's layer: join and leave intents and what they make of failure detection's ups and downs; user events and
+ * queries are passed on and move the clocks, so that a pool spreads them through every member.
+ *
+ * An intent travels as one Serf message and is passed on byte for byte, so that keys unknown here survive. */
+#include "base/hash.h"
+#include "node/node.h"
+
+#define INTENT_WINDOW 512 /* events and queries older than so many Lamport ticks are stale (Serf's buffer) */
+
+static int intent_spread(struct kith *k, unsigned queue, struct ki_span raw, kith_ticket ticket)
+{
+    uint8_t buf[2048];
+    if (raw.len + 1 > sizeof buf || raw.len == 0)
+        return KITH_ERR_FULL;
+    buf[0] = KI_MSG_USER;
+    memcpy(buf + 1, raw.ptr, raw.len);
+    return ki_broadcast(k, queue, KI_SUBJECT_NONE, ticket, ki_span(buf, raw.len + 1));
+}
+
+static void intent_tell(struct kith *k, uint32_t id, enum ki_status_change change)
+{
+    static const uint8_t bits[] = {
+        [KI_CHANGE_NONE] = 0,
+        [KI_CHANGE_JOINED] = KITH_CHANGED_JOINED,
+        [KI_CHANGE_LEFT] = KITH_CHANGED_LEFT,
+        [KI_CHANGE_FAILED] = KITH_CHANGED_FAILED,
+        [KI_CHANGE_LEAVING] = KITH_CHANGED_LEAVING,
+    };
+    if (change != KI_CHANGE_NONE)
+        ki_changed(k, id, bits[change]);
+    ki_record_status(k, id);
+}
+
+static struct ki_status_result intent_step(struct kith *k, uint32_t id, enum ki_status_input input, uint64_t ltime)
+{
+    struct ki_status_result result = ki_status_step(&k->about[id].standing, input, ltime, k->now.mono_us);
+    intent_tell(k, id, result.change);
+    return result;
+}
+
+void ki_status_up(struct kith *k, uint32_t id)
+{
+    intent_step(k, id, KI_STATUS_UP, 0);
+    bool leave;
+    uint64_t ltime;
+    if (ki_intents_take(&k->intents, ki_member_name(ki_table_at(&k->table, id)), &leave, &ltime))
+        intent_step(k, id, leave ? KI_STATUS_LEAVE_INTENT : KI_STATUS_JOIN_INTENT, ltime);
+}
+
+void ki_status_down(struct kith *k, uint32_t id)
+{
+    /* without Serf's intents the death notice itself tells leaving from failing */
+    if (k->bare && ki_table_at(&k->table, id)->state == KI_LEFT)
+        intent_step(k, id, KI_STATUS_LEAVE_INTENT, k->about[id].standing.ltime + 1);
+    intent_step(k, id, KI_STATUS_DOWN, 0);
+}
+
+/* An intent about a name we do not know is kept for when we do. */
+static int intent_note(struct kith *k, struct ki_span name, bool leave, uint64_t ltime, struct ki_span raw)
+{
+    if (name.len > KITH_NAME_MAX) {
+        ki_count(k, KI_COUNT_name_too_long);
+        return KITH_ERR_MALFORMED;
+    }
+    uint64_t dropped = k->intents.dropped;
+    switch (ki_intents_note(&k->intents, name, leave, ltime, k->now.mono_us)) {
+    case KI_INTENT_NOMEM:
+        ki_count(k, KI_COUNT_out_of_memory);
+        return KITH_ERR_NOMEM;
+    case KI_INTENT_OLD:
+        return 0;
+    case KI_INTENT_NEW:
+        break;
+    }
+    k->counters[KI_COUNT_intents_dropped] += k->intents.dropped - dropped;
+    return raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
+}
+
+int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw)
+{
+    ki_clock_witness(&k->clock, msg->ltime);
+    uint32_t id = ki_table_find(&k->table, msg->node);
+    if (id == KI_NO_MEMBER)
+        return intent_note(k, msg->node, false, msg->ltime, raw);
+    struct ki_status_result result = intent_step(k, id, KI_STATUS_JOIN_INTENT, msg->ltime);
+    return result.heeded && raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
+}
+
+/* Forgets a member on request: only one that is gone, since a living one will refute. */
+static void intent_prune(struct kith *k, uint32_t id)
+{
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    if (id != k->self && (m->state == KI_DEAD || m->state == KI_LEFT))
+        ki_forget(k, id);
+}
+
+static int intent_leave(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw, kith_ticket ticket)
+{
+    ki_clock_witness(&k->clock, msg->ltime);
+    uint32_t id = ki_table_find(&k->table, msg->node);
+    if (id == KI_NO_MEMBER)
+        return intent_note(k, msg->node, true, msg->ltime, raw);
+    struct ki_standing *standing = &k->about[id].standing;
+    if (msg->ltime <= standing->ltime)
+        return 0;
+    if (id == k->self && k->life < KI_LIFE_LEAVE_INTENT)
+        return ki_say_join(k); /* somebody says we left: we did not */
+    int error = raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, ticket) : 0;
+    if (error)
+        return error;
+    intent_step(k, id, KI_STATUS_LEAVE_INTENT, msg->ltime);
+    if (msg->prune)
+        intent_prune(k, id);
+    return 0;
+}
+
+int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw)
+{
+    return intent_leave(k, msg, raw, 0);
+}
+
+int ki_say_join(struct kith *k)
+{
+    if (k->bare)
+        return 0;
+    uint8_t buf[384];
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    struct ki_serf_join msg = {.ltime = k->clock.time, .node = ki_name_of(k->cfg.name)};
+    ki_encode_serf_join(&p, &msg);
+    KI_ASSERT(!p.w.full);
+    return ki_join_intent(k, &msg, ki_span(buf, p.w.len));
+}
+
+int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket)
+{
+    uint8_t buf[384];
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    struct ki_serf_leave msg = {.ltime = k->clock.time, .node = name, .prune = prune};
+    ki_encode_serf_leave(&p, &msg);
+    KI_ASSERT(!p.w.full);
+    uint32_t id = ki_table_find(&k->table, name);
+    if (id == KI_NO_MEMBER) { /* told to the pool, and kept: others may know it */
+        ki_clock_stamp(&k->clock);
+        int error = intent_note(k, name, true, msg.ltime, ki_span(NULL, 0));
+        return error ? error : intent_spread(k, KI_QUEUE_INTENTS, ki_span(buf, p.w.len), ticket);
+    }
+    return intent_leave(k, &msg, ki_span(buf, p.w.len), ticket);
+}
+
+/* Events and queries are not delivered here yet; they are passed on once, and they move their clock. */
+static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue, struct ki_span message)
+{
+    struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
+    struct ki_serf_clocked msg = {0};
+    if (!ki_decode_serf_clocked(&r, &msg)) {
+        ki_count(k, KI_COUNT_malformed);
+        return KITH_ERR_MALFORMED;
+    }
+    ki_clock_witness(clock, msg.ltime);
+    if (clock->time > INTENT_WINDOW && msg.ltime < clock->time - INTENT_WINDOW)
+        return 0;
+    if (!k->seen && !(k->seen = ki_mem_new(&k->mem, sizeof *k->seen))) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return KITH_ERR_NOMEM;
+    }
+    if (!ki_seen_first(k->seen, ki_siphash(k->table.hash_key, message.ptr, message.len)))
+        return 0;
+    ki_count(k, queue == KI_QUEUE_EVENTS ? KI_COUNT_events_forwarded : KI_COUNT_queries_forwarded);
+    return intent_spread(k, queue, message, 0);
+}
+
+int ki_handle_serf(struct kith *k, struct ki_span message)
+{
+    if (message.len == 0) {
+        ki_count(k, KI_COUNT_malformed);
+        return KITH_ERR_MALFORMED;
+    }
+    struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
+    struct ki_serf_leave leave = {0};
+    struct ki_serf_join join = {0};
+    bool fine = true;
+    int error = 0;
+    switch (message.ptr[0]) {
+    case KI_SERF_LEAVE:
+        ki_count(k, KI_COUNT_intents_in);
+        fine = ki_decode_serf_leave(&r, &leave);
+        error = fine ? ki_leave_intent(k, &leave, message) : 0;
+        break;
+    case KI_SERF_JOIN:
+        ki_count(k, KI_COUNT_intents_in);
+        fine = ki_decode_serf_join(&r, &join);
+        error = fine ? ki_join_intent(k, &join, message) : 0;
+        break;
+    case KI_SERF_USER_EVENT:
+        return intent_forward(k, &k->event_clock, KI_QUEUE_EVENTS, message);
+    case KI_SERF_QUERY:
+        return intent_forward(k, &k->query_clock, KI_QUEUE_QUERIES, message);
+    default: /* answers to queries, relays, and what later versions add: none of it is for us */
+        ki_count(k, KI_COUNT_unknown_serf_type);
+        return 0;
+    }
+    if (!fine)
+        ki_count(k, KI_COUNT_malformed);
+    return fine ? error : KITH_ERR_MALFORMED;
+}
+
+/* ---- the user state of a push/pull ---- */
+
+static bool intent_listed(struct ki_span left_members, struct ki_span name)
+{
+    struct ki_reader r = ki_reader(left_members.ptr, left_members.len);
+    uint32_t left = UINT32_MAX;
+    struct ki_span listed;
+    while (left_members.len && ki_serf_left_next(&r, &left, &listed)) {
+        if (ki_span_equal(listed, name))
+            return true;
+    }
+    return false;
+}
+
+/* Marks the members that the peer lists as left, or takes the marks off again. */
+static void intent_mark(struct kith *k, struct ki_span left_members, bool mark)
+{
+    struct ki_reader r = ki_reader(left_members.ptr, left_members.len);
+    uint32_t left = UINT32_MAX;
+    struct ki_span name;
+    while (left_members.len && ki_serf_left_next(&r, &left, &name)) {
+        uint32_t id = ki_table_find(&k->table, name);
+        if (id != KI_NO_MEMBER)
+            k->about[id].listed_left = mark;
+    }
+}
+
+int ki_merge_serf_state(struct kith *k, struct ki_span bytes)
+{
+    struct ki_reader r = ki_reader(bytes.ptr, bytes.len);
+    struct ki_serf_state state = {0};
+    if (!ki_decode_serf_state(&r, &state)) {
+        ki_count(k, KI_COUNT_malformed);
+        return KITH_ERR_MALFORMED;
+    }
+    if (state.ltime > 0)
+        ki_clock_witness(&k->clock, state.ltime - 1);
+    if (state.event_ltime > 0)
+        ki_clock_witness(&k->event_clock, state.event_ltime - 1);
+    if (state.query_ltime > 0)
+        ki_clock_witness(&k->query_clock, state.query_ltime - 1);
+    intent_mark(k, state.left_members, true);
+    r = ki_reader(state.status_ltimes.ptr, state.status_ltimes.len);
+    uint32_t left = UINT32_MAX;
+    uint32_t unknown = 0; /* each costs a search of the list of the left: as many as we could remember */
+    struct ki_span name;
+    uint64_t ltime;
+    while (state.status_ltimes.len && ki_serf_status_next(&r, &left, &name, &ltime)) {
+        uint32_t id = ki_table_find(&k->table, name);
+        if (name.len == 0 || ltime == UINT64_MAX || (id == KI_NO_MEMBER && unknown++ >= k->cfg.intents_max))
+            continue;
+        bool gone = id == KI_NO_MEMBER ? intent_listed(state.left_members, name) : k->about[id].listed_left;
+        if (gone)
+            ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + 1, .node = name}, ki_span(NULL, 0));
+        else
+            ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
+    }
+    intent_mark(k, state.left_members, false);
+    return 0;
+}

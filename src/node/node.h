@@ -1,0 +1,347 @@
+/* struct kith: everything of one instance, and what the files of this floor call of each other.
+ *
+ *   life.c     new, ready, free, time         receive.c  datagram -> messages       handle.c  messages -> state
+ *   rumour.c   the merge rule carried out     send.c     state -> datagrams         tick.c    what is due
+ *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
+ *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
+ *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
+ *   view.c     reading */
+#ifndef KI_NODE_H
+#define KI_NODE_H
+
+#include <kith/kith.h>
+
+#include "base/crng.h"
+#include "base/list.h"
+#include "base/queue.h"
+#include "serf/clock.h"
+#include "serf/intents.h"
+#include "serf/seen.h"
+#include "serf/status.h"
+#include "swim/probe.h"
+#include "swim/table.h"
+#include "wire/memberlist.h"
+#include "wire/packet.h"
+#include "wire/seal.h"
+#include "wire/serf.h"
+
+/* Every counter, in the order and with the names of kith_counter_name(). */
+#define KI_COUNTERS(X)                                                                                       \
+    X(datagrams_in) X(datagrams_out) X(bytes_in) X(bytes_out)                                                \
+    X(malformed) X(malformed_compress) X(malformed_crc) X(label_mismatch) X(auth_failed) X(nested_too_deep)  \
+    X(unknown_type) X(unknown_serf_type) X(name_too_long)                                                    \
+    X(pings_in) X(pings_out) X(pings_for_others) X(acks_in) X(acks_late) X(nacks_in)                         \
+    X(indirect_in) X(indirect_out) X(indirect_refused) X(forged_reply_address)                               \
+    X(probes) X(probes_failed) X(probes_refused) X(stream_pings)                                             \
+    X(suspects_in) X(alives_in) X(deads_in) X(refutations) X(accusations_told) X(suspicions)                 \
+    X(suspicions_confirmed) X(deaths_declared) X(conflicts) X(version_mismatch)                              \
+    X(gossip_out) X(news_out) X(push_pulls_in) X(push_pulls_out) X(push_pulls_failed) X(reconnects)          \
+    X(streams_in) X(streams_out) X(streams_refused) X(streams_failed) X(streams_timed_out)                   \
+    X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
+    X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
+    X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
+    X(out_of_memory) X(pauses) X(slices)
+
+enum ki_counter {
+#define KI_COUNTER_ENUM(name) KI_COUNT_##name,
+    KI_COUNTERS(KI_COUNTER_ENUM)
+#undef KI_COUNTER_ENUM
+        KI_COUNTER_TOTAL
+};
+
+enum ki_life {
+    KI_LIFE_LOADING,       /* before kith_ready() */
+    KI_LIFE_LIVE,
+    KI_LIFE_LEAVE_INTENT,  /* the leave intent is on its way out */
+    KI_LIFE_LEAVE_DEAD,    /* our own death notice is */
+    KI_LIFE_LEAVE_LINGER,  /* helping the news along */
+    KI_LIFE_LEFT
+};
+
+/* ---- datagrams waiting to be built ---- */
+
+enum ki_send_kind {
+    KI_SEND_ACK,
+    KI_SEND_NACK,
+    KI_SEND_PING,         /* probe of member id; with our accusation when it is suspect */
+    KI_SEND_RELAY_PING,   /* ping for another's probe; id is the target */
+    KI_SEND_INDIRECT,     /* ask a helper at `to` to ping member id */
+    KI_SEND_NEWS_OF,      /* what we hold of member id, told to one that has it wrong */
+    KI_SEND_GOSSIP        /* news to member id */
+};
+
+struct ki_send {
+    enum ki_send_kind kind;
+    uint32_t seq;
+    uint32_t id;
+    bool to_member; /* the address is a known member's: news may ride along */
+    struct kith_addr to;
+};
+
+enum { KI_CLASS_REPLY, KI_CLASS_PROBE, KI_CLASS_OTHER, KI_CLASSES }; /* in order of sending */
+
+struct ki_sends { /* bounded ring */
+    struct ki_send *items;
+    uint32_t head, count, cap;
+};
+
+/* An indirect ping carried out for another. */
+struct ki_relay {
+    uint32_t our_seq, their_seq;
+    struct kith_addr asker;
+    bool asker_known;
+    bool want_nack;
+    uint64_t nack_us;   /* KITH_NEVER when said or not wanted */
+    uint64_t expire_us;
+};
+
+/* A failed probe whose helpers may still say nack: how many did tells how healthy we are. */
+struct ki_nack_wait {
+    uint32_t seq;
+    uint32_t expected, received;
+    uint64_t close_us; /* KITH_NEVER: none */
+    bool failed;       /* the probe ended without an ack */
+};
+
+enum { KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, KI_QUEUE_QUERIES, KI_QUEUE_EVENTS, KI_QUEUES }; /* in order of draining */
+
+/* ---- asks ---- */
+
+enum ki_ask_kind { KI_ASK_JOIN, KI_ASK_LEAVE, KI_ASK_FORCE_LEAVE, KI_ASK_COMMIT };
+
+struct ki_ask {
+    kith_ticket ticket;
+    enum ki_ask_kind kind;
+    bool quiet;              /* nobody wants the event */
+    uint64_t deadline_us;    /* KITH_NEVER for joins: their streams end by themselves */
+    struct kith_addr *addrs; /* JOIN: owned */
+    uint32_t addr_count, addr_next, open, reached;
+    int last_error;
+    bool replay;
+};
+
+struct ki_done { /* an event that is not about a member */
+    enum kith_event_kind kind;
+    kith_ticket ticket;
+    int result;
+    uint32_t count;
+    uint32_t id; /* CONFLICT */
+    struct kith_addr other;
+};
+
+/* Beside a member: Serf's standing, and what has not been told yet. */
+struct ki_about {
+    struct ki_standing standing;
+    uint8_t changed;      /* KITH_CHANGED_ bits not yet polled */
+    bool recorded_alive;  /* what the last record said */
+    bool record_due;
+    bool listed_left;     /* while a peer's user state is merged: it lists the member as left */
+};
+
+/* A member that is forgotten but whose last event or record has not been polled. */
+struct ki_ghost {
+    struct ki_list link; /* kith.ghosts */
+    struct ki_member *member;
+    uint8_t changed;
+    enum ki_status status;
+    uint64_t status_ltime;
+    bool event_due, record_due;
+};
+
+struct ki_stream; /* stream.h */
+
+struct kith {
+    struct ki_mem mem;
+    struct kith_config cfg; /* name, label: owned; tags, keys: not kept here */
+    struct ki_crng crng;
+    struct ki_rng rng;
+    struct ki_keyring keyring;
+    struct kith_time now; /* of the last input */
+    enum ki_life life;
+    bool bare; /* delegate versions 0/0/0: membership only */
+    uint8_t versions[6];
+    uint64_t counters[KI_COUNTER_TOTAL];
+
+    struct ki_table table;
+    struct ki_about *about; /* by id, as many as about_cap */
+    uint32_t about_cap;
+    uint32_t self;
+    uint8_t meta[KITH_META_MAX]; /* ours, encoded */
+    uint32_t meta_len;
+    uint8_t draft[KITH_META_MAX];
+    uint32_t draft_len;
+    bool draft_open;
+
+    /* failure detection */
+    struct ki_probe probe;
+    uint32_t probe_id;
+    uint32_t probe_seq;
+    uint32_t probe_cursor; /* into table.order */
+    uint32_t health;
+    struct ki_nack_wait nack_wait;
+    struct ki_relay *relays;
+    uint32_t relay_count, relay_cap;
+
+    /* due times, monotonic; KITH_NEVER: off */
+    uint64_t probe_next_us;
+    uint64_t gossip_next_us;
+    uint64_t push_pull_next_us;
+    uint64_t suspicion_next_us; /* not later than the first suspicion to end */
+    uint64_t reap_next_us;
+    uint64_t reconnect_next_us;
+    uint64_t again_us;          /* an extra exchange soon after a join or reconnect, with */
+    struct kith_addr again_addr; /* this one, or (ip_len 0) a member picked then */
+    uint64_t leave_next_us;
+    bool leave_late;
+    kith_ticket leave_ticket;
+
+    /* Serf */
+    struct ki_clock clock, event_clock, query_clock;
+    struct ki_intents intents;
+    struct ki_seen *seen; /* allocated with the first event or query that passes */
+
+    /* output */
+    struct ki_queue queues[KI_QUEUES];
+    struct ki_sends sends[KI_CLASSES];
+    uint8_t *plain;   /* one datagram before sealing, cfg.datagram_max */
+    uint8_t *squeeze; /* and compressed; allocated when first needed */
+    void *encoder;    /* struct ki_lzw_encoder, likewise */
+    uint8_t *opened;  /* one datagram without its seal; grows to the largest seen */
+    size_t opened_cap;
+    uint8_t *arena;   /* what compressed layers of one datagram inflate to; allocated when first needed */
+    size_t arena_cap;
+
+    /* asks and events */
+    struct ki_ask *asks;
+    uint32_t ask_count;
+    kith_ticket last_ticket;
+    struct ki_done *dones;
+    uint32_t done_head, done_count;
+    uint32_t *changed_ids; /* ring of ids with a member event due, cap about_cap + 1 */
+    uint32_t changed_head, changed_count, changed_cap;
+    struct ki_list ghosts;
+    uint32_t ghost_count;
+    struct ki_ghost *shown; /* the ghost whose borrowed event or record is out */
+
+    /* records */
+    uint32_t loaded_incarnation;
+    uint64_t recorded_clock, recorded_event_clock, recorded_query_clock;
+    uint32_t recorded_incarnation;
+    uint64_t record_seq;
+    uint32_t record_cursor;
+    uint32_t records_due; /* members with record_due */
+    bool record_group_open, left_record_due;
+
+    /* streams */
+    struct ki_list streams;
+    uint32_t stream_count;
+    uint64_t stream_bytes;
+    uint32_t last_stream;
+};
+
+static inline void ki_count(struct kith *k, enum ki_counter counter)
+{
+    k->counters[counter]++;
+}
+
+static inline struct ki_span ki_name_of(struct kith_str s)
+{
+    return ki_span(s.ptr, s.len);
+}
+
+/* life.c */
+void ki_input(struct kith *k, struct kith_time now); /* first thing of every input: takes the time */
+bool ki_active(const struct kith *k);                /* between ready and left */
+
+/* peers.c */
+struct kith_addr ki_addr_of(const struct ki_member *m);
+bool ki_addr_from_span(struct ki_span bytes, uint16_t port, struct kith_addr *out);
+uint32_t ki_find_addr(const struct kith *k, const struct kith_addr *addr); /* a member there, or KI_NO_MEMBER */
+/* Up to count random members other than ourselves and `except`, alive or suspect, and with `dead` those dead a short
+ * while too.  Returns how many. */
+enum ki_pick { KI_PICK_ALIVE, KI_PICK_GOSSIP };
+uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids);
+bool ki_speaks_kith(const struct ki_member *m); /* announces _kith */
+bool ki_anyone_else(const struct kith *k);      /* another member is alive or suspect */
+
+
+/* handle.c */
+int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
+int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
+int ki_handle_ack(struct kith *k, struct ki_span body);
+int ki_handle_nack(struct kith *k, struct ki_span body);
+void ki_ack_received(struct kith *k, uint32_t seq);
+int ki_handle_user(struct kith *k, struct ki_span body);
+
+/* rumour.c: the merge rule carried out.  from may be NULL (our own doing). */
+int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki_identity *identity);
+int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
+int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
+int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket); /* new incarnation, current meta */
+void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser);
+int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id);
+void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last event */
+void ki_suspicion_check(struct kith *k);
+
+/* intent.c */
+int ki_handle_serf(struct kith *k, struct ki_span message); /* after the 08 */
+void ki_status_up(struct kith *k, uint32_t id);
+void ki_status_down(struct kith *k, uint32_t id);
+int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw); /* raw empty: not passed on */
+int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw);
+int ki_merge_serf_state(struct kith *k, struct ki_span state); /* after the 02 */
+int ki_say_join(struct kith *k);
+int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket);
+
+/* send.c */
+bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);
+int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes);
+uint32_t ki_news_waiting(const struct kith *k);
+void ki_unsubject(struct kith *k, uint32_t id); /* drops the news about a member that is forgotten */
+
+/* ask.c */
+int ki_ask_new(struct kith *k, enum ki_ask_kind kind, bool quiet, struct ki_ask **out);
+struct ki_ask *ki_ask_find(struct kith *k, kith_ticket ticket);
+void ki_ask_end(struct kith *k, struct ki_ask *ask, int result, uint32_t count);
+void ki_news_done(struct kith *k, kith_ticket ticket); /* the news of this ticket has been sent often enough */
+void ki_join_advance(struct kith *k, struct ki_ask *ask);
+void ki_join_result(struct kith *k, kith_ticket ticket, int result);
+void ki_asks_check(struct kith *k);
+
+/* leave.c */
+void ki_leave_advance(struct kith *k, bool timed_out);
+
+/* tags.c */
+int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count);
+
+/* event.c */
+void ki_changed(struct kith *k, uint32_t id, uint8_t bits);
+void ki_done_event(struct kith *k, const struct ki_done *done);
+bool ki_about_reserve(struct kith *k); /* room beside every member the table has room for, and one more */
+void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last);
+void ki_record_status(struct kith *k, uint32_t id);
+void ki_events_free(struct kith *k);
+
+/* view.c */
+void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_standing *standing, uint32_t id,
+             struct kith_member *out);
+
+/* tick.c */
+void ki_health(struct kith *k, int delta);
+void ki_probe_input(struct kith *k, enum ki_probe_input input);
+uint64_t ki_scaled_interval_us(const struct kith *k);
+
+/* stream.c */
+enum ki_purpose {
+    KI_PURPOSE_ANSWER, /* accepted */
+    KI_PURPOSE_JOIN,   /* token: the ticket */
+    KI_PURPOSE_SYNC,   /* token: KI_SYNC_ */
+    KI_PURPOSE_PING    /* token: sequence number of the probe */
+};
+enum { KI_SYNC_PERIODIC, KI_SYNC_RECONNECT };
+int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token);
+void ki_streams_tick(struct kith *k);
+uint64_t ki_streams_deadline(const struct kith *k);
+void ki_streams_free(struct kith *k);
+
+#endif

@@ -1,0 +1,235 @@
+/* Datagram -> messages.  Layers are peeled outermost first (wire/packet.h); compound and compressed layers may nest,
+ * so they are walked with a small stack instead of recursion, at most nesting_max deep, and everything inflated lives
+ * in one arena of 64 KiB: a bomb costs no more than that. */
+#include "node/node.h"
+#include "wire/lzw.h"
+
+#define RECEIVE_ARENA_MAX (64 * 1024) /* the largest datagram there is */
+#define RECEIVE_DEPTH_MAX 16          /* frames of the stack; nesting_max is at most this */
+
+static int receive_malformed(struct kith *k, enum ki_counter counter)
+{
+    ki_count(k, counter);
+    return KITH_ERR_MALFORMED;
+}
+
+/* Grows a scratch buffer; what it holds is void afterwards. */
+static bool receive_reserve(struct kith *k, uint8_t **scratch, size_t *cap, size_t size)
+{
+    if (size <= *cap)
+        return true;
+    uint8_t *larger = ki_mem_resize(&k->mem, NULL, size);
+    if (!larger) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return false;
+    }
+    ki_mem_free(&k->mem, *scratch);
+    *scratch = larger;
+    *cap = size;
+    return true;
+}
+
+static struct ki_identity receive_identity(const struct ki_alive *msg)
+{
+    return (struct ki_identity){.name = msg->node,
+                                .addr = msg->addr,
+                                .port = msg->port,
+                                .meta = msg->meta,
+                                .incarnation = msg->incarnation,
+                                .versions = msg->versions.len ? msg->versions.ptr : NULL};
+}
+
+static int receive_rumour(struct kith *k, const struct kith_addr *from, uint8_t type, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_suspect accusation = {0};
+    struct ki_alive alive = {0};
+    if (type == KI_MSG_ALIVE) {
+        ki_count(k, KI_COUNT_alives_in);
+        if (!ki_decode_alive(&r, &alive))
+            return receive_malformed(k, KI_COUNT_malformed);
+        struct ki_identity identity = receive_identity(&alive);
+        return ki_apply_alive(k, from, &identity);
+    }
+    ki_count(k, type == KI_MSG_SUSPECT ? KI_COUNT_suspects_in : KI_COUNT_deads_in);
+    if (!ki_decode_suspect(&r, &accusation))
+        return receive_malformed(k, KI_COUNT_malformed);
+    if (accusation.from.len > KITH_NAME_MAX || accusation.node.len > KITH_NAME_MAX)
+        return receive_malformed(k, KI_COUNT_name_too_long);
+    return type == KI_MSG_SUSPECT ? ki_apply_suspect(k, from, &accusation) : ki_apply_dead(k, from, &accusation);
+}
+
+static int receive_message(struct kith *k, const struct kith_addr *from, struct ki_span message)
+{
+    struct ki_span body = ki_span(message.ptr + 1, message.len - 1);
+    switch (message.ptr[0]) {
+    case KI_MSG_PING:
+        return ki_handle_ping(k, from, body);
+    case KI_MSG_INDIRECT_PING:
+        return ki_handle_indirect_ping(k, from, body);
+    case KI_MSG_ACK:
+        return ki_handle_ack(k, body);
+    case KI_MSG_NACK:
+        return ki_handle_nack(k, body);
+    case KI_MSG_SUSPECT:
+    case KI_MSG_ALIVE:
+    case KI_MSG_DEAD:
+        return receive_rumour(k, from, message.ptr[0], body);
+    case KI_MSG_USER:
+        return ki_handle_user(k, body);
+    default: /* stream messages, and what later versions add */
+        ki_count(k, KI_COUNT_unknown_type);
+        return 0;
+    }
+}
+
+/* ---- nesting ---- */
+
+struct receive_frame { /* a compound being walked; or one message, as a compound of one */
+    struct ki_compound compound;
+    struct ki_span single;
+    bool is_single;
+};
+
+struct receive_stack {
+    struct receive_frame frames[RECEIVE_DEPTH_MAX];
+    unsigned depth;
+    size_t arena_used;
+    int error; /* the first */
+};
+
+static void receive_note(struct receive_stack *s, int error)
+{
+    if (s->error == 0)
+        s->error = error;
+}
+
+/* The next message of the top frame; empty span: the frame is done. */
+static struct ki_span receive_next(struct kith *k, struct receive_stack *s)
+{
+    struct receive_frame *top = &s->frames[s->depth - 1];
+    struct ki_span message = ki_span(NULL, 0);
+    if (top->is_single) {
+        message = top->single;
+        top->single = ki_span(NULL, 0);
+        return message;
+    }
+    bool malformed = false;
+    if (!ki_compound_next(&top->compound, &message, &malformed)) {
+        if (malformed)
+            receive_note(s, receive_malformed(k, KI_COUNT_malformed));
+        return ki_span(NULL, 0);
+    }
+    return message;
+}
+
+/* Inflates into the arena, behind what is there, and pushes the result. */
+static void receive_inflate(struct kith *k, struct receive_stack *s, struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_compress msg = {0};
+    if (!ki_decode_compress(&r, &msg) || msg.algo != 0) {
+        receive_note(s, receive_malformed(k, KI_COUNT_malformed_compress));
+        return;
+    }
+    struct ki_lzw_decoder *d = ki_mem_resize(&k->mem, NULL, sizeof *d);
+    if (!d || !receive_reserve(k, &k->arena, &k->arena_cap, RECEIVE_ARENA_MAX)) {
+        ki_mem_free(&k->mem, d);
+        ki_count(k, KI_COUNT_out_of_memory);
+        receive_note(s, KITH_ERR_NOMEM);
+        return;
+    }
+    ki_lzw_decoder_init(d, msg.buf.ptr, msg.buf.len, k->arena + s->arena_used, k->arena_cap - s->arena_used);
+    bool fine = ki_lzw_decode(d, SIZE_MAX) == KI_LZW_DONE && d->out_len > 0;
+    struct ki_span plain = ki_span(d->out, d->out_len);
+    ki_mem_free(&k->mem, d);
+    if (!fine) {
+        receive_note(s, receive_malformed(k, KI_COUNT_malformed_compress));
+        return;
+    }
+    s->arena_used += plain.len;
+    s->frames[s->depth++] = (struct receive_frame){.single = plain, .is_single = true};
+}
+
+static void receive_unpack(struct kith *k, struct receive_stack *s, struct ki_span message)
+{
+    struct ki_span body = ki_span(message.ptr + 1, message.len - 1);
+    if (s->depth >= k->cfg.nesting_max) {
+        receive_note(s, receive_malformed(k, KI_COUNT_nested_too_deep));
+        return;
+    }
+    if (message.ptr[0] == KI_MSG_COMPRESS) {
+        receive_inflate(k, s, body);
+        return;
+    }
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct receive_frame *frame = &s->frames[s->depth];
+    *frame = (struct receive_frame){.is_single = false};
+    if (ki_compound_begin(&r, &frame->compound))
+        s->depth++;
+    else
+        receive_note(s, receive_malformed(k, KI_COUNT_malformed));
+}
+
+static int receive_walk(struct kith *k, const struct kith_addr *from, struct ki_span plain)
+{
+    struct receive_stack s = {.depth = 1};
+    s.frames[0] = (struct receive_frame){.single = plain, .is_single = true};
+    while (s.depth > 0) {
+        struct ki_span message = receive_next(k, &s);
+        if (message.len == 0)
+            s.depth--;
+        else if (message.ptr[0] == KI_MSG_COMPOUND || message.ptr[0] == KI_MSG_COMPRESS)
+            receive_unpack(k, &s, message);
+        else
+            receive_note(&s, receive_message(k, from, message));
+    }
+    return s.error;
+}
+
+/* ---- the outer layers ---- */
+
+/* Opens a sealed datagram into scratch memory. */
+static int receive_open(struct kith *k, struct ki_reader *r)
+{
+    if (k->keyring.count == 0)
+        return 0;
+    if (!receive_reserve(k, &k->opened, &k->opened_cap, r->left))
+        return KITH_ERR_NOMEM;
+    size_t len;
+    if (ki_open(&k->keyring, ki_name_of(k->cfg.label), ki_span(NULL, 0), ki_span(r->pos, r->left), k->opened, &len)) {
+        *r = ki_reader(k->opened, len);
+        return 0;
+    }
+    if (!k->cfg.verify_incoming)
+        return 0; /* rolling encryption on: plain text is still welcome */
+    ki_count(k, KI_COUNT_auth_failed);
+    return KITH_ERR_AUTH;
+}
+
+int kith_datagram(struct kith *k, struct kith_time now, const struct kith_addr *from, const void *buf, size_t len)
+{
+    ki_input(k, now);
+    if (!ki_active(k))
+        return KITH_ERR_STATE;
+    ki_count(k, KI_COUNT_datagrams_in);
+    k->counters[KI_COUNT_bytes_in] += len;
+    if (len == 0 || len > RECEIVE_ARENA_MAX || from->port == 0)
+        return receive_malformed(k, KI_COUNT_malformed);
+    struct ki_reader r = ki_reader(buf, len);
+    struct ki_span label;
+    if (!ki_peel_label(&r, &label))
+        return receive_malformed(k, KI_COUNT_malformed);
+    if (!ki_span_equal(label, ki_name_of(k->cfg.label))) {
+        ki_count(k, KI_COUNT_label_mismatch);
+        return KITH_ERR_LABEL;
+    }
+    int error = receive_open(k, &r);
+    if (error)
+        return error;
+    if (!ki_peel_crc(&r))
+        return receive_malformed(k, KI_COUNT_malformed_crc);
+    if (r.left == 0)
+        return receive_malformed(k, KI_COUNT_malformed);
+    return receive_walk(k, from, ki_span(r.pos, r.left));
+}

@@ -1,0 +1,343 @@
+/* Rumours about members, carried out: the merge rule decides (swim/merge.c), this file changes the table, passes the
+ * news on, and tells Serf's layer that a member came up or went down.
+ *
+ * Order inside each change: first what may fail for want of memory, then the rest, so that a failure leaves no
+ * half-made change. */
+#include "node/node.h"
+#include "swim/timing.h"
+
+static int rumour_nomem(struct kith *k)
+{
+    ki_count(k, KI_COUNT_out_of_memory);
+    return KITH_ERR_NOMEM;
+}
+
+/* ---- news ---- */
+
+static int rumour_spread_alive(struct kith *k, uint32_t id, const struct ki_identity *identity, kith_ticket ticket)
+{
+    uint8_t buf[1024]; /* 63 bytes and at most 16 + 255 + 512 */
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    ki_encode_alive(&p, &(struct ki_alive){.incarnation = identity->incarnation,
+                                           .node = identity->name,
+                                           .addr = identity->addr,
+                                           .port = identity->port,
+                                           .meta = identity->meta,
+                                           .versions = identity->versions ? ki_span(identity->versions, 6)
+                                                                          : ki_span(NULL, 0)});
+    KI_ASSERT(!p.w.full);
+    return ki_broadcast(k, KI_QUEUE_MEMBERS, id, ticket, ki_span(buf, p.w.len));
+}
+
+static int rumour_spread_accusation(struct kith *k, uint32_t id, enum ki_rumour rumour, uint32_t incarnation,
+                                    struct ki_span from, kith_ticket ticket)
+{
+    uint8_t buf[640];
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    struct ki_suspect msg = {.incarnation = incarnation, .node = ki_member_name(m), .from = from};
+    if (rumour == KI_RUMOUR_SUSPECT)
+        ki_encode_suspect(&p, &msg);
+    else
+        ki_encode_dead(&p, &msg);
+    KI_ASSERT(!p.w.full);
+    return ki_broadcast(k, KI_QUEUE_MEMBERS, id, ticket, ki_span(buf, p.w.len));
+}
+
+/* ---- entering and forgetting ---- */
+
+int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id)
+{
+    if (!ki_about_reserve(k))
+        return rumour_nomem(k);
+    int error = ki_table_add(&k->table, identity, state, k->now.mono_us, &k->rng, id);
+    if (error == -1) {
+        ki_count(k, KI_COUNT_members_full);
+        return KITH_ERR_FULL;
+    }
+    if (error)
+        return rumour_nomem(k);
+    KI_ASSERT(*id < k->about_cap);
+    k->about[*id] = (struct ki_about){.standing.status = KI_STATUS_NONE};
+    return 0;
+}
+
+void ki_forget(struct kith *k, uint32_t id)
+{
+    KI_ASSERT(id != k->self);
+    ki_unsubject(k, id);
+    if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
+        ki_probe_init(&k->probe);
+    k->about[id].changed |= KITH_CHANGED_REAPED;
+    struct ki_member *m = ki_table_at(&k->table, id);
+    struct ki_member *last =
+        ki_mem_copy(&k->mem, m, sizeof *m + m->addr_len + m->name_len + m->meta_len);
+    if (last) {
+        last->suspicion = NULL;
+        ki_ghost_add(k, id, last);
+    } else {
+        ki_count(k, KI_COUNT_events_dropped);
+    }
+    if (k->about[id].record_due)
+        k->records_due--;
+    k->about[id] = (struct ki_about){.standing.status = KI_STATUS_NONE};
+    ki_table_remove(&k->table, id);
+}
+
+/* ---- alive ---- */
+
+static bool rumour_versions_bad(const uint8_t *v)
+{
+    return v && (v[0] == 0 || v[1] == 0 || v[0] > v[1]);
+}
+
+static struct ki_merge_input rumour_input(const struct kith *k, uint32_t id, enum ki_rumour rumour,
+                                          uint32_t incarnation)
+{
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    struct ki_merge_input in = {.rumour = rumour, .incarnation = incarnation};
+    if (!m)
+        return in;
+    in.known = true;
+    in.self = id == k->self;
+    in.leaving = k->life >= KI_LIFE_LEAVE_INTENT;
+    in.state = (enum ki_state)m->state;
+    in.known_incarnation = m->incarnation;
+    return in;
+}
+
+static void rumour_compare(const struct kith *k, const struct ki_identity *identity, const struct ki_member *m,
+                           struct ki_merge_input *in)
+{
+    in->same_addr = m->port == identity->port && ki_span_equal(ki_member_addr(m), identity->addr);
+    bool same_versions = !identity->versions || memcmp(identity->versions, m->versions, 6) == 0;
+    in->same_content = ki_span_equal(ki_member_meta(m), identity->meta) && same_versions;
+    bool reclaim = k->cfg.dead_reclaim_ms > 0 &&
+                   k->now.mono_us - m->changed_us > (uint64_t)k->cfg.dead_reclaim_ms * 1000;
+    in->may_move = m->state == KI_LEFT || (m->state == KI_DEAD && reclaim);
+}
+
+/* Serf's layer hears of a member that has come up: never seen, or dead or left until now. */
+static int rumour_new(struct kith *k, const struct ki_identity *identity)
+{
+    uint32_t id;
+    int error = ki_member_enter(k, identity, KI_ALIVE, &id);
+    if (error)
+        return error;
+    error = rumour_spread_alive(k, id, identity, 0);
+    if (error) {
+        ki_table_remove(&k->table, id);
+        return error;
+    }
+    ki_status_up(k, id);
+    return 0;
+}
+
+static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_identity *identity)
+{
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    enum ki_state was = (enum ki_state)m->state;
+    bool tags_differ = !ki_span_equal(ki_member_meta(m), identity->meta);
+    int error = rumour_spread_alive(k, id, identity, 0);
+    if (error)
+        return error;
+    if (!ki_table_update(&k->table, id, identity)) {
+        ki_unsubject(k, id);
+        return rumour_nomem(k);
+    }
+    ki_table_set_state(&k->table, id, KI_ALIVE, k->now.mono_us);
+    if (was == KI_DEAD || was == KI_LEFT)
+        ki_status_up(k, id);
+    else if (was == KI_SUSPECT)
+        ki_changed(k, id, KITH_CHANGED_SUSPECT);
+    if (tags_differ)
+        ki_changed(k, id, KITH_CHANGED_TAGS);
+    return 0;
+}
+
+/* Somebody holds our name at our address with other content, or our own old self: answer with a higher one. */
+void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser)
+{
+    uint32_t own = ki_table_at(&k->table, k->self)->incarnation;
+    ki_count(k, KI_COUNT_refutations);
+    ki_health(k, 1);
+    if (ki_announce_self(k, ki_refuting(own, accused), 0) == 0 && accuser)
+        ki_send(k, KI_CLASS_PROBE,
+                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = true, .to = *accuser});
+}
+
+int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
+{
+    const struct ki_member *m = ki_table_at(&k->table, k->self);
+    uint8_t addr[16];
+    memcpy(addr, m->data, m->addr_len);
+    struct ki_identity identity = {.name = ki_name_of(k->cfg.name),
+                                   .addr = ki_span(addr, m->addr_len),
+                                   .port = m->port,
+                                   .meta = ki_span(k->meta, k->meta_len),
+                                   .incarnation = incarnation,
+                                   .versions = k->versions};
+    int error = rumour_spread_alive(k, k->self, &identity, ticket);
+    if (error)
+        return error;
+    bool tags_differ = !ki_span_equal(ki_member_meta(m), identity.meta);
+    if (!ki_table_update(&k->table, k->self, &identity))
+        return rumour_nomem(k); /* the news went out: a later refutation outranks it */
+    if (tags_differ)
+        ki_changed(k, k->self, KITH_CHANGED_TAGS);
+    return 0;
+}
+
+static void rumour_conflict(struct kith *k, uint32_t id, const struct ki_identity *identity)
+{
+    struct ki_done event = {.kind = KITH_EVENT_CONFLICT, .id = id};
+    ki_count(k, KI_COUNT_conflicts);
+    if (ki_addr_from_span(identity->addr, identity->port, &event.other))
+        ki_done_event(k, &event);
+}
+
+/* One that believes a member alive whom we hold suspect or dead is told so: if it is that member, it can refute. */
+static void rumour_tell(struct kith *k, uint32_t id, const struct kith_addr *from)
+{
+    if (!from || ki_table_at(&k->table, id)->state == KI_LEFT)
+        return;
+    if (ki_find_addr(k, from) == KI_NO_MEMBER)
+        return;
+    ki_count(k, KI_COUNT_accusations_told);
+    ki_send(k, KI_CLASS_OTHER,
+            &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = id, .to_member = true, .to = *from});
+}
+
+int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki_identity *identity)
+{
+    struct ki_identity alive = *identity;
+    if (alive.name.len > KITH_NAME_MAX) {
+        ki_count(k, KI_COUNT_name_too_long);
+        return KITH_ERR_MALFORMED;
+    }
+    if (rumour_versions_bad(alive.versions)) {
+        ki_count(k, KI_COUNT_version_mismatch);
+        return KITH_ERR_VERSION;
+    }
+    if (alive.port == 0)
+        alive.port = k->cfg.addr.port; /* memberlist: peers before per-node ports share ours */
+    uint32_t id = ki_table_find(&k->table, alive.name);
+    struct ki_merge_input in = rumour_input(k, id, KI_RUMOUR_ALIVE, alive.incarnation);
+    if (in.known)
+        rumour_compare(k, &alive, ki_table_at(&k->table, id), &in);
+    switch (ki_merge(&in).verdict) {
+    case KI_MERGE_NEW:
+        return rumour_new(k, &alive);
+    case KI_MERGE_ACCEPT:
+        return rumour_accept_alive(k, id, &alive);
+    case KI_MERGE_REFUTE:
+        ki_refute(k, alive.incarnation, NULL);
+        return 0;
+    case KI_MERGE_CONFLICT:
+        rumour_conflict(k, id, &alive);
+        return 0;
+    case KI_MERGE_STALE:
+        rumour_tell(k, id, from);
+        return 0;
+    case KI_MERGE_IGNORE:
+    case KI_MERGE_CONFIRM:
+        return 0;
+    }
+    KI_UNREACHABLE();
+}
+
+/* ---- suspect ---- */
+
+static int rumour_accept_suspect(struct kith *k, uint32_t id, const struct ki_suspect *msg)
+{
+    struct ki_member *m = ki_table_at(&k->table, id);
+    struct ki_suspicion *suspicion = ki_mem_new(&k->mem, sizeof *suspicion);
+    if (!suspicion)
+        return rumour_nomem(k);
+    int error = rumour_spread_accusation(k, id, KI_RUMOUR_SUSPECT, msg->incarnation, msg->from, 0);
+    if (error) {
+        ki_mem_free(&k->mem, suspicion);
+        return error;
+    }
+    uint64_t min_us = ki_suspicion_min_us(k->cfg.suspicion_mult, k->table.count,
+                                          (uint64_t)k->cfg.probe_interval_ms * 1000);
+    ki_suspicion_start(suspicion, k->now.mono_us, min_us, k->cfg.suspicion_max_mult, k->cfg.suspicion_mult,
+                       k->table.count, ki_table_hash(&k->table, msg->from));
+    m->incarnation = msg->incarnation;
+    m->suspicion = suspicion;
+    ki_table_set_state(&k->table, id, KI_SUSPECT, k->now.mono_us);
+    k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
+    ki_count(k, KI_COUNT_suspicions);
+    ki_changed(k, id, KITH_CHANGED_SUSPECT);
+    return 0;
+}
+
+int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg)
+{
+    uint32_t id = ki_table_find(&k->table, msg->node);
+    struct ki_merge_input in = rumour_input(k, id, KI_RUMOUR_SUSPECT, msg->incarnation);
+    struct ki_merge_result result = ki_merge(&in);
+    if (result.verdict == KI_MERGE_REFUTE) {
+        ki_refute(k, msg->incarnation, from);
+    } else if (result.verdict == KI_MERGE_CONFIRM) {
+        struct ki_member *m = ki_table_at(&k->table, id);
+        if (!ki_suspicion_confirm(m->suspicion, ki_table_hash(&k->table, msg->from)))
+            return 0;
+        ki_count(k, KI_COUNT_suspicions_confirmed);
+        k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(m->suspicion));
+        return rumour_spread_accusation(k, id, KI_RUMOUR_SUSPECT, msg->incarnation, msg->from, 0);
+    } else if (result.verdict == KI_MERGE_ACCEPT) {
+        return rumour_accept_suspect(k, id, msg);
+    }
+    return 0;
+}
+
+/* ---- dead and left ---- */
+
+int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg)
+{
+    uint32_t id = ki_table_find(&k->table, msg->node);
+    bool left = ki_span_equal(msg->node, msg->from);
+    enum ki_rumour rumour = left ? KI_RUMOUR_LEFT : KI_RUMOUR_DEAD;
+    struct ki_merge_input in = rumour_input(k, id, rumour, msg->incarnation);
+    struct ki_merge_result result = ki_merge(&in);
+    if (result.verdict == KI_MERGE_REFUTE) {
+        ki_refute(k, msg->incarnation, from);
+        return 0;
+    }
+    if (result.verdict != KI_MERGE_ACCEPT)
+        return 0;
+    kith_ticket ticket = id == k->self && k->life == KI_LIFE_LEAVE_DEAD ? k->leave_ticket : 0;
+    int error = rumour_spread_accusation(k, id, rumour, msg->incarnation, msg->from, ticket);
+    if (error)
+        return error;
+    struct ki_member *m = ki_table_at(&k->table, id);
+    m->incarnation = msg->incarnation;
+    ki_table_set_state(&k->table, id, result.state, k->now.mono_us);
+    ki_status_down(k, id);
+    return 0;
+}
+
+/* Declares dead those whose suspicion has run out, and notes when the next one does. */
+void ki_suspicion_check(struct kith *k)
+{
+    k->suspicion_next_us = KITH_NEVER;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        struct ki_member *m = ki_table_at(&k->table, id);
+        if (!m || m->state != KI_SUSPECT)
+            continue;
+        uint64_t deadline_us = ki_suspicion_deadline_us(m->suspicion);
+        if (deadline_us > k->now.mono_us) {
+            k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, deadline_us);
+            continue;
+        }
+        uint8_t name[KITH_NAME_MAX];
+        memcpy(name, ki_member_name(m).ptr, m->name_len);
+        struct ki_suspect dead = {.incarnation = m->incarnation,
+                                  .node = ki_span(name, m->name_len),
+                                  .from = ki_name_of(k->cfg.name)};
+        ki_count(k, KI_COUNT_deaths_declared);
+        if (ki_apply_dead(k, NULL, &dead) != 0) /* memory is out: try again at the next tick of gossip */
+            k->suspicion_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    }
+}

@@ -1,0 +1,352 @@
+/* State -> datagrams.  What is to be sent waits as a few words (struct ki_send) and is built when the driver asks,
+ * from the newest state, with as much news as fits:
+ *
+ *   plain:  | room for a compound header | part | part | ...          built here, then
+ *           label, seal or CRC, and compression when it makes it smaller, into the caller's buffer.
+ *
+ * News rides only on datagrams to members: an answer to a stranger is never larger than about what it asked with. */
+#include "node/node.h"
+#include "swim/timing.h"
+#include "wire/lzw.h"
+
+#define SEND_FRONT (2 + 2 * KI_COMPOUND_MAX) /* largest compound header */
+#define SEND_CRC_LEN 5
+#define SEND_SQUEEZE_MIN 160 /* bytes: below it LZW's 9-bit codes and 15-byte front never win on real messages */
+
+bool ki_send(struct kith *k, unsigned class, const struct ki_send *send)
+{
+    struct ki_sends *ring = &k->sends[class];
+    for (uint32_t i = 0; send->kind == KI_SEND_NEWS_OF && i < ring->count; i++) {
+        const struct ki_send *waiting = &ring->items[(ring->head + i) % ring->cap];
+        if (waiting->kind == send->kind && waiting->id == send->id && kith_addr_equal(&waiting->to, &send->to))
+            return true; /* it will be built from the newest state anyway */
+    }
+    if (ring->count == ring->cap) {
+        uint32_t cap = ring->cap ? ring->cap * 2 : 8;
+        if (cap > k->cfg.replies_max)
+            cap = k->cfg.replies_max;
+        struct ki_send *items = cap > ring->cap ? ki_mem_new(&k->mem, cap * sizeof *items) : NULL;
+        if (!items) {
+            ki_count(k, KI_COUNT_replies_dropped);
+            return false;
+        }
+        for (uint32_t i = 0; i < ring->count; i++)
+            items[i] = ring->items[(ring->head + i) % ring->cap];
+        ki_mem_free(&k->mem, ring->items);
+        *ring = (struct ki_sends){.items = items, .head = 0, .count = ring->count, .cap = cap};
+    }
+    ring->items[(ring->head + ring->count++) % ring->cap] = *send;
+    return true;
+}
+
+static bool send_seals(const struct kith *k)
+{
+    return k->keyring.count > 0 && k->cfg.verify_outgoing;
+}
+
+static uint8_t send_seal_version(const struct kith *k)
+{
+    return k->cfg.protocol == 1 ? 0 : 1;
+}
+
+/* Bytes of parts and compound header that fit one datagram. */
+static size_t send_room(const struct kith *k)
+{
+    size_t label = k->cfg.label.len ? 2 + k->cfg.label.len : 0;
+    size_t seal = !send_seals(k) ? SEND_CRC_LEN : send_seal_version(k) ? KI_SEAL_OVERHEAD : KI_SEAL_OVERHEAD_MAX;
+    return k->cfg.datagram_max - label - seal;
+}
+
+int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes)
+{
+    if (bytes.len > send_room(k)) {
+        ki_count(k, KI_COUNT_queue_dropped);
+        return KITH_ERR_FULL;
+    }
+    uint64_t dropped = k->queues[queue].dropped;
+    uint64_t replaced = 0;
+    if (!ki_queue_put(&k->queues[queue], subject, ticket, bytes.ptr, bytes.len, &replaced)) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return KITH_ERR_NOMEM;
+    }
+    k->counters[KI_COUNT_queue_dropped] += k->queues[queue].dropped - dropped;
+    if (replaced)
+        ki_news_done(k, replaced); /* newer news says what it said */
+    if (k->gossip_next_us == KITH_NEVER)
+        k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    return 0;
+}
+
+uint32_t ki_news_waiting(const struct kith *k)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < KI_QUEUES; i++)
+        count += k->queues[i].count;
+    return (uint32_t)count;
+}
+
+void ki_unsubject(struct kith *k, uint32_t id)
+{
+    ki_news_done(k, ki_queue_drop_subject(&k->queues[KI_QUEUE_MEMBERS], id));
+}
+
+/* ---- building ---- */
+
+struct send_build {
+    uint8_t *parts; /* k->plain + SEND_FRONT */
+    size_t len;
+    size_t room;
+    unsigned count;
+    uint16_t lens[KI_COMPOUND_MAX];
+};
+
+static size_t send_left(const struct send_build *b)
+{
+    size_t used = b->len + 2 + 2 * ((size_t)b->count + 1);
+    return used < b->room ? b->room - used : 0;
+}
+
+static void send_add(struct send_build *b, const struct ki_pack *p)
+{
+    if (p->w.full || p->w.len == 0)
+        return;
+    b->lens[b->count++] = (uint16_t)p->w.len;
+    b->len += p->w.len;
+}
+
+/* Room for the next part: as much as fits even without a compound header when it is the first. */
+static struct ki_pack send_part(const struct send_build *b)
+{
+    size_t room = b->count == 0 ? b->room : send_left(b);
+    return ki_pack(b->parts + b->len, room, false);
+}
+
+static void send_ping_part(struct kith *k, struct send_build *b, const struct ki_send *send)
+{
+    struct ki_pack p = send_part(b);
+    const struct ki_member *target = ki_table_at(&k->table, send->id);
+    ki_encode_ping(&p, &(struct ki_ping){.seq = send->seq,
+                                         .node = ki_member_name(target),
+                                         .source_addr = ki_span(k->cfg.addr.ip, k->cfg.addr.ip_len),
+                                         .source_port = k->cfg.addr.port,
+                                         .source_node = ki_name_of(k->cfg.name)});
+    send_add(b, &p);
+}
+
+static void send_indirect_part(struct kith *k, struct send_build *b, const struct ki_send *send)
+{
+    struct ki_pack p = send_part(b);
+    const struct ki_member *target = ki_table_at(&k->table, send->id);
+    ki_encode_indirect_ping(&p, &(struct ki_indirect_ping){.seq = send->seq,
+                                                           .target = ki_member_addr(target),
+                                                           .port = target->port,
+                                                           .node = ki_member_name(target),
+                                                           .nack = true,
+                                                           .source_addr = ki_span(k->cfg.addr.ip, k->cfg.addr.ip_len),
+                                                           .source_port = k->cfg.addr.port,
+                                                           .source_node = ki_name_of(k->cfg.name)});
+    send_add(b, &p);
+}
+
+/* What we hold of a member: alive, or the accusation, in our own name (the buddy system of Lifeguard section IV.C). */
+static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id)
+{
+    struct ki_pack p = send_part(b);
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    struct ki_suspect accusation = {
+        .incarnation = m->incarnation, .node = ki_member_name(m), .from = ki_name_of(k->cfg.name)};
+    switch ((enum ki_state)m->state) {
+    case KI_ALIVE:
+        ki_encode_alive(&p, &(struct ki_alive){.incarnation = m->incarnation,
+                                               .node = ki_member_name(m),
+                                               .addr = ki_member_addr(m),
+                                               .port = m->port,
+                                               .meta = ki_member_meta(m),
+                                               .versions = ki_span(m->versions, 6)});
+        break;
+    case KI_SUSPECT:
+        ki_encode_suspect(&p, &accusation);
+        break;
+    case KI_DEAD:
+        ki_encode_dead(&p, &accusation);
+        break;
+    case KI_LEFT:
+        accusation.from = accusation.node;
+        ki_encode_dead(&p, &accusation);
+        break;
+    }
+    send_add(b, &p);
+}
+
+static void send_news(struct kith *k, struct send_build *b)
+{
+    uint32_t limit = ki_retransmit_limit(k->cfg.retransmit_mult, k->table.count);
+    for (unsigned q = 0; q < KI_QUEUES; q++) {
+        ki_queue_next_datagram(&k->queues[q]);
+        while (b->count < KI_COMPOUND_MAX) {
+            struct ki_pack p = send_part(b);
+            kith_ticket done = 0;
+            const struct ki_news *news = ki_queue_take(&k->queues[q], p.w.cap, limit, &done);
+            if (!news)
+                break;
+            ki_put(&p.w, news->bytes, news->len);
+            send_add(b, &p);
+            ki_count(k, KI_COUNT_news_out);
+            ki_news_done(k, done);
+        }
+    }
+}
+
+/* The first part; false when what was to be sent is no longer worth it. */
+static bool send_first_part(struct kith *k, struct send_build *b, const struct ki_send *send)
+{
+    struct ki_pack p = send_part(b);
+    switch (send->kind) {
+    case KI_SEND_ACK:
+        ki_encode_ack(&p, &(struct ki_ack){.seq = send->seq});
+        send_add(b, &p);
+        return true;
+    case KI_SEND_NACK:
+        ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq});
+        send_add(b, &p);
+        return true;
+    case KI_SEND_PING:
+    case KI_SEND_RELAY_PING:
+    case KI_SEND_INDIRECT:
+    case KI_SEND_NEWS_OF:
+    case KI_SEND_GOSSIP:
+        break;
+    }
+    const struct ki_member *m = ki_table_at(&k->table, send->id);
+    if (!m)
+        return false; /* forgotten meanwhile */
+    if (send->kind == KI_SEND_NEWS_OF)
+        send_news_of_part(k, b, send->id);
+    else if (send->kind == KI_SEND_INDIRECT)
+        send_indirect_part(k, b, send);
+    else if (send->kind != KI_SEND_GOSSIP)
+        send_ping_part(k, b, send);
+    if (send->kind == KI_SEND_PING && m->state != KI_ALIVE)
+        send_news_of_part(k, b, send->id);
+    return true;
+}
+
+/* Joins the parts into one message. */
+static struct ki_span send_join(struct send_build *b)
+{
+    if (b->count == 1)
+        return ki_span(b->parts, b->len);
+    size_t head = 2 + 2 * (size_t)b->count;
+    uint8_t *start = b->parts - head;
+    start[0] = KI_MSG_COMPOUND;
+    start[1] = (uint8_t)b->count;
+    for (unsigned i = 0; i < b->count; i++)
+        ki_store_be(start + 2 + 2 * i, b->lens[i], 2);
+    return ki_span(start, head + b->len);
+}
+
+/* Compresses if that makes it smaller. */
+static struct ki_span send_squeeze(struct kith *k, struct ki_span plain)
+{
+    if (!k->cfg.compress || plain.len < SEND_SQUEEZE_MIN)
+        return plain;
+    if (!k->encoder)
+        k->encoder = ki_mem_new(&k->mem, sizeof(struct ki_lzw_encoder));
+    if (!k->squeeze)
+        k->squeeze = ki_mem_new(&k->mem, k->cfg.datagram_max);
+    if (!k->encoder || !k->squeeze)
+        return plain;
+    uint8_t front[32];
+    struct ki_pack p = ki_pack(front, sizeof front, false);
+    ki_encode_compress_front(&p, plain.len); /* its length depends on the size of the number alone */
+    size_t head = p.w.len;
+    struct ki_lzw_encoder *e = k->encoder;
+    ki_lzw_encoder_init(e, plain.ptr, plain.len, k->squeeze + sizeof front, plain.len - head);
+    if (ki_lzw_encode(e, SIZE_MAX) != KI_LZW_DONE)
+        return plain;
+    p = ki_pack(front, sizeof front, false);
+    ki_encode_compress_front(&p, e->out_len);
+    if (p.w.len + e->out_len >= plain.len)
+        return plain;
+    uint8_t *start = k->squeeze + sizeof front - p.w.len;
+    memcpy(start, front, p.w.len);
+    return ki_span(start, p.w.len + e->out_len);
+}
+
+static size_t send_wrap(struct kith *k, struct ki_span message, bool crc, uint8_t *buf, size_t cap)
+{
+    struct ki_writer w = ki_writer(buf, cap);
+    struct ki_span label = ki_name_of(k->cfg.label);
+    ki_put_label(&w, label);
+    if (send_seals(k)) {
+        uint8_t nonce[KI_NONCE_LEN];
+        ki_crng_fill(&k->crng, nonce, sizeof nonce);
+        uint8_t version = send_seal_version(k);
+        uint8_t *at = ki_reserve(&w, ki_sealed_len(version, message.len));
+        if (at)
+            ki_seal(&k->keyring, version, nonce, label, ki_span(NULL, 0), message, at);
+    } else {
+        if (crc) {
+            ki_put_u8(&w, KI_MSG_HAS_CRC);
+            ki_put_be(&w, ki_crc32(message.ptr, message.len), 4);
+        }
+        ki_put(&w, message.ptr, message.len);
+    }
+    KI_ASSERT(!w.full);
+    return w.len;
+}
+
+/* Members that announce protocol 5 check a CRC; with a key the seal does it better. */
+static bool send_wants_crc(const struct kith *k, const struct ki_send *send)
+{
+    const struct ki_member *m = ki_table_at(&k->table, send->id);
+    return send->kind == KI_SEND_GOSSIP && m && m->versions[1] >= 5;
+}
+
+static bool send_build(struct kith *k, const struct ki_send *send, uint8_t *buf, size_t cap, size_t *len)
+{
+    struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
+    if (!send_first_part(k, &b, send))
+        return false;
+    if (send->to_member)
+        send_news(k, &b);
+    if (b.count == 0)
+        return false;
+    *len = send_wrap(k, send_squeeze(k, send_join(&b)), send_wants_crc(k, send), buf, cap);
+    return true;
+}
+
+static void send_counted(struct kith *k, const struct ki_send *send, size_t len)
+{
+    ki_count(k, KI_COUNT_datagrams_out);
+    k->counters[KI_COUNT_bytes_out] += len;
+    if (send->kind == KI_SEND_PING || send->kind == KI_SEND_RELAY_PING)
+        ki_count(k, KI_COUNT_pings_out);
+    else if (send->kind == KI_SEND_INDIRECT)
+        ki_count(k, KI_COUNT_indirect_out);
+    else if (send->kind == KI_SEND_GOSSIP)
+        ki_count(k, KI_COUNT_gossip_out);
+}
+
+bool kith_poll_datagram(struct kith *k, struct kith_time now, struct kith_addr *to, void *buf, size_t cap, size_t *len)
+{
+    KI_ASSERT(cap >= k->cfg.datagram_max);
+    if (now.mono_us > k->now.mono_us)
+        k->now = now;
+    if (!k->plain && !(k->plain = ki_mem_new(&k->mem, SEND_FRONT + (size_t)k->cfg.datagram_max)))
+        return false; /* what waits keeps waiting */
+    for (unsigned class = 0; class < KI_CLASSES; class++) {
+        struct ki_sends *ring = &k->sends[class];
+        while (ring->count > 0) {
+            struct ki_send send = ring->items[ring->head];
+            ring->head = (ring->head + 1) % ring->cap;
+            ring->count--;
+            if (!send_build(k, &send, buf, cap, len))
+                continue;
+            *to = send.to;
+            send_counted(k, &send, *len);
+            return true;
+        }
+    }
+    return false;
+}

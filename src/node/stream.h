@@ -1,0 +1,100 @@
+/* One stream: a message in, a message out, each through its layers in slices.
+ *
+ *   in:   READ -> [OPEN] -> [INFLATE] -> SCAN -> MERGE -> DONE         (frame.c, exchange.c)
+ *   out:  IDLE -> BUILD -> [SQUEEZE] -> [SEAL] -> WRITE -> DONE
+ *
+ * A dialled stream sends first and then reads the answer; an accepted one the other way round.  A stream is over when
+ * both halves are DONE.  All its buffers count against kith.stream_bytes. */
+#ifndef KI_STREAM_H
+#define KI_STREAM_H
+
+#include "node/node.h"
+#include "wire/lzw.h"
+
+enum ki_rx { KI_RX_IDLE, KI_RX_READ, KI_RX_OPEN, KI_RX_INFLATE, KI_RX_SCAN, KI_RX_MERGE, KI_RX_DONE };
+enum ki_tx { KI_TX_IDLE, KI_TX_BUILD, KI_TX_SQUEEZE, KI_TX_SEAL, KI_TX_WRITE, KI_TX_DONE };
+
+struct ki_buf {
+    uint8_t *ptr;
+    size_t len, cap;
+};
+
+/* Walking a push/pull, object by object. */
+struct ki_scan {
+    size_t pos;
+    bool header_read;
+    struct ki_push_pull_header header;
+    int64_t nodes_left;
+    size_t nodes_at;          /* where the first node begins */
+    struct ki_span user;      /* the user state, when complete */
+    bool accused;             /* it says that we are suspect, dead or left */
+    uint32_t accused_incarnation;
+    /* versions: what all must speak, and what any speaks (memberlist's verifyProtocol) */
+    uint8_t pmin, pmax, dmin, dmax;
+    uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
+};
+
+struct ki_stream {
+    struct ki_list link; /* kith.streams */
+    uint32_t id;
+    enum ki_purpose purpose;
+    uint64_t token;
+    struct kith_addr peer;
+    uint64_t deadline_us; /* no progress until then: abort */
+    enum ki_rx rx;
+    enum ki_tx tx;
+    bool opened;          /* connected */
+    bool fed;             /* bytes have come that were not looked at */
+    bool peer_done;       /* no more bytes will come */
+    bool paused;          /* bytes were refused: RESUME is owed */
+    bool label_read;
+    /* actions owed to the driver */
+    bool ask_open, ask_write, ask_resume, ask_finish, ask_abort;
+
+    struct ki_buf raw;      /* as received */
+    size_t raw_pos;         /* bytes of raw used up: the label */
+    struct ki_buf opened_buf; /* without the seal */
+    struct ki_buf inflated;
+    struct ki_span plain;   /* the message, in one of the three */
+    bool plain_grows;       /* it is raw itself, and may not be whole yet */
+    struct ki_seal_job *job; /* OPEN or SEAL */
+    struct ki_lzw_decoder *decoder;
+    struct ki_lzw_encoder *encoder;
+    struct ki_scan scan;
+    int64_t merge_left;
+    size_t merge_pos;
+
+    uint8_t head[320];      /* label, frame header */
+    size_t head_len, head_sent;
+    struct ki_buf out;      /* the message; it begins at out_start */
+    struct ki_buf squeezed;
+    struct ki_buf sealed;
+    struct ki_span body;    /* what follows head on the wire, in one of the three */
+    size_t body_sent;
+    uint32_t build_cursor, build_count;
+};
+
+#define KI_OUT_GAP 64 /* bytes left free before a built message, for its header */
+
+/* stream.c */
+bool ki_buf_reserve(struct kith *k, struct ki_buf *buf, size_t cap); /* within the budget */
+void ki_buf_free(struct kith *k, struct ki_buf *buf);
+void ki_stream_fail(struct kith *k, struct ki_stream *s, int error); /* over; result reported */
+void ki_stream_settle(struct kith *k, struct ki_stream *s);          /* over if both halves are done */
+
+/* frame.c: layers.  Each does at most about *budget bytes of work and takes it off. */
+void ki_frame_read(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_frame_open(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_frame_inflate(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_frame_built(struct kith *k, struct ki_stream *s); /* the message stands in s->out, after the gap */
+void ki_frame_squeeze(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_frame_seal(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_frame_error(struct kith *k, struct ki_stream *s, const char *text); /* answers with an err message */
+
+/* exchange.c: messages */
+void ki_exchange_begin(struct kith *k, struct ki_stream *s); /* dialled and opened: build what we ask */
+void ki_exchange_scan(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget);
+void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget);
+
+#endif

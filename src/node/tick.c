@@ -1,0 +1,303 @@
+/* What is due: probing, gossip, full exchanges, reaping and reconnecting, and the deadlines of all that waits.
+ *
+ * Local health (Lifeguard section IV.A): a score of 0 .. health_max-1 that failed probes, missing nacks and
+ * accusations of ourselves raise and answered probes lower.  It stretches both the interval and the timeout of our
+ * probes: a slow node asks less often and waits longer, before it blames others for its own slowness. */
+#include "node/node.h"
+#include "swim/timing.h"
+
+#define TICK_HELPERS_MAX 16
+#define TICK_GOSSIP_MAX 16
+
+void ki_health(struct kith *k, int delta)
+{
+    int64_t score = (int64_t)k->health + delta;
+    int64_t most = (int64_t)k->cfg.health_max - 1;
+    k->health = (uint32_t)(score < 0 ? 0 : score > most ? most : score);
+}
+
+uint64_t ki_scaled_interval_us(const struct kith *k)
+{
+    return (uint64_t)k->cfg.probe_interval_ms * 1000 * (k->health + 1);
+}
+
+/* ---- probing ---- */
+
+/* The next member in the shuffled order that can be probed; the order is shuffled anew at each wrap. */
+static uint32_t tick_next_target(struct kith *k)
+{
+    for (uint32_t i = 0; i <= k->table.count; i++) {
+        if (k->probe_cursor >= k->table.count) {
+            ki_table_shuffle(&k->table, &k->rng);
+            k->probe_cursor = 0;
+        }
+        uint32_t id = k->table.order[k->probe_cursor++];
+        uint8_t state = ki_table_at(&k->table, id)->state;
+        if (id != k->self && (state == KI_ALIVE || state == KI_SUSPECT))
+            return id;
+    }
+    return KI_NO_MEMBER;
+}
+
+static void tick_probe_start(struct kith *k)
+{
+    uint32_t id = tick_next_target(k);
+    uint64_t interval_us = ki_scaled_interval_us(k);
+    k->probe_next_us = k->now.mono_us + interval_us;
+    if (id == KI_NO_MEMBER)
+        return;
+    k->probe_id = id;
+    k->probe_seq = (uint32_t)ki_crng_u64(&k->crng);
+    k->probe.interval_us = interval_us;
+    k->probe.timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * (k->health + 1);
+    ki_count(k, KI_COUNT_probes);
+    ki_probe_input(k, KI_PROBE_START);
+}
+
+/* Asks helpers, and pings over a stream: datagrams alone may be what is lost. */
+static void tick_probe_ask(struct kith *k)
+{
+    uint32_t helpers[TICK_HELPERS_MAX];
+    uint32_t count = ki_pick(k, KI_PICK_ALIVE, k->probe_id, k->cfg.indirect_checks, helpers);
+    uint32_t expected = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ki_member *helper = ki_table_at(&k->table, helpers[i]);
+        expected += helper->versions[1] >= 4; /* understands nack */
+        ki_send(k, KI_CLASS_PROBE,
+                &(struct ki_send){.kind = KI_SEND_INDIRECT,
+                                  .seq = k->probe_seq,
+                                  .id = k->probe_id,
+                                  .to_member = true,
+                                  .to = ki_addr_of(helper)});
+    }
+    /* A stock helper says nack only a whole probe timeout after it was asked, which is at our verdict or later:
+     * health waits that long and a quarter more, while the verdict does not. */
+    uint64_t grace_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * 5 / 4;
+    k->nack_wait = (struct ki_nack_wait){
+        .seq = k->probe_seq,
+        .expected = expected,
+        .close_us = ki_max_u64(k->probe.deadline_us, k->now.mono_us + grace_us)};
+    const struct ki_member *target = ki_table_at(&k->table, k->probe_id);
+    struct kith_addr addr = ki_addr_of(target);
+    if (target->versions[1] >= 3 && ki_stream_dial(k, &addr, KI_PURPOSE_PING, k->probe_seq) == 0)
+        ki_count(k, KI_COUNT_stream_pings);
+}
+
+/* The probe has failed: suspect its target.  Health follows when the nacks are in. */
+static void tick_probe_failed(struct kith *k)
+{
+    const struct ki_member *m = ki_table_at(&k->table, k->probe_id);
+    uint8_t name[KITH_NAME_MAX];
+    memcpy(name, ki_member_name(m).ptr, m->name_len);
+    struct ki_suspect suspect = {.incarnation = m->incarnation,
+                                 .node = ki_span(name, m->name_len),
+                                 .from = ki_name_of(k->cfg.name)};
+    ki_count(k, KI_COUNT_probes_failed);
+    k->nack_wait.failed = true;
+    ki_apply_suspect(k, NULL, &suspect);
+}
+
+static void tick_nacks_close(struct kith *k)
+{
+    struct ki_nack_wait *wait = &k->nack_wait;
+    wait->close_us = KITH_NEVER;
+    if (!wait->failed)
+        return;
+    ki_health(k, wait->expected ? (int)(wait->expected - wait->received) : 1);
+}
+
+void ki_probe_input(struct kith *k, enum ki_probe_input input)
+{
+    switch (ki_probe_step(&k->probe, input, k->now.mono_us)) {
+    case KI_PROBE_NOTHING:
+        return;
+    case KI_PROBE_PING:
+        ki_send(k, KI_CLASS_PROBE,
+                &(struct ki_send){.kind = KI_SEND_PING,
+                                  .seq = k->probe_seq,
+                                  .id = k->probe_id,
+                                  .to_member = true,
+                                  .to = ki_addr_of(ki_table_at(&k->table, k->probe_id))});
+        return;
+    case KI_PROBE_ASK:
+        tick_probe_ask(k);
+        return;
+    case KI_PROBE_ALIVE:
+        k->nack_wait.close_us = KITH_NEVER;
+        ki_health(k, -1);
+        return;
+    case KI_PROBE_SUSPECT:
+        tick_probe_failed(k);
+        return;
+    }
+    KI_UNREACHABLE();
+}
+
+/* Indirect pings carried out for others: nack those without an answer, forget the old. */
+static void tick_relays(struct kith *k)
+{
+    for (uint32_t i = k->relay_count; i-- > 0;) {
+        struct ki_relay *relay = &k->relays[i];
+        if (relay->nack_us <= k->now.mono_us) {
+            relay->nack_us = KITH_NEVER;
+            ki_send(k, KI_CLASS_REPLY,
+                    &(struct ki_send){.kind = KI_SEND_NACK,
+                                      .seq = relay->their_seq,
+                                      .to_member = relay->asker_known,
+                                      .to = relay->asker});
+        }
+        if (relay->expire_us <= k->now.mono_us)
+            *relay = k->relays[--k->relay_count];
+    }
+}
+
+void kith_datagram_refused(struct kith *k, struct kith_time now, const struct kith_addr *to)
+{
+    ki_input(k, now);
+    if (!ki_active(k) || k->probe.state != KI_PROBE_DIRECT)
+        return;
+    struct kith_addr target = ki_addr_of(ki_table_at(&k->table, k->probe_id));
+    if (!kith_addr_equal(&target, to))
+        return;
+    ki_count(k, KI_COUNT_probes_refused);
+    ki_probe_input(k, KI_PROBE_REFUSED);
+}
+
+/* ---- gossip, exchanges, reaping ---- */
+
+/* Runs only while there is news. */
+static void tick_gossip(struct kith *k)
+{
+    if (ki_news_waiting(k) == 0) {
+        k->gossip_next_us = KITH_NEVER;
+        return;
+    }
+    k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    uint32_t ids[TICK_GOSSIP_MAX];
+    uint32_t count = ki_pick(k, KI_PICK_GOSSIP, k->self, k->cfg.gossip_nodes, ids);
+    for (uint32_t i = 0; i < count; i++)
+        ki_send(k, KI_CLASS_OTHER,
+                &(struct ki_send){.kind = KI_SEND_GOSSIP,
+                                  .id = ids[i],
+                                  .to_member = true,
+                                  .to = ki_addr_of(ki_table_at(&k->table, ids[i]))});
+}
+
+static void tick_push_pull(struct kith *k)
+{
+    uint64_t interval_us = (uint64_t)k->cfg.push_pull_interval_ms * 1000;
+    k->push_pull_next_us = k->now.mono_us + ki_push_pull_us(interval_us, k->table.count);
+    uint32_t id;
+    if (ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 0)
+        return;
+    struct kith_addr to = ki_addr_of(ki_table_at(&k->table, id));
+    ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+}
+
+static void tick_reap(struct kith *k)
+{
+    uint64_t now_us = k->now.mono_us;
+    k->reap_next_us = now_us + (uint64_t)k->cfg.reap_interval_ms * 1000;
+    uint64_t intent_us = (uint64_t)k->cfg.intent_timeout_ms * 1000;
+    if (now_us > intent_us)
+        ki_intents_expire(&k->intents, now_us - intent_us);
+    if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_LEFT] == 0)
+        return;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (!m || id == k->self || (m->state != KI_DEAD && m->state != KI_LEFT))
+            continue;
+        bool left = k->about[id].standing.status == KI_STATUS_LEFT;
+        uint32_t after_ms = left ? k->cfg.tombstone_timeout_ms : k->cfg.reconnect_timeout_ms;
+        if (now_us - m->changed_us > (uint64_t)after_ms * 1000)
+            ki_forget(k, id);
+    }
+}
+
+/* One failed member is contacted again, at a fixed rate however many there are: when a partition heals, the first
+ * contact carries both sides' accusations across and everyone refutes. */
+static void tick_reconnect(struct kith *k)
+{
+    k->reconnect_next_us = k->now.mono_us + (uint64_t)k->cfg.reconnect_interval_ms * 1000;
+    uint32_t dead = k->table.by_state[KI_DEAD];
+    if (dead == 0)
+        return;
+    uint64_t skip = ki_rng_below(&k->rng, dead);
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (!m || m->state != KI_DEAD || skip-- > 0)
+            continue;
+        struct kith_addr to = ki_addr_of(m);
+        if (ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_RECONNECT) == 0)
+            ki_count(k, KI_COUNT_reconnects);
+        return;
+    }
+}
+
+static void tick_again(struct kith *k)
+{
+    k->again_us = KITH_NEVER;
+    struct kith_addr to = k->again_addr;
+    uint32_t id;
+    if (to.ip_len == 0 && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 1)
+        to = ki_addr_of(ki_table_at(&k->table, id));
+    if (to.ip_len != 0)
+        ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+}
+
+static void tick_failure_detection(struct kith *k)
+{
+    uint64_t now_us = k->now.mono_us;
+    if (k->probe.deadline_us <= now_us)
+        ki_probe_input(k, KI_PROBE_TIME);
+    if (k->probe.deadline_us <= now_us) /* a late tick can pass both deadlines */
+        ki_probe_input(k, KI_PROBE_TIME);
+    if (k->nack_wait.close_us <= now_us)
+        tick_nacks_close(k);
+    if (k->relay_count > 0)
+        tick_relays(k);
+    if (k->suspicion_next_us <= now_us)
+        ki_suspicion_check(k);
+    if (k->probe_next_us <= now_us && k->probe.state == KI_PROBE_IDLE)
+        tick_probe_start(k);
+}
+
+void kith_tick(struct kith *k, struct kith_time now)
+{
+    ki_input(k, now);
+    if (!ki_active(k))
+        return;
+    uint64_t now_us = k->now.mono_us;
+    tick_failure_detection(k);
+    ki_streams_tick(k);
+    if (k->gossip_next_us <= now_us)
+        tick_gossip(k);
+    if (k->push_pull_next_us <= now_us)
+        tick_push_pull(k);
+    if (k->again_us <= now_us)
+        tick_again(k);
+    if (k->reap_next_us <= now_us)
+        tick_reap(k);
+    if (k->reconnect_next_us <= now_us)
+        tick_reconnect(k);
+    ki_asks_check(k);
+    if (k->leave_next_us <= now_us)
+        ki_leave_advance(k, true);
+}
+
+uint64_t kith_deadline(const struct kith *k)
+{
+    if (!ki_active(k))
+        return KITH_NEVER;
+    uint64_t next = k->probe.state == KI_PROBE_IDLE ? k->probe_next_us : k->probe.deadline_us;
+    const uint64_t due[] = {k->nack_wait.close_us, k->suspicion_next_us, k->gossip_next_us,
+                            k->push_pull_next_us,  k->again_us,          k->reap_next_us,
+                            k->reconnect_next_us,  k->leave_next_us,     ki_streams_deadline(k)};
+    for (size_t i = 0; i < KI_COUNT(due); i++)
+        next = ki_min_u64(next, due[i]);
+    for (uint32_t i = 0; i < k->relay_count; i++)
+        next = ki_min_u64(next, ki_min_u64(k->relays[i].nack_us, k->relays[i].expire_us));
+    for (uint32_t i = 0; i < k->ask_count; i++)
+        next = ki_min_u64(next, k->asks[i].deadline_us);
+    return next;
+}

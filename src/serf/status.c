@@ -1,0 +1,73 @@
+/* The status machine.  Failure detection cannot tell leaving from failing: the leave intent that came before decides.
+ *
+ *            up                    leave intent              down
+ *   NONE ---------> ALIVE  --------------------> LEAVING ---------> LEFT
+ *                    |  <----- join intent -------'                  ^
+ *                    '---- down ----> FAILED ------ leave intent ----'
+ *   and from LEFT or FAILED an `up` leads back to ALIVE.
+ *
+ * An intent not newer than the newest heeded one changes nothing.  A heeded intent always advances the Lamport time,
+ * even when the status stays: otherwise two intents about one member are passed on for ever. */
+#include "serf/status.h"
+
+static struct ki_status_result status_up(struct ki_standing *s)
+{
+    bool back = s->status != KI_STATUS_ALIVE;
+    s->status = KI_STATUS_ALIVE;
+    s->since_us = 0;
+    return (struct ki_status_result){.change = back ? KI_CHANGE_JOINED : KI_CHANGE_NONE};
+}
+
+static struct ki_status_result status_down(struct ki_standing *s, uint64_t now_us)
+{
+    struct ki_status_result result = {.change = KI_CHANGE_NONE};
+    if (s->status == KI_STATUS_ALIVE) {
+        s->status = KI_STATUS_FAILED;
+        result.change = KI_CHANGE_FAILED;
+    } else if (s->status == KI_STATUS_LEAVING) {
+        s->status = KI_STATUS_LEFT;
+        result.change = KI_CHANGE_LEFT;
+    } else {
+        return result;
+    }
+    s->since_us = now_us;
+    return result;
+}
+
+static struct ki_status_result status_leave_intent(struct ki_standing *s, uint64_t now_us)
+{
+    struct ki_status_result result = {.change = KI_CHANGE_NONE, .heeded = true};
+    if (s->status == KI_STATUS_ALIVE) {
+        s->status = KI_STATUS_LEAVING;
+        result.change = KI_CHANGE_LEAVING;
+    } else if (s->status == KI_STATUS_FAILED) {
+        s->status = KI_STATUS_LEFT;
+        s->since_us = now_us;
+        result.change = KI_CHANGE_LEFT;
+    }
+    return result;
+}
+
+struct ki_status_result ki_status_step(struct ki_standing *s, enum ki_status_input input, uint64_t ltime,
+                                       uint64_t now_us)
+{
+    struct ki_status_result none = {.change = KI_CHANGE_NONE};
+    bool intent = input == KI_STATUS_JOIN_INTENT || input == KI_STATUS_LEAVE_INTENT;
+    if (intent && ltime <= s->ltime)
+        return none;
+    if (intent)
+        s->ltime = ltime;
+    switch (input) {
+    case KI_STATUS_UP:
+        return status_up(s);
+    case KI_STATUS_DOWN:
+        return status_down(s, now_us);
+    case KI_STATUS_LEAVE_INTENT:
+        return status_leave_intent(s, now_us);
+    case KI_STATUS_JOIN_INTENT:
+        if (s->status == KI_STATUS_LEAVING)
+            s->status = KI_STATUS_ALIVE;
+        return (struct ki_status_result){.change = KI_CHANGE_NONE, .heeded = true};
+    }
+    KI_UNREACHABLE();
+}

@@ -1,0 +1,33 @@
+/* Serf's status of a member: what failure detection says, joined with what intents say (PROTOCOL.md "status"). */
+#ifndef KI_STATUS_H
+#define KI_STATUS_H
+
+#include "base/base.h"
+
+enum ki_status { KI_STATUS_NONE, KI_STATUS_ALIVE, KI_STATUS_LEAVING, KI_STATUS_LEFT, KI_STATUS_FAILED };
+
+struct ki_standing {
+    uint64_t ltime;    /* of the newest intent heeded */
+    uint64_t since_us; /* when it left or failed, monotonic */
+    enum ki_status status;
+};
+
+enum ki_status_input {
+    KI_STATUS_UP,           /* failure detection: new, or back */
+    KI_STATUS_DOWN,         /* failure detection: dead or left */
+    KI_STATUS_JOIN_INTENT,
+    KI_STATUS_LEAVE_INTENT
+};
+
+enum ki_status_change { KI_CHANGE_NONE, KI_CHANGE_JOINED, KI_CHANGE_LEFT, KI_CHANGE_FAILED, KI_CHANGE_LEAVING };
+
+struct ki_status_result {
+    enum ki_status_change change;
+    bool heeded; /* an intent that was news: pass it on */
+};
+
+/* Moves a standing by one input.  ltime: of an intent; ignored otherwise. */
+struct ki_status_result ki_status_step(struct ki_standing *s, enum ki_status_input input, uint64_t ltime,
+                                       uint64_t now_us);
+
+#endif

@@ -1,0 +1,26 @@
+/* One suspicion: a timer that confirmations from others shorten (Lifeguard section IV.B, "LHA-Suspicion"). */
+#ifndef KI_SUSPICION_H
+#define KI_SUSPICION_H
+
+#include "base/base.h"
+
+#define KI_CONFIRMERS_MAX 30 /* distinct accusers remembered; suspicion_mult - 2 is capped to it */
+
+struct ki_suspicion {
+    uint64_t start_us;
+    uint64_t min_us, max_us; /* durations */
+    uint32_t needed;         /* confirmations that bring the timer down to min */
+    uint32_t confirmed;
+    uint64_t accuser;                       /* hash of who accused first: it cannot confirm */
+    uint64_t confirmers[KI_CONFIRMERS_MAX]; /* hashes of who confirmed */
+};
+
+/* n: members known.  needed = mult - 2, or 0 when the pool is too small to have so many others. */
+void ki_suspicion_start(struct ki_suspicion *s, uint64_t now_us, uint64_t min_us, uint32_t max_mult, uint32_t mult,
+                        uint32_t n, uint64_t accuser_hash);
+/* Returns true when this accuser is a new confirmation: pass the news on. */
+bool ki_suspicion_confirm(struct ki_suspicion *s, uint64_t accuser_hash);
+/* When it ends. */
+uint64_t ki_suspicion_deadline_us(const struct ki_suspicion *s);
+
+#endif
