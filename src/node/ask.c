@@ -1,7 +1,10 @@
 /* Asks: what the application wants and what takes time.  Each has a ticket and ends with one event.
  *
  * A join contacts its addresses a few at a time, each by one push/pull; it ends when all have been tried.  The others
- * end when their news has been sent as often as the pool's size asks for, or at their deadline. */
+ * end when their news has been sent as often as the pool's size asks for, or at their deadline.
+ *
+ * The table is an array without gaps: ending an ask moves the last one into its place, so a pointer to an ask does not
+ * outlive a call that may end another.  Whoever needs it longer keeps the ticket and finds it again. */
 #include "node/node.h"
 
 #define ASK_JOIN_PARALLEL 4 /* streams one join has open: enough to hide one that hangs, few enough for streams_max */

@@ -1,7 +1,8 @@
 /* Messages -> state: probes and their answers, and user messages.  Rumours are in rumour.c.
  *
  * Nothing here lets a stranger aim us at a third party: an answer goes to the address inside a message only when that
- * is the datagram's source or the named member's own; an indirect ping goes only to a known member at its address. */
+ * is the datagram's source or the named member's own; an indirect ping goes only to a known member at its address.
+ * And nothing lets him use us as an amplifier: news rides along only to members. */
 #include "node/node.h"
 #include "swim/timing.h"
 

@@ -1,7 +1,8 @@
 /* Serf's layer: join and leave intents and what they make of failure detection's ups and downs; user events and
  * queries are passed on and move the clocks, so that a pool spreads them through every member.
  *
- * An intent travels as one Serf message and is passed on byte for byte, so that keys unknown here survive. */
+ * An intent travels as one Serf message and is passed on byte for byte, so that keys unknown here survive.
+ * Those merged from a peer's full state are not passed on: everyone gets them the same way. */
 #include "base/hash.h"
 #include "node/node.h"
 

@@ -1,4 +1,9 @@
-/* Life of an instance: configuration, birth, the clock, the end. */
+/* Life of an instance: configuration, birth, the clock, the end.
+ *
+ *   kith_new -> LOADING --ready--> LIVE --leave--> LEAVE_... --> LEFT, and kith_free from anywhere
+ *
+ * Between new and ready nothing is sent and time does not exist.  Every later input goes through ki_input(), the one
+ * place where the time enters: it never goes back, and a jump past our own deadline is our own absence. */
 #include "node/node.h"
 
 #define LIFE_PAUSE_US 2000000  /* later than this for our own deadline means that we, not others, were away */

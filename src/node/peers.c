@@ -1,7 +1,9 @@
 /* Addresses, and picking members at random.
  *
  * Picking tries random places of the table first, which costs nothing however large the pool is; when the pool is so
- * small that this might miss the only candidate (memberlist does, in 3-node pools), it shuffles all of them. */
+ * small that this might miss the only candidate (memberlist does, in 3-node pools), it shuffles all of them.
+ *
+ * Addresses are kept as the bytes that came, since memberlist compares bytes, but compared in canonical form. */
 #include "node/node.h"
 
 static const uint8_t peers_v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -1,6 +1,10 @@
 /* Datagram -> messages.  Layers are peeled outermost first (wire/packet.h); compound and compressed layers may nest,
  * so they are walked with a small stack instead of recursion, at most nesting_max deep, and everything inflated lives
- * in one arena of 64 KiB: a bomb costs no more than that. */
+ * in one arena of 64 KiB: a bomb costs no more than that.
+ *
+ * A malformed part does not spoil those before it, and those after it are still read: as memberlist does, and a
+ * sender that can write one part can write all of them.
+ * Deliberately not here: what messages mean. */
 #include "node/node.h"
 #include "wire/lzw.h"
 

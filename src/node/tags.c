@@ -1,7 +1,9 @@
 /* Our tags: one encoded map (wire/serf.h) of at most KITH_META_MAX bytes, edited in a draft.
  *
  * An edit decodes the draft into pairs that borrow from a copy of it, changes them, sorts them by key and encodes
- * them again: 512 bytes are not worth anything cleverer. */
+ * them again: 512 bytes are not worth anything cleverer.
+ *
+ * Invariants: meta is always what the newest alive message of ours says; the draft is void unless draft_open. */
 #include "node/node.h"
 
 #define TAGS_MAX 200 /* a tag takes at least 3 bytes of 512 */

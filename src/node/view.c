@@ -1,4 +1,8 @@
-/* Reading: members, tags, counters, gauges.  Nothing here changes anything, but for importing a view. */
+/* Reading: members, tags, counters, gauges; and the texts of errors.
+ *
+ * Everything is a copy of small values with borrowed strings, made when asked: nothing is kept for readers.  Nothing
+ * here changes the instance but importing a view, which enters members as they are described, without news or events:
+ * it is for starting from what was known, in a snapshot or a warm simulation. */
 #include "node/node.h"
 
 void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_standing *standing, uint32_t id,

@@ -1,4 +1,9 @@
-/* A small bounded table, searched from front to back: it is empty but for the moments in which a pool forms. */
+/* Intents that wait for their member: a small bounded table, searched from front to back.
+ *
+ * It is empty but for the moments in which a pool forms, when the news of a join overtakes the member itself.
+ *
+ * Invariants: at most one intent a name, the one with the highest Lamport time; count <= max, the oldest heard makes
+ * room and is counted.  Names are owned copies. */
 #include "serf/intents.h"
 
 void ki_intents_init(struct ki_intents *t, struct ki_mem *mem, uint32_t max)

@@ -1,6 +1,11 @@
-/* Precedence: a higher incarnation wins; at the same one dead beats suspect beats alive.  Alive needs a strictly
- * higher incarnation because only the member itself raises it.  The highest incarnation a u32 holds is never
- * believed: nothing could refute it. */
+/* Precedence of rumours: a higher incarnation wins; at the same one dead beats suspect beats alive.
+ *
+ * Alive needs a strictly higher incarnation because only the member itself raises it.  The highest incarnation a u32
+ * holds is never believed: nothing could refute it.
+ *
+ * Invariant: no verdict lowers an incarnation, but for the one address change that memberlist allows (a name that
+ * left, or died long ago, may begin again elsewhere).
+ * Deliberately not here: doing what the verdict says (node/rumour.c), and timers. */
 #include "swim/merge.h"
 
 static struct ki_merge_result merge_as(enum ki_merge_verdict verdict, enum ki_state state)

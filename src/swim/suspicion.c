@@ -1,6 +1,10 @@
 /* Suspicion timeout:  max(min, max - ln(c + 1) / ln(k + 1) * (max - min))  from the start of the suspicion, c the
- * independent confirmations so far and k those needed.  A first accusation alone may come from a slow accuser, so it
- * waits long; agreement makes it quick.  Confirmations beyond k change nothing and are not passed on. */
+ * independent confirmations so far and k those needed.
+ *
+ * A first accusation alone may come from a slow accuser, so it waits long; agreement makes it quick.  Confirmations
+ * beyond k change nothing and are not passed on.
+ *
+ * Invariants: confirmed <= needed <= KI_CONFIRMERS_MAX; the deadline never moves away as confirmations come. */
 #include "swim/suspicion.h"
 
 #include "base/ilog.h"

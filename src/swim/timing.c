@@ -1,5 +1,9 @@
-/* Formulas of the protocol's times and counts: pure, integer, one a function.  The table of PROTOCOL.md "timing" is
- * their test. */
+/* Formulas of the protocol's times and counts: pure, integer, one a function.
+ *
+ * They are memberlist's, so that a mixed pool agrees on how long a suspicion lasts and how often news is repeated; the
+ * table of PROTOCOL.md "timing" is their test.  Only the nack wait differs, on purpose: memberlist's nack comes after
+ * the verdict that it should inform.
+ * Deliberately not here: local health, which scales intervals and timeouts where they are used (node/tick.c). */
 #include "swim/timing.h"
 
 #include "base/ilog.h"

@@ -62,7 +62,7 @@ struct ki_token {
 };
 
 /* Reads one token.  Returns false, and r->bad, at malformed or truncated input, or a count larger than the bytes
- * left could hold. */
+ * left could hold; and r->ended too when it is only that more bytes are needed. */
 bool ki_unpack(struct ki_reader *r, struct ki_token *out);
 
 /* Skips one whole object of at most 32 levels.  Returns false, and r->bad, otherwise. */
