@@ -1,0 +1,51 @@
+# bash completion for kith(1)
+
+_kith()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local commands="agent dev force-leave help info join keygen leave members monitor tags version"
+    local client="-rpc-addr -rpc-auth -json -help"
+    local words command=${COMP_WORDS[1]}
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+        return
+    fi
+    # With a value behind '=', bash makes three words of -flag=value.
+    [ "$prev" = "=" ] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+    [ "$cur" = "=" ] && cur=
+    case ${prev#-} in
+    -profile | profile) words="lan wan local" ;;
+    -log-level | log-level) words="trace debug info warn err" ;;
+    -log-format | log-format) words="text logfmt json" ;;
+    -format | format) words="text json" ;;
+    -status | status) words="alive leaving left failed" ;;
+    -size | size) words="16 24 32" ;;
+    -config-file | config-file | -keyring-file | keyring-file | -tags-file | tags-file | -snapshot | snapshot)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    -config-dir | config-dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    esac
+    if [ -z "$words" ]; then
+        case $command in
+        agent) words="-node -bind -advertise -join -retry-join -retry-interval -retry-max -tag -tags-file -encrypt
+                -keyring-file -profile -rpc-addr -rpc-auth -config-file -config-dir -log-level -log-format -snapshot
+                -rejoin -broadcast-timeout -disable-compression -protocol -replay -role -label -delegate-versions -help" ;;
+        dev) words="-nodes -base-port -rpc-port -profile -help" ;;
+        members) words="-detailed -format -name -role -status -tag $client" ;;
+        join) words="-replay $client" ;;
+        leave) words=$client ;;
+        force-leave) words="-prune $client" ;;
+        tags) words="-set -delete $client" ;;
+        info) words="-format $client" ;;
+        monitor) words="-log-level $client" ;;
+        keygen) words="-size -json -help" ;;
+        version) words="-json -help" ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _kith kith
