@@ -175,6 +175,8 @@ static void tick_gossip(struct kith *k)
     k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
     uint32_t ids[TICK_GOSSIP_MAX];
     uint32_t count = ki_pick(k, KI_PICK_GOSSIP, k->self, k->cfg.gossip_nodes, ids);
+    if (count == 0)
+        k->gossip_next_us = KITH_NEVER; /* alone: whoever comes is news, and news starts it again */
     for (uint32_t i = 0; i < count; i++)
         ki_send(k, KI_CLASS_OTHER,
                 &(struct ki_send){.kind = KI_SEND_GOSSIP,

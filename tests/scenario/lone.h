@@ -1,0 +1,299 @@
+/* One instance without a network, for tests that feed it by hand: its outputs go where the test looks, its view is
+ * compared as one number, its memory can be made to fail, and everything that must hold between its parts is checked.
+ * Looks inside struct kith on purpose: invariants are not part of the public API.  A header of static functions,
+ * because the fuzz targets are one file each.  Any check that fails aborts and says which. */
+#ifndef TEST_LONE_H
+#define TEST_LONE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/stream.h"
+
+#define LONE_SECOND 1000000ull
+
+#define LONE_CHECK(expr) ((expr) ? (void)0 : lone_fail(#expr, __FILE__, __LINE__))
+
+static inline void lone_fail(const char *what, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    abort();
+}
+
+/* ---- memory that fails when told to ---- */
+
+struct lone_memory {
+    uint64_t calls;     /* of resize so far */
+    uint64_t fail_from; /* these calls fail: from, to (exclusive) */
+    uint64_t fail_to;
+    uint64_t failed;
+    int64_t blocks; /* living */
+};
+
+static inline void *lone_resize(void *arg, void *ptr, size_t size)
+{
+    struct lone_memory *m = arg;
+    uint64_t call = m->calls++;
+    if (call >= m->fail_from && call < m->fail_to) {
+        m->failed++;
+        return NULL;
+    }
+    /* always another place, so that a pointer kept over a resize is caught */
+    uint8_t *larger = malloc(size);
+    LONE_CHECK(larger != NULL);
+    if (ptr) {
+        uint64_t old; /* the core's own head says how large the block was (base/mem.c) */
+        memcpy(&old, ptr, sizeof old);
+        memcpy(larger, ptr, old < size ? (size_t)old : size);
+        free(ptr);
+    } else {
+        m->blocks++;
+    }
+    return larger;
+}
+
+static inline void lone_release(void *arg, void *ptr)
+{
+    struct lone_memory *m = arg;
+    m->blocks--;
+    free(ptr);
+}
+
+static inline struct kith_memory lone_hooks(struct lone_memory *m)
+{
+    return (struct kith_memory){.resize = lone_resize, .release = lone_release, .arg = m};
+}
+
+/* ---- making ---- */
+
+static inline struct kith_addr lone_addr(uint8_t last, uint16_t port)
+{
+    return (struct kith_addr){.ip = {10, 0, 0, last}, .ip_len = 4, .port = port};
+}
+
+static inline struct kith_str lone_str(const char *text)
+{
+    return (struct kith_str){text, strlen(text)};
+}
+
+static inline struct ki_span lone_span(const char *text)
+{
+    return ki_span(text, strlen(text));
+}
+
+static inline void lone_config(struct kith_config *c)
+{
+    kith_config_init(c, KITH_PROFILE_LAN);
+    c->name = lone_str("self");
+    c->addr = lone_addr(1, 7946);
+    c->seed[0] = 1;
+}
+
+static inline struct kith_time lone_time(uint64_t mono_us)
+{
+    return (struct kith_time){.mono_us = mono_us, .wall_us = 1800000000 * LONE_SECOND + mono_us};
+}
+
+static inline kith *lone_new(const struct kith_config *c)
+{
+    kith *k = NULL;
+    LONE_CHECK(kith_new(&k, c) == 0);
+    LONE_CHECK(kith_ready(k, lone_time(LONE_SECOND)) == 0);
+    return k;
+}
+
+/* ---- reading ---- */
+
+static inline uint64_t lone_counter(const kith *k, const char *name)
+{
+    for (size_t i = 0; i < kith_counter_count(); i++) {
+        if (strcmp(kith_counter_name(i), name) == 0)
+            return kith_counter(k, i);
+    }
+    lone_fail(name, __FILE__, __LINE__);
+    return 0;
+}
+
+static inline uint64_t lone_mix(uint64_t hash, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3ull;
+    return (hash ^ len) * 0x100000001b3ull;
+}
+
+static inline uint64_t lone_mix_number(uint64_t hash, uint64_t number)
+{
+    return lone_mix(hash, &number, sizeof number);
+}
+
+/* Everything the pool could notice: members, clocks, news waiting, asks.  Not counters, streams or memory. */
+static inline uint64_t lone_digest(const kith *k)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+    uint32_t cursor = 0;
+    struct kith_member m;
+    while (kith_next(k, &cursor, &m)) {
+        hash = lone_mix(hash, m.name.ptr, m.name.len);
+        hash = lone_mix(hash, m.meta.ptr, m.meta.len);
+        hash = lone_mix(hash, m.addr.ip, m.addr.ip_len);
+        hash = lone_mix(hash, m.versions, sizeof m.versions);
+        const uint64_t numbers[] = {m.addr.port, m.status, m.state, m.incarnation, m.status_ltime, m.changed_us};
+        hash = lone_mix(hash, numbers, sizeof numbers);
+    }
+    struct kith_gauges g;
+    kith_read_gauges(k, &g);
+    const uint64_t gauges[] = {g.queue_members, g.queue_intents, g.queue_events, g.queue_queries, g.member_ltime,
+                               g.event_ltime,   g.query_ltime,   g.health_score, g.tickets,       g.incarnation,
+                               k->relay_count,  k->intents.count};
+    return lone_mix(hash, gauges, sizeof gauges);
+}
+
+static inline bool lone_knows(const kith *k, const struct kith_addr *addr)
+{
+    return ki_find_addr(k, addr) != KI_NO_MEMBER;
+}
+
+/* ---- what must hold between the parts ---- */
+
+static inline void lone_check_table(const struct ki_table *t)
+{
+    uint32_t count = 0, by_state[4] = {0};
+    LONE_CHECK(t->count <= t->used && t->used <= t->cap && t->count <= t->max);
+    for (uint32_t id = 0; id < t->used; id++) {
+        const struct ki_member *m = t->members[id];
+        if (!m)
+            continue;
+        count++;
+        by_state[m->state]++;
+        LONE_CHECK(t->order[m->order] == id && m->order < t->count);
+        LONE_CHECK((m->suspicion != NULL) == (m->state == KI_SUSPECT));
+        LONE_CHECK(m->name_len > 0 && (m->addr_len == 4 || m->addr_len == 16) && m->meta_len <= KITH_META_MAX);
+        LONE_CHECK(ki_table_find(t, ki_member_name(m)) == id);
+    }
+    LONE_CHECK(count == t->count && t->by_name.count == t->count);
+    for (unsigned i = 0; i < 4; i++)
+        LONE_CHECK(by_state[i] == t->by_state[i]);
+}
+
+static inline void lone_check_streams(const struct kith *k)
+{
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    for (const struct ki_list *at = k->streams.next; at != &k->streams; at = at->next, count++) {
+        const struct ki_stream *s =
+            (const struct ki_stream *)(const void *)((const char *)at - offsetof(struct ki_stream, link));
+        bytes += s->raw.cap + s->opened_buf.cap + s->inflated.cap + s->out.cap + s->squeezed.cap + s->sealed.cap;
+        LONE_CHECK(s->raw.len <= s->raw.cap && s->head_sent <= s->head_len && s->id != 0);
+    }
+    LONE_CHECK(count == k->stream_count && count <= k->cfg.streams_max);
+    LONE_CHECK(bytes == k->stream_bytes && bytes <= k->cfg.stream_bytes_max);
+}
+
+static inline void lone_check_events(const struct kith *k)
+{
+    uint32_t records = 0, changed = 0, ghosts = 0;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        if (!k->table.members[id])
+            continue;
+        records += k->about[id].record_due;
+        changed += k->about[id].changed != 0;
+        LONE_CHECK(!k->about[id].listed_left);
+        LONE_CHECK(k->about[id].standing.status != KI_STATUS_NONE);
+    }
+    LONE_CHECK(records == k->records_due && changed == k->changed_count);
+    for (uint32_t i = 0; i < k->changed_count; i++) {
+        uint32_t id = k->changed_ids[(k->changed_head + i) % k->changed_cap];
+        LONE_CHECK(ki_table_at(&k->table, id) && k->about[id].changed != 0);
+    }
+    for (const struct ki_list *at = k->ghosts.next; at != &k->ghosts; at = at->next)
+        ghosts++;
+    LONE_CHECK(ghosts == k->ghost_count && ghosts <= k->cfg.events_max && k->done_count <= k->cfg.events_max);
+}
+
+static inline void lone_check(const struct kith *k)
+{
+    lone_check_table(&k->table);
+    lone_check_streams(k);
+    lone_check_events(k);
+    LONE_CHECK(k->ask_count <= k->cfg.tickets_max && k->relay_count <= k->cfg.relays_max);
+    LONE_CHECK(k->intents.count <= k->cfg.intents_max && k->health < k->cfg.health_max);
+    LONE_CHECK(k->probe.state == KI_PROBE_IDLE || ki_table_at(&k->table, k->probe_id));
+    LONE_CHECK(k->cfg.memory_max == 0 || k->mem.used <= k->cfg.memory_max);
+    for (unsigned i = 0; i < KI_QUEUES; i++)
+        LONE_CHECK(k->queues[i].count <= k->cfg.queue_max);
+    for (unsigned i = 0; i < KI_CLASSES; i++)
+        LONE_CHECK(k->sends[i].count <= k->cfg.replies_max);
+    const struct ki_member *self = ki_table_at(&k->table, k->self);
+    LONE_CHECK(self != NULL && (self->state == KI_ALIVE || k->life > KI_LIFE_LEAVE_INTENT));
+    for (unsigned i = 1; i < KI_COUNT(k->keyring.keys); i++) /* keys do not come over the wire */
+        LONE_CHECK((k->keyring.keys[i] != NULL) == (i < k->keyring.count));
+}
+
+/* ---- messages: a plain text encoder around the real one ---- */
+
+static inline size_t lone_alive(uint8_t *buf, size_t cap, const char *name, uint8_t last, uint32_t incarnation)
+{
+    static const uint8_t versions[6] = {1, 5, 2, 2, 5, 5};
+    const uint8_t ip[4] = {10, 0, 0, last};
+    struct ki_pack p = ki_pack(buf, cap, false);
+    ki_encode_alive(&p, &(struct ki_alive){.incarnation = incarnation,
+                                           .node = lone_span(name),
+                                           .addr = ki_span(ip, 4),
+                                           .port = 7946,
+                                           .meta = ki_span("\xff\x80", 2),
+                                           .versions = ki_span(versions, 6)});
+    LONE_CHECK(!p.w.full);
+    return p.w.len;
+}
+
+static inline size_t lone_accuse(uint8_t *buf, size_t cap, bool dead, const char *name, const char *from,
+                                 uint32_t incarnation)
+{
+    struct ki_pack p = ki_pack(buf, cap, false);
+    struct ki_suspect msg = {.incarnation = incarnation, .node = lone_span(name), .from = lone_span(from)};
+    if (dead)
+        ki_encode_dead(&p, &msg);
+    else
+        ki_encode_suspect(&p, &msg);
+    LONE_CHECK(!p.w.full);
+    return p.w.len;
+}
+
+/* A member called name at 10.0.0.last enters, as if a friend had gossiped it. */
+static inline void lone_meet(kith *k, struct kith_time now, const char *name, uint8_t last)
+{
+    uint8_t buf[256];
+    struct kith_addr from = lone_addr(last, 7946);
+    size_t len = lone_alive(buf, sizeof buf, name, last, 5);
+    LONE_CHECK(kith_datagram(k, now, &from, buf, len) == 0);
+}
+
+/* ---- outputs ---- */
+
+/* Takes every event and record; returns how many events. */
+static inline unsigned lone_drain_told(kith *k)
+{
+    struct kith_event event;
+    struct kith_record record;
+    unsigned count = 0;
+    while (kith_poll_record(k, &record))
+        LONE_CHECK(record.kind != 0);
+    while (kith_poll_event(k, &event))
+        count++;
+    return count;
+}
+
+/* Takes every datagram; returns how many. */
+static inline unsigned lone_drain_datagrams(kith *k, struct kith_time now)
+{
+    static uint8_t buf[65536];
+    struct kith_addr to;
+    size_t len;
+    unsigned count = 0;
+    while (kith_poll_datagram(k, now, &to, buf, sizeof buf, &len))
+        count++;
+    return count;
+}
+
+#endif

@@ -1,0 +1,139 @@
+/* Flags in all the forms that Go programs take, and the mistakes that end with exit code 2. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "cli/flags.h"
+
+struct parsed {
+    bool on;
+    const char *text;
+    uint32_t number;
+    struct ki_flag_list list;
+    int first;
+    int exit_code;
+};
+
+/* Splits a line at its blanks and parses it. */
+static bool parse(const char *line, int operands_max, struct parsed *out)
+{
+    static char copy[512];
+    static char *argv[32];
+    *out = (struct parsed){.text = "default", .number = 7, .exit_code = -1};
+    const struct ki_flag flags[] = {
+        {"on", KI_FLAG_BOOL, &out->on, NULL, "switch"},
+        {"text", KI_FLAG_TEXT, &out->text, "t", "text\nin two lines"},
+        {"number", KI_FLAG_UINT, &out->number, "n", "number"},
+        {"item", KI_FLAG_LIST, &out->list, "i", "list"},
+    };
+    const struct ki_usage usage = {"test",          "operand", "Tests.",    flags,
+                                   KI_COUNT(flags), 0,         operands_max};
+    snprintf(copy, sizeof copy, "test %s", line);
+    int argc = 0;
+    char *save = NULL;
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    argv[argc] = NULL;
+    return ki_flags_parse(&usage, argc, argv, &out->first, &out->exit_code);
+}
+
+static const struct {
+    const char *line;
+    bool on;
+    const char *text;
+    uint32_t number;
+    size_t items;
+    int first;
+} good[] = {
+    {"", false, "default", 7, 0, 1},
+    {"-on", true, "default", 7, 0, 2},
+    {"--on", true, "default", 7, 0, 2},
+    {"-on=false", false, "default", 7, 0, 2},
+    {"-on=1 x", true, "default", 7, 0, 2},
+    {"-on false", true, "default", 7, 0, 2}, /* a switch takes no word of its own */
+    {"-text a -number 3", false, "a", 3, 0, 5},
+    {"--text=a=b --number=0", false, "a=b", 0, 0, 3},
+    {"-text -on", false, "-on", 7, 0, 3},
+    {"-text= x", false, "", 7, 0, 2},
+    {"-item a -item=b --item c", false, "default", 7, 3, 6},
+    {"x -on", false, "default", 7, 0, 1}, /* the first operand ends the flags */
+    {"-on -- -text", true, "default", 7, 0, 3},
+    {"- -on", false, "default", 7, 0, 1}, /* a dash alone is an operand */
+    {"-number 4294967295", false, "default", 4294967295u, 0, 3},
+};
+
+static void test_good(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KI_COUNT(good); i++) {
+        struct parsed got;
+        assert_true(parse(good[i].line, -1, &got));
+        assert_int_equal(got.on, good[i].on);
+        assert_string_equal(got.text, good[i].text);
+        assert_int_equal(got.number, good[i].number);
+        assert_int_equal(got.list.count, good[i].items);
+        assert_int_equal(got.first, good[i].first);
+    }
+}
+
+static void test_bad(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"-nope",           "--nope=1",           "-text",
+                                      "-number",         "-number x",          "-number=-1",
+                                      "-number= ",       "-number 4294967296", "-on=perhaps",
+                                      "-on one operand", "-number 0x10",       "-onn"};
+    for (size_t i = 0; i < KI_COUNT(bad); i++) {
+        struct parsed got;
+        assert_false(parse(bad[i], 1, &got));
+        assert_int_equal(got.exit_code, 2);
+    }
+}
+
+static void test_help(void **state)
+{
+    (void)state;
+    static const char *const asked[] = {"-h", "-help", "--help", "-on -h"};
+    for (size_t i = 0; i < KI_COUNT(asked); i++) {
+        struct parsed got;
+        assert_false(parse(asked[i], 1, &got));
+        assert_int_equal(got.exit_code, 0);
+    }
+}
+
+static void test_list_is_bounded(void **state)
+{
+    (void)state;
+    static struct ki_flag_list list;
+    const struct ki_flag flag = {"item", KI_FLAG_LIST, &list, "i", "list"};
+    const struct ki_usage usage = {"test", "", "Tests.", &flag, 1, 0, 0};
+    static char *argv[KI_FLAG_LIST_MAX + 3];
+    static char name[] = "test";
+    static char item[] = "-item=x";
+    int first;
+    int code;
+    argv[0] = name;
+    for (size_t i = 1; i < KI_COUNT(argv) - 1; i++)
+        argv[i] = item;
+    assert_true(ki_flags_parse(&usage, KI_FLAG_LIST_MAX + 1, argv, &first, &code));
+    list.count = 0;
+    assert_false(ki_flags_parse(&usage, KI_FLAG_LIST_MAX + 2, argv, &first, &code));
+    assert_int_equal(code, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_list_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
