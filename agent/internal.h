@@ -1,0 +1,119 @@
+/* What the files of the agent share; doors see agent.h only. */
+#ifndef KI_AGENT_INTERNAL_H
+#define KI_AGENT_INTERNAL_H
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/keys.h"
+#include "agent/snapshot.h"
+#include "net/net.h"
+
+struct ki_rpc;
+struct ki_coalesce;
+
+/* One ask of a door or of our own start, until its done is called. */
+struct ki_ask_wait {
+    struct ki_agent *agent;
+    struct ki_ask_wait *next;
+    kith_ticket ticket; /* 0: names are being looked up, or it is ready */
+    bool replay, starting, ready, is_leave;
+    int result;
+    uint32_t count;
+    char why[400];
+    ki_agent_done *done;
+    void *arg;
+};
+
+enum ki_agent_phase { KI_PHASE_RUN, KI_PHASE_LEAVE, KI_PHASE_STOP };
+
+struct ki_agent {
+    uv_loop_t loop;
+    struct ki_log *log;
+    struct ki_config config;
+    int argc;
+    char **argv;
+    struct ki_tags runtime_set, runtime_deleted; /* what was changed since the start: outranks a reload */
+
+    struct ki_net *net;
+    kith *k;
+    struct ki_snapshot *snapshot;
+    struct ki_rpc *rpc;
+    struct kith_addr addr, rpc_bound;
+    bool encrypted;
+
+    struct ki_ask_wait *asks;
+    uv_timer_t soon; /* calls the done of what is ready */
+    struct ki_coalesce *coalesce;
+    struct ki_agent_watch *watches, *watch_cursor;
+
+    enum ki_agent_phase phase;
+    int exit_code;
+    unsigned closing; /* parts that have not said closed yet */
+    uv_signal_t signals[5];
+    size_t signal_count;
+    uv_timer_t retry;
+    uint32_t retry_attempts;
+    size_t rejoin_next;
+    size_t *rejoin_order;
+    unsigned starting_joins; /* READY waits for them */
+    bool ready_told;
+
+    uv_poll_t dev;
+    int dev_fd; /* -1: not started by `kith dev` */
+    char dev_line[1024];
+    size_t dev_len;
+};
+
+/* ask.c */
+int ki_ask_init(struct ki_agent *agent);
+void ki_ask_event(struct ki_agent *agent, kith_ticket ticket, int result, uint32_t count);
+int ki_ask_join_addrs(struct ki_agent *agent, const struct kith_addr *addrs, size_t count, ki_agent_done *done,
+                      void *arg);
+void ki_ask_close(struct ki_agent *agent); /* every ask ends without a word */
+int ki_ask_tags_commit(struct ki_agent *agent, const struct kith_tag *set, size_t set_count,
+                       const struct kith_str *deleted, size_t deleted_count, kith_ticket *ticket);
+bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out); /* false: out of memory */
+
+/* reload.c */
+void ki_reload(struct ki_agent *agent); /* SIGHUP */
+int ki_retag_reload(struct ki_agent *agent, const struct ki_tags *old_tags, const struct ki_tags *new_tags);
+
+/* coalesce.c */
+int ki_coalesce_init(struct ki_agent *agent);
+void ki_coalesce_event(struct ki_agent *agent, const struct kith_event *event);
+void ki_coalesce_close(struct ki_agent *agent);
+
+/* setup.c */
+int ki_setup(struct ki_agent *agent); /* opens everything; -1: told on standard error */
+
+/* place.c */
+int ki_place_resolve(const char *text, uint16_t default_port, struct kith_addr *out, char *error, size_t cap);
+int ki_place_private(const struct kith_addr *wildcard, struct kith_addr *out, char *error, size_t cap);
+bool ki_place_is_private(const struct kith_addr *addr);
+
+/* stats.c */
+void ki_stats_log(struct ki_agent *agent); /* SIGUSR1 */
+
+/* start.c */
+void ki_start_joins(struct ki_agent *agent);
+
+/* signals.c */
+int ki_signals_start(struct ki_agent *agent);
+void ki_signals_close(struct ki_agent *agent);
+
+/* dev.c */
+int ki_dev_start(struct ki_agent *agent);
+void ki_dev_close(struct ki_agent *agent);
+
+/* notify.c: systemd */
+void ki_notify(const char *state);
+void ki_notify_status(const struct ki_agent *agent, bool ready);
+void ki_notify_reloading(void);
+
+/* run.c */
+void ki_agent_stop(struct ki_agent *agent, int exit_code);
+void ki_agent_part_closed(void *agent); /* the callback of whatever was counted in agent->closing */
+void ki_agent_handle_closed(uv_handle_t *handle);
+void ki_agent_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,95 @@
+/* Keys are 16, 24 or 32 bytes in base64; the keyring file is Serf's: a JSON array of them, the first one seals.
+ *
+ * Not here: changing keys at run time. */
+#include "agent/keys.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <nettle/base64.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int ki_key_decode(const char *text, struct kith_key *out, char *error, size_t cap)
+{
+    struct base64_decode_ctx context;
+    uint8_t bytes[BASE64_DECODE_LENGTH(128)];
+    size_t len = sizeof bytes;
+    base64_decode_init(&context);
+    if (strlen(text) > 128 || !base64_decode_update(&context, &len, bytes, strlen(text), text) ||
+        !base64_decode_final(&context)) {
+        snprintf(error, cap, "the key is not base64");
+        return -1;
+    }
+    if (len != 16 && len != 24 && len != 32) {
+        snprintf(error, cap, "the key has %zu bytes; it must have 16, 24 or 32", len);
+        explicit_bzero(bytes, sizeof bytes);
+        return -1;
+    }
+    memset(out, 0, sizeof *out);
+    memcpy(out->bytes, bytes, len);
+    out->len = (uint8_t)len;
+    explicit_bzero(bytes, sizeof bytes);
+    return 0;
+}
+
+static int keys_fill(struct ki_keyfile *out, const json_t *document, char *error, size_t cap)
+{
+    size_t i;
+    json_t *item;
+    char reason[128];
+    json_array_foreach(document, i, item)
+    {
+        if (!json_is_string(item)) {
+            snprintf(error, cap, "must be a JSON array of strings");
+            return -1;
+        }
+        if (ki_key_decode(json_string_value(item), &out->keys[i], reason, sizeof reason) != 0) {
+            snprintf(error, cap, "key %zu: %s", i + 1, reason);
+            return -1;
+        }
+        out->count = i + 1;
+    }
+    return 0;
+}
+
+int ki_keyfile_load(struct ki_keyfile *out, const char *path, char *error, size_t cap)
+{
+    json_error_t why;
+    char reason[192];
+    *out = (struct ki_keyfile){.keys = NULL};
+    if (access(path, R_OK) != 0) {
+        snprintf(error, cap, "keyring file %.200s: %s", path, strerror(errno));
+        return -1;
+    }
+    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (!document) {
+        snprintf(error, cap, "keyring file %.200s, line %d: %.120s", path, why.line, why.text);
+        return -1;
+    }
+    size_t count = json_array_size(document);
+    int result = -1;
+    snprintf(reason, sizeof reason, "must be a JSON array of at least one key");
+    if (count > 0) {
+        out->keys = calloc(count, sizeof *out->keys);
+        if (out->keys)
+            result = keys_fill(out, document, reason, sizeof reason);
+        else
+            snprintf(reason, sizeof reason, "out of memory");
+    }
+    json_decref(document);
+    if (result != 0) {
+        snprintf(error, cap, "keyring file %.200s: %s", path, reason);
+        ki_keyfile_free(out);
+    }
+    return result;
+}
+
+void ki_keyfile_free(struct ki_keyfile *keyring)
+{
+    if (keyring->keys)
+        explicit_bzero(keyring->keys, keyring->count * sizeof *keyring->keys);
+    free(keyring->keys);
+    *keyring = (struct ki_keyfile){.keys = NULL};
+}

@@ -1,0 +1,297 @@
+/* One line at a time: made once, then given to the ring, the watchers and the file descriptor.
+ *
+ * The ring keeps lines of every level, because a monitor asks for its own level after the fact (Serf's does the same);
+ * each remembered line is an allocation of its exact size, made as lines come, so a quiet agent holds next to nothing.
+ * What members are called comes from the network: control characters never reach a terminal.
+ *
+ * Under journald (JOURNAL_STREAM names our descriptor) the text format is `<N>component: ...`: the journal has its own
+ * clock and knows levels.  Lines are written with write(2) at once: after a crash the last one is there.
+ *
+ * Not here: rotation, syslog, files: that is what standard output's other end is for. */
+#include "agent/log.h"
+
+#include "base/base.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_LINE_MAX 2048 /* the longest message: a name may have 255 bytes, an address list more; cut beyond */
+
+struct log_entry {
+    enum ki_log_level level;
+    char text[];
+};
+
+struct ki_log {
+    int fd;
+    enum ki_log_level level;
+    enum ki_log_format format;
+    bool journal;
+    bool walking;
+    char *node;
+    struct ki_log_watch *watches;
+    struct ki_log_watch *cursor;   /* the next watcher of the walk going on */
+    struct ki_log_watch *replayed; /* the watcher being given old lines */
+    size_t next;                   /* where the next line goes in the ring */
+    struct log_entry *ring[KI_LOG_RING];
+};
+
+static const char *const log_names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERR"};
+static const char *const log_small[] = {"trace", "debug", "info", "warn", "error"};
+static const int log_priority[] = {7, 7, 6, 4, 3};
+static const char *const log_formats[] = {"text", "logfmt", "json"};
+
+bool ki_log_level_parse(const char *text, enum ki_log_level *out)
+{
+    for (size_t i = 0; i < KI_COUNT(log_names); i++) {
+        if (strcasecmp(text, log_names[i]) == 0) {
+            *out = (enum ki_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ki_log_format_parse(const char *text, enum ki_log_format *out)
+{
+    for (size_t i = 0; i < KI_COUNT(log_formats); i++) {
+        if (strcmp(text, log_formats[i]) == 0) {
+            *out = (enum ki_log_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *ki_log_level_name(enum ki_log_level level)
+{
+    return log_names[level];
+}
+
+/* systemd sets JOURNAL_STREAM=device:inode of the stream it gave us. */
+static bool log_is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat info;
+    unsigned long long device, inode;
+    if (!stream || fd < 0 || sscanf(stream, "%llu:%llu", &device, &inode) != 2 || fstat(fd, &info) != 0)
+        return false;
+    return (unsigned long long)info.st_dev == device && (unsigned long long)info.st_ino == inode;
+}
+
+struct ki_log *ki_log_new(int fd, enum ki_log_level level, enum ki_log_format format, const char *node)
+{
+    struct ki_log *log = calloc(1, sizeof *log);
+    if (!log)
+        return NULL;
+    log->node = strdup(node);
+    if (!log->node) {
+        free(log);
+        return NULL;
+    }
+    log->fd = fd;
+    log->level = level;
+    log->format = format;
+    log->journal = log_is_journal(fd);
+    return log;
+}
+
+void ki_log_free(struct ki_log *log)
+{
+    if (!log)
+        return;
+    for (size_t i = 0; i < KI_LOG_RING; i++)
+        free(log->ring[i]);
+    free(log->node);
+    free(log);
+}
+
+void ki_log_set_level(struct ki_log *log, enum ki_log_level level)
+{
+    log->level = level;
+}
+
+/* ---- shapes ---- */
+
+/* Serf's shape, in local time. */
+static void log_time_text(char *out, size_t cap)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+    if (!localtime_r(&now, &parts) || strftime(out, cap, "%Y/%m/%d %H:%M:%S", &parts) == 0)
+        out[0] = '\0';
+}
+
+/* RFC 3339 with milliseconds, in UTC. */
+static void log_time_utc(char *out, size_t cap)
+{
+    struct timespec now;
+    struct tm parts;
+    char seconds[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!gmtime_r(&now.tv_sec, &parts) || strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+        seconds[0] = '\0';
+    snprintf(out, cap, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
+}
+
+/* Makes control characters harmless in place; bytes of UTF-8 stay. */
+static void log_clean(char *text)
+{
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < 0x20 || byte == 0x7f)
+            *text = '?';
+    }
+}
+
+static void log_quote(char *out, size_t cap, const char *text)
+{
+    size_t at = 0;
+    for (; *text && at + 3 < cap; text++) {
+        if (*text == '"' || *text == '\\')
+            out[at++] = '\\';
+        out[at++] = *text;
+    }
+    out[at] = '\0';
+}
+
+static void log_json(char *out, size_t cap, const char *when, enum ki_log_level level, const char *component,
+                     const char *node, const char *message)
+{
+    json_t *object = json_pack("{s:s,s:s,s:s,s:s*,s:s*}", "time", when, "level", log_small[level], "component",
+                               component, "node", node, "msg", message);
+    if (!object) /* a name that is no UTF-8 */
+        object = json_pack("{s:s,s:s,s:s,s:s}", "time", when, "level", log_small[level], "component", component, "msg",
+                           "(not UTF-8)");
+    size_t len = object ? json_dumpb(object, out, cap - 1, JSON_COMPACT) : 0;
+    out[len < cap ? len : 0] = '\0';
+    json_decref(object);
+}
+
+static void log_shape(const struct ki_log *log, enum ki_log_level level, const char *component, const char *message,
+                      char *out, size_t cap)
+{
+    char when[80];
+    char quoted[LOG_LINE_MAX + 64];
+    switch (log->format) {
+    case KI_LOG_TEXT:
+        log_time_text(when, sizeof when);
+        snprintf(out, cap, "%s [%s] %s: %s", when, log_names[level], component, message);
+        return;
+    case KI_LOG_LOGFMT:
+        log_time_utc(when, sizeof when);
+        log_quote(quoted, sizeof quoted, message);
+        snprintf(out, cap, "time=%s level=%s component=%s node=\"%s\" msg=\"%s\"", when, log_small[level], component,
+                 log->node, quoted);
+        return;
+    case KI_LOG_JSON:
+        log_time_utc(when, sizeof when);
+        log_json(out, cap, when, level, component, log->node, message);
+        return;
+    }
+    KI_UNREACHABLE();
+}
+
+/* ---- where lines go ---- */
+
+static void log_remember(struct ki_log *log, enum ki_log_level level, const char *line)
+{
+    size_t len = strlen(line) + 1;
+    struct log_entry *entry = malloc(sizeof *entry + len);
+    if (!entry)
+        return;
+    entry->level = level;
+    memcpy(entry->text, line, len);
+    free(log->ring[log->next]);
+    log->ring[log->next] = entry;
+    log->next = (log->next + 1) % KI_LOG_RING;
+}
+
+static void log_tell(struct ki_log *log, enum ki_log_level level, const char *line)
+{
+    if (log->walking)
+        return; /* a watcher's own line is not told to watchers */
+    log->walking = true;
+    struct ki_log_watch *watch = log->watches;
+    while (watch) {
+        log->cursor = watch->next;
+        if (level >= watch->level)
+            watch->line(watch->arg, line);
+        watch = log->cursor;
+    }
+    log->walking = false;
+}
+
+static void log_write(const struct ki_log *log, enum ki_log_level level, const char *component, const char *message,
+                      const char *line)
+{
+    char out[2 * LOG_LINE_MAX + 256];
+    int len;
+    if (log->format == KI_LOG_TEXT && log->journal)
+        len = snprintf(out, sizeof out, "<%d>%s: %s\n", log_priority[level], component, message);
+    else if (log->format == KI_LOG_TEXT)
+        len = snprintf(out, sizeof out, "    %s\n", line); /* Serf indents its log below its banner */
+    else
+        len = snprintf(out, sizeof out, "%s\n", line);
+    ssize_t written = write(log->fd, out, ki_min_size((size_t)len, sizeof out - 1));
+    (void)written; /* nobody is left to tell */
+}
+
+void ki_log(struct ki_log *log, enum ki_log_level level, const char *component, const char *format, ...)
+{
+    char message[LOG_LINE_MAX];
+    char line[2 * LOG_LINE_MAX + 192];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    log_clean(message);
+    log_shape(log, level, component, message, line, sizeof line);
+    log_remember(log, level, line);
+    log_tell(log, level, line);
+    if (log->fd >= 0 && level >= log->level)
+        log_write(log, level, component, message, line);
+}
+
+/* ---- watchers ---- */
+
+void ki_log_watch(struct ki_log *log, struct ki_log_watch *watch)
+{
+    log->replayed = watch;
+    bool was_walking = log->walking;
+    log->walking = true; /* what is logged meanwhile goes into the ring, and is not told */
+    size_t end = log->next;
+    for (size_t i = 0; i < KI_LOG_RING && log->replayed == watch; i++) {
+        const struct log_entry *entry = log->ring[(end + i) % KI_LOG_RING];
+        if (entry && entry->level >= watch->level)
+            watch->line(watch->arg, entry->text);
+    }
+    log->walking = was_walking;
+    if (log->replayed != watch)
+        return; /* it went away while it was told */
+    log->replayed = NULL;
+    watch->next = log->watches;
+    log->watches = watch;
+}
+
+void ki_log_unwatch(struct ki_log *log, struct ki_log_watch *watch)
+{
+    if (log->replayed == watch)
+        log->replayed = NULL;
+    if (log->cursor == watch)
+        log->cursor = watch->next;
+    for (struct ki_log_watch **link = &log->watches; *link; link = &(*link)->next) {
+        if (*link == watch) {
+            *link = watch->next;
+            return;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+/* The subcommands of `kith`, and what they share. */
+#ifndef KI_CLI_CLI_H
+#define KI_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/base.h"
+#include "cli/flags.h"
+#include "cli/rpc_client.h"
+
+/* Exit codes, as README.md lists them. */
+enum { KI_EXIT_OK = 0, KI_EXIT_FAILED = 1, KI_EXIT_USAGE = 2, KI_EXIT_UNREACHABLE = 4 };
+
+/* One function a subcommand: argv[0] is its name.  Each returns the exit code. */
+int ki_cmd_dev(int argc, char **argv);
+int ki_cmd_force_leave(int argc, char **argv);
+int ki_cmd_info(int argc, char **argv);
+int ki_cmd_join(int argc, char **argv);
+int ki_cmd_keygen(int argc, char **argv);
+int ki_cmd_leave(int argc, char **argv);
+int ki_cmd_members(int argc, char **argv);
+int ki_cmd_monitor(int argc, char **argv);
+int ki_cmd_tags(int argc, char **argv);
+int ki_cmd_version(int argc, char **argv);
+
+/* What every command that talks to an agent takes. */
+struct ki_client_options {
+    const char *rpc_addr;
+    const char *rpc_auth;
+    bool json;
+};
+
+#define KI_CLIENT_FLAGS(options)                                          \
+    {"rpc-addr", KI_FLAG_TEXT, &(options).rpc_addr, "127.0.0.1:7373",     \
+     "RPC address of the agent (KITH_RPC_ADDR, SERF_RPC_ADDR)."},         \
+    {                                                                     \
+        "rpc-auth", KI_FLAG_TEXT, &(options).rpc_auth, "token",           \
+            "RPC auth token of the agent (KITH_RPC_AUTH, SERF_RPC_AUTH)." \
+    }
+#define KI_JSON_FLAG(options)                                                               \
+    {                                                                                       \
+        "json", KI_FLAG_BOOL, &(options).json, NULL, "Print JSON, with numbers as numbers." \
+    }
+
+/* The defaults: from the environment, KITH_ before SERF_, else Serf's own. */
+struct ki_client_options ki_client_options(void);
+
+/* Connects.  Returns 0, or an exit code with the reason printed. */
+int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_options *options);
+
+/* Prints "what: the client's error" to standard error.  Returns the exit code for it. */
+int ki_client_failed(const struct ki_rpc_client *client, int result, const char *what);
+
+/* ---- output ---- */
+
+/* A JSON string, or {"base64": "..."} for bytes that are no UTF-8; NULL when out of memory. */
+json_t *ki_json_bytes(struct ki_span bytes);
+/* Sets object[key]; a key that is no UTF-8 becomes "base64:...".  Takes the value over.  Returns 0 or -1. */
+int ki_json_set(json_t *object, struct ki_span key, json_t *value);
+/* Prints a document, two spaces of indentation and a newline at its end, and frees it.  In: flags
+ * jansson's more, as JSON_SORT_KEYS.  Returns the exit code. */
+int ki_json_print(json_t *document, size_t flags);
+
+/* Prints bytes for a person: control characters and broken UTF-8 as \xNN, so that no name can drive a
+ * terminal. */
+void ki_print_safe(FILE *to, struct ki_span bytes);
+/* Columns ki_print_safe() would take, a character of UTF-8 counted as one. */
+size_t ki_safe_width(struct ki_span bytes);
+
+/* True when standard output is a terminal that wants colour (no NO_COLOR in the environment). */
+bool ki_want_colour(void);
+/* The escape sequence for a member's status, and back to normal; "" when colour is false. */
+const char *ki_status_colour(struct ki_span status, bool colour);
+const char *ki_no_colour(bool colour);
+
+#endif

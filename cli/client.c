@@ -1,0 +1,56 @@
+/* What every command that talks to an agent does first and last: where the agent is, and how failing ends.
+ *
+ * The address and the key come from the flag, else from KITH_RPC_ADDR and KITH_RPC_AUTH, else from
+ * SERF_RPC_ADDR and SERF_RPC_AUTH, which scripts for Serf set.  An empty variable counts as none.
+ *
+ * The exit code tells scripts why: 4 when no agent is there to answer, 1 when it answered with an error. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The first of two variables that is set and not empty. */
+static const char *client_environment(const char *name, const char *serf_name,
+                                      const char *otherwise)
+{
+    const char *value = getenv(name);
+    if (!value || !value[0])
+        value = getenv(serf_name);
+    return value && value[0] ? value : otherwise;
+}
+
+struct ki_client_options ki_client_options(void)
+{
+    return (struct ki_client_options){
+        .rpc_addr = client_environment("KITH_RPC_ADDR", "SERF_RPC_ADDR", "127.0.0.1:7373"),
+        .rpc_auth = client_environment("KITH_RPC_AUTH", "SERF_RPC_AUTH", ""),
+    };
+}
+
+int ki_client_failed(const struct ki_rpc_client *client, int result, const char *what)
+{
+    fprintf(stderr, "%s: ", what);
+    /* Serf's errors have several lines, and blank ones at the end. */
+    size_t len = strlen(client->error);
+    while (len > 0 && client->error[len - 1] == '\n')
+        len--;
+    for (size_t at = 0; at <= len;) {
+        const char *end = memchr(client->error + at, '\n', len - at);
+        size_t line = (end ? (size_t)(end - client->error) : len) - at;
+        size_t indent = line > 0 && client->error[at] == '\t' ? 1 : 0;
+        fputs(indent ? "    " : "", stderr);
+        ki_print_safe(stderr, ki_span(client->error + at + indent, line - indent));
+        putc('\n', stderr);
+        at += line + 1;
+    }
+    return client->unreachable ? KI_EXIT_UNREACHABLE : result;
+}
+
+int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_options *options)
+{
+    if (ki_rpc_open(client, options->rpc_addr, options->rpc_auth))
+        return KI_EXIT_OK;
+    int code = ki_client_failed(client, KI_EXIT_FAILED, "Error connecting to the agent");
+    ki_rpc_close(client);
+    return code;
+}

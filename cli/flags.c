@@ -1,0 +1,169 @@
+/* Go-style flags.
+ *
+ * `serf` is written with Go's flag package, and scripts written for it must run with `kith`: one dash
+ * or two mean the same, a value may be attached with '=' or stand alone, and reading stops at the first
+ * operand.  getopt_long can do none of the three.
+ *
+ * Invariant: values are pointers into argv, nothing is copied.  Errors and the hint go to standard
+ * error and end with exit code 2; help that was asked for goes to standard output and ends with 0. */
+#include "cli/flags.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "kith %s: ", usage->command);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nSee 'kith %s -help'.\n", usage->command);
+    return KI_EXIT_USAGE;
+}
+
+/* Help in serf's columns; a help text of several lines is indented as a whole. */
+static void flags_print_one(const struct ki_flag *flag)
+{
+    char left[64];
+    snprintf(left, sizeof left, "-%s%s%s", flag->name, flag->value ? "=" : "",
+             flag->value ? flag->value : "");
+    printf("  %-26s ", left);
+    if (strlen(left) > 26)
+        printf("\n%29s", "");
+    for (const char *at = flag->help; *at; at++) {
+        putchar(*at);
+        if (*at == '\n')
+            printf("%29s", "");
+    }
+    putchar('\n');
+}
+
+static void flags_print_help(const struct ki_usage *usage)
+{
+    printf("Usage: kith %s%s%s%s\n\n  %s\n", usage->command, usage->flag_count ? " [options]" : "",
+           usage->operands[0] ? " " : "", usage->operands, usage->about);
+    if (usage->flag_count)
+        printf("\nOptions:\n\n");
+    for (size_t i = 0; i < usage->flag_count; i++)
+        flags_print_one(&usage->flags[i]);
+}
+
+static const struct ki_flag *flags_find(const struct ki_usage *usage, const char *name, size_t len)
+{
+    for (size_t i = 0; i < usage->flag_count; i++) {
+        if (strlen(usage->flags[i].name) == len && memcmp(usage->flags[i].name, name, len) == 0)
+            return &usage->flags[i];
+    }
+    return NULL;
+}
+
+static bool flags_set_bool(bool *out, const char *value)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+        if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
+            *out = strcmp(value, yes[i]) == 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool flags_set_uint(uint32_t *out, const char *value)
+{
+    if (value[0] < '0' || value[0] > '9')
+        return false;
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(value, &end, 10);
+    if (errno != 0 || *end != '\0' || number > UINT32_MAX)
+        return false;
+    *out = (uint32_t)number;
+    return true;
+}
+
+static bool flags_set(const struct ki_flag *flag, const char *value)
+{
+    switch (flag->kind) {
+    case KI_FLAG_BOOL:
+        return flags_set_bool(flag->out, value);
+    case KI_FLAG_TEXT:
+        *(const char **)flag->out = value;
+        return true;
+    case KI_FLAG_UINT:
+        return flags_set_uint(flag->out, value);
+    case KI_FLAG_LIST: {
+        struct ki_flag_list *list = flag->out;
+        if (list->count == KI_FLAG_LIST_MAX)
+            return false;
+        list->items[list->count++] = value;
+        return true;
+    }
+    }
+    abort();
+}
+
+/* Takes the flag at argv[*at], and its value.  Returns 0, or the exit code. */
+static int flags_take(const struct ki_usage *usage, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at] + (argv[*at][1] == '-' ? 2 : 1);
+    const char *equals = strchr(name, '=');
+    size_t len = equals ? (size_t)(equals - name) : strlen(name);
+    const struct ki_flag *flag = flags_find(usage, name, len);
+    if (!flag)
+        return ki_usage_error(usage, "flag provided but not defined: -%.*s", (int)len, name);
+    const char *value = equals ? equals + 1 : NULL;
+    if (!value && flag->kind == KI_FLAG_BOOL)
+        value = "true";
+    if (!value && *at + 1 < argc)
+        value = argv[++*at];
+    if (!value)
+        return ki_usage_error(usage, "flag needs an argument: -%s", flag->name);
+    if (!flags_set(flag, value))
+        return ki_usage_error(usage, "invalid value \"%s\" for flag -%s", value, flag->name);
+    ++*at;
+    return 0;
+}
+
+static bool flags_is_help(const char *text)
+{
+    return strcmp(text, "-h") == 0 || strcmp(text, "-help") == 0 || strcmp(text, "--help") == 0;
+}
+
+bool ki_flags_parse(const struct ki_usage *usage, int argc, char **argv, int *first, int *exit_code)
+{
+    int at = 1;
+    while (at < argc && argv[at][0] == '-' && argv[at][1] != '\0') {
+        if (strcmp(argv[at], "--") == 0) {
+            at++;
+            break;
+        }
+        if (flags_is_help(argv[at])) {
+            flags_print_help(usage);
+            *exit_code = KI_EXIT_OK;
+            return false;
+        }
+        *exit_code = flags_take(usage, argc, argv, &at);
+        if (*exit_code != 0)
+            return false;
+    }
+    int operands = argc - at;
+    if (operands < usage->operands_min) {
+        *exit_code = ki_usage_error(usage, "needs %s", usage->operands);
+        return false;
+    }
+    if (usage->operands_max >= 0 && operands > usage->operands_max) {
+        *exit_code =
+            ki_usage_error(usage, "unexpected argument: %s", argv[at + usage->operands_max]);
+        return false;
+    }
+    *first = at;
+    return true;
+}

@@ -1,0 +1,52 @@
+/* Flags as Go programs, and so `serf`, take them: -name value, -name=value, --name; a switch is -name
+ * or -name=false. The first argument that is no flag ends them, and so does "--". */
+#ifndef KI_CLI_FLAGS_H
+#define KI_CLI_FLAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KI_FLAG_LIST_MAX 256
+
+struct ki_flag_list {
+    const char *items[KI_FLAG_LIST_MAX];
+    size_t count;
+};
+
+enum ki_flag_kind {
+    KI_FLAG_BOOL, /* bool * */
+    KI_FLAG_TEXT, /* const char ** */
+    KI_FLAG_UINT, /* uint32_t * */
+    KI_FLAG_LIST  /* struct ki_flag_list *: may be given many times */
+};
+
+struct ki_flag {
+    const char *name;
+    enum ki_flag_kind kind;
+    void *out;         /* holds the default before, and the value after */
+    const char *value; /* what the help calls the value */
+    const char *help;  /* may be of several lines */
+};
+
+struct ki_usage {
+    const char *command;  /* "members" */
+    const char *operands; /* "address ...", or "" */
+    const char *about;    /* what it does */
+    const struct ki_flag *flags;
+    size_t flag_count;
+    int operands_min;
+    int operands_max; /* -1: any number */
+};
+
+/* Reads the flags of argv[1..]; the operands begin at argv[*first].  Returns true to go on; otherwise
+ * the help or the error has been printed, and *exit_code says how to end. */
+bool ki_flags_parse(const struct ki_usage *usage, int argc, char **argv, int *first,
+                    int *exit_code);
+
+/* Prints "kith COMMAND: reason" and where to find help to standard error.  Returns the exit code for
+ * wrong usage. */
+int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,65 @@
+/* kith: one binary, one table of subcommands.
+ *
+ * `kith agent` is the agent; all others ask one by RPC, or need none.  Exit codes: 0, 1 failure, 2
+ * wrong usage, 4 no agent there.  Usage that was asked for goes to standard output, usage as an answer
+ * to a mistake to standard error. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "agent/agent.h"
+
+static int main_agent(int argc, char **argv)
+{
+    return ki_agent_main(argc - 1, argv + 1);
+}
+
+static const struct {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+} main_commands[] = {
+    {"agent", "Runs an agent: one member of a pool", main_agent},
+    {"dev", "Runs a local cluster and shows it live", ki_cmd_dev},
+    {"force-leave", "Declares a failed member left", ki_cmd_force_leave},
+    {"info", "Prints what an agent knows about itself", ki_cmd_info},
+    {"join", "Makes an agent join a pool", ki_cmd_join},
+    {"keygen", "Makes a new encryption key", ki_cmd_keygen},
+    {"leave", "Makes an agent leave gracefully and end", ki_cmd_leave},
+    {"members", "Lists the members of a pool", ki_cmd_members},
+    {"monitor", "Follows an agent's log and events", ki_cmd_monitor},
+    {"tags", "Changes an agent's tags", ki_cmd_tags},
+    {"version", "Prints the version", ki_cmd_version},
+};
+
+static void main_usage(FILE *to)
+{
+    fprintf(to, "Usage: kith [-version] [-help] <command> [options]\n\nCommands:\n");
+    for (size_t i = 0; i < KI_COUNT(main_commands); i++)
+        fprintf(to, "  %-12s  %s\n", main_commands[i].name, main_commands[i].summary);
+    fprintf(to, "\n'kith <command> -help' tells what it takes.\n");
+}
+
+static bool main_is(const char *word, const char *name)
+{
+    while (*word == '-')
+        word++;
+    return strcmp(word, name) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || main_is(argv[1], "help") || main_is(argv[1], "h")) {
+        main_usage(stdout);
+        return KI_EXIT_OK;
+    }
+    if (main_is(argv[1], "version") && argv[1][0] == '-')
+        return ki_cmd_version(argc - 1, argv + 1);
+    for (size_t i = 0; i < KI_COUNT(main_commands); i++) {
+        if (strcmp(argv[1], main_commands[i].name) == 0)
+            return main_commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "kith: no such command: %s\n\n", argv[1]);
+    main_usage(stderr);
+    return KI_EXIT_USAGE;
+}

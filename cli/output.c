@@ -1,0 +1,155 @@
+/* How results are printed: JSON that always parses, and text that cannot drive the terminal.
+ *
+ * Names, tags and log lines come from the network and may hold any byte.  jansson refuses strings that
+ * are not UTF-8 (it is right to), so such bytes become {"base64": "..."}: a reader can tell them apart
+ * and lose nothing.  For people, control characters and broken sequences are shown as \xNN, since a
+ * member named "\033[2J" would otherwise clear the screen of everyone who looks.
+ *
+ * Colour is only for a terminal whose user has not set NO_COLOR; output that is piped is the same bytes
+ * always. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <nettle/base64.h>
+
+static char *output_base64(struct ki_span bytes)
+{
+    size_t len = BASE64_ENCODE_RAW_LENGTH(bytes.len);
+    char *text = malloc(len + 1);
+    if (!text)
+        return NULL;
+    base64_encode_raw(text, bytes.len, bytes.ptr);
+    text[len] = '\0';
+    return text;
+}
+
+json_t *ki_json_bytes(struct ki_span bytes)
+{
+    json_t *value = json_stringn(bytes.len ? (const char *)bytes.ptr : "", bytes.len);
+    if (value)
+        return value;
+    char *text = output_base64(bytes);
+    if (text)
+        value = json_pack("{s:s}", "base64", text);
+    free(text);
+    return value;
+}
+
+int ki_json_set(json_t *object, struct ki_span key, json_t *value)
+{
+    static const char prefix[] = "base64:";
+    if (!value)
+        return -1;
+    if (key.len == 0)
+        return json_object_set_new(object, "", value);
+    json_t *probe = json_stringn((const char *)key.ptr, key.len);
+    bool plain = probe && memchr(key.ptr, 0, key.len) == NULL;
+    json_decref(probe);
+    char *encoded = plain ? NULL : output_base64(key);
+    size_t len = plain ? key.len : sizeof prefix - 1 + (encoded ? strlen(encoded) : 0);
+    char *text = plain || encoded ? malloc(len + 1) : NULL;
+    int result = -1;
+    if (text && plain) {
+        memcpy(text, key.ptr, len);
+        text[len] = '\0';
+    } else if (text) {
+        snprintf(text, len + 1, "%s%s", prefix, encoded);
+    }
+    if (text)
+        result = json_object_set_new(object, text, value);
+    else
+        json_decref(value);
+    free(text);
+    free(encoded);
+    return result;
+}
+
+int ki_json_print(json_t *document, size_t flags)
+{
+    bool done = document && json_dumpf(document, stdout, JSON_INDENT(2) | flags) == 0 &&
+                putchar('\n') != EOF && fflush(stdout) == 0;
+    json_decref(document);
+    if (!done)
+        fprintf(stderr, "kith: cannot write the JSON\n");
+    return done ? KI_EXIT_OK : KI_EXIT_FAILED;
+}
+
+/* Bytes of the well-formed UTF-8 character of more than one byte at `at`, or 0.  C1 controls count as
+ * broken: terminals obey them. */
+static size_t output_utf8(const uint8_t *at, size_t left)
+{
+    static const struct {
+        uint8_t first, last, second_min, second_max;
+        size_t len;
+    } forms[] = {
+        {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < KI_COUNT(forms); i++) {
+        if (at[0] < forms[i].first || at[0] > forms[i].last)
+            continue;
+        if (left < forms[i].len || at[1] < forms[i].second_min || at[1] > forms[i].second_max)
+            return 0;
+        for (size_t k = 2; k < forms[i].len; k++) {
+            if (at[k] < 0x80 || at[k] > 0xbf)
+                return 0;
+        }
+        return forms[i].len;
+    }
+    return 0;
+}
+
+/* Prints to `to` unless it is NULL.  Returns the columns. */
+static size_t output_safe(FILE *to, struct ki_span bytes)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < bytes.len;) {
+        uint8_t byte = bytes.ptr[i];
+        size_t len = byte >= 0x20 && byte < 0x7f ? 1 : output_utf8(bytes.ptr + i, bytes.len - i);
+        if (len > 0 && to)
+            fwrite(bytes.ptr + i, 1, len, to);
+        else if (to)
+            fprintf(to, "\\x%02x", byte);
+        columns += len > 0 ? 1 : 4;
+        i += len > 0 ? len : 1;
+    }
+    return columns;
+}
+
+void ki_print_safe(FILE *to, struct ki_span bytes)
+{
+    output_safe(to, bytes);
+}
+
+size_t ki_safe_width(struct ki_span bytes)
+{
+    return output_safe(NULL, bytes);
+}
+
+bool ki_want_colour(void)
+{
+    const char *refusal = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && !(refusal && refusal[0]);
+}
+
+const char *ki_status_colour(struct ki_span status, bool colour)
+{
+    static const struct {
+        const char *status;
+        const char *escape;
+    } colours[] = {{"alive", "\033[32m"}, {"suspect", "\033[33m"}, {"failed", "\033[31m"}};
+    for (size_t i = 0; colour && i < KI_COUNT(colours); i++) {
+        if (ki_span_equal(status, ki_span(colours[i].status, strlen(colours[i].status))))
+            return colours[i].escape;
+    }
+    return colour ? "\033[2m" : "";
+}
+
+const char *ki_no_colour(bool colour)
+{
+    return colour ? "\033[0m" : "";
+}

@@ -1,0 +1,346 @@
+/* The blocking RPC client.
+ *
+ * A command of the CLI lives for one question, so this is straight-line code: send, wait with poll()
+ * and a deadline, read one whole object, decode.  The socket is non-blocking all the same, because an
+ * agent that is stopped accepts a connection (the kernel does) and then never reads nor answers; a
+ * deadline bounds every wait.
+ *
+ * Invariants: an answer is at most KI_RPC_REPLY_MAX bytes, whatever a peer sends.  Spans given out
+ * point into buf and live until the next call.  After a failure the connection is only good for
+ * ki_rpc_close().
+ *
+ * The answer's body follows even when the header carries an error, but for three of them (Serf's rule);
+ * a command whose error is one of the three has no body to wait for.
+ *
+ * Not here: reconnecting, concurrent requests.  `kith dev` talks to many agents at once and has its own
+ * (dev_link.c). */
+#include "cli/rpc_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/rpc_frame.h"
+
+#define RPC_CLIENT_CONNECT_MS 5000
+
+static bool rpc_client_fail(struct ki_rpc_client *client, bool unreachable, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool rpc_client_fail(struct ki_rpc_client *client, bool unreachable, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(client->error, sizeof client->error, format, args);
+    va_end(args);
+    client->unreachable = unreachable;
+    return false;
+}
+
+static uint64_t rpc_client_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* When a wait of timeout_ms is over. */
+static uint64_t rpc_client_until(uint32_t timeout_ms)
+{
+    return timeout_ms == KI_RPC_FOREVER ? UINT64_MAX : rpc_client_now_ms() + timeout_ms;
+}
+
+/* Waits until the socket is ready for `events`. */
+static bool rpc_client_wait(struct ki_rpc_client *client, short events, uint64_t until_ms)
+{
+    for (;;) {
+        int wait_ms = -1;
+        if (until_ms != UINT64_MAX) {
+            uint64_t now_ms = rpc_client_now_ms();
+            wait_ms = until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+        }
+        struct pollfd fd = {.fd = client->fd, .events = events};
+        int ready = poll(&fd, 1, wait_ms);
+        if (ready > 0)
+            return true;
+        if (ready == 0)
+            return rpc_client_fail(client, true, "the agent does not answer");
+        if (errno != EINTR)
+            return rpc_client_fail(client, true, "poll: %s", strerror(errno));
+    }
+}
+
+/* ---- connecting ---- */
+
+/* Splits "host:port", "[host]:port", "host" into two buffers; the port defaults to Serf's. */
+static bool rpc_client_split(const char *addr, char host[256], char port[16])
+{
+    const char *host_start = addr;
+    const char *host_end;
+    const char *colon;
+    if (addr[0] == '[') {
+        host_start = addr + 1;
+        host_end = strchr(addr, ']');
+        if (!host_end || (host_end[1] != '\0' && host_end[1] != ':'))
+            return false;
+        colon = host_end[1] ? host_end + 1 : NULL;
+    } else {
+        colon = strrchr(addr, ':');
+        if (colon && strchr(addr, ':') != colon) /* a bare IPv6 address */
+            colon = NULL;
+        host_end = colon ? colon : addr + strlen(addr);
+    }
+    size_t host_len = (size_t)(host_end - host_start);
+    const char *port_start = colon ? colon + 1 : "7373";
+    if (host_len > 255 || strlen(port_start) == 0 || strlen(port_start) > 15)
+        return false;
+    memcpy(host, host_start, host_len);
+    host[host_len] = '\0';
+    memcpy(port, port_start, strlen(port_start) + 1);
+    return true;
+}
+
+/* Returns 0 or an errno. */
+static int rpc_client_dial(struct ki_rpc_client *client, const struct addrinfo *to)
+{
+    int yes = 1;
+    client->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (client->fd < 0)
+        return errno;
+    /* Header and body are two sends: the second must not wait for the first one's acknowledgement. */
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    int error = connect(client->fd, to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
+    if (error == EINPROGRESS) {
+        socklen_t size = sizeof error;
+        if (!rpc_client_wait(client, POLLOUT, rpc_client_until(RPC_CLIENT_CONNECT_MS)))
+            error = ETIMEDOUT;
+        else if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+            error = errno;
+    }
+    if (error != 0) {
+        close(client->fd);
+        client->fd = -1;
+    }
+    return error;
+}
+
+static bool rpc_client_connect(struct ki_rpc_client *client, const char *addr)
+{
+    char host[256];
+    char port[16];
+    if (!rpc_client_split(addr, host, port))
+        return rpc_client_fail(client, true, "%s is no address; give host:port", addr);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    int status = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
+    if (status != 0)
+        return rpc_client_fail(client, true, "lookup %s: %s", addr, gai_strerror(status));
+    int error = ECONNREFUSED;
+    for (const struct addrinfo *to = found; to && client->fd < 0; to = to->ai_next)
+        error = rpc_client_dial(client, to);
+    freeaddrinfo(found);
+    if (client->fd < 0)
+        return rpc_client_fail(client, true, "dial tcp %s: %s", addr, strerror(error));
+    return true;
+}
+
+static bool rpc_client_greet(struct ki_rpc_client *client, const char *auth)
+{
+    uint8_t small[32];
+    struct ki_pack version = ki_pack(small, sizeof small, true);
+    ki_pack_map(&version, 1);
+    ki_pack_text(&version, "Version");
+    ki_pack_uint(&version, 1);
+    if (!ki_rpc_call(client, "handshake", &version, KI_RPC_WAIT_MS, NULL))
+        return false;
+    if (!auth[0])
+        return true;
+    size_t cap = strlen(auth) + 64;
+    uint8_t *buf = malloc(cap);
+    if (!buf)
+        return rpc_client_fail(client, false, "out of memory");
+    struct ki_pack key = ki_pack(buf, cap, true);
+    ki_pack_map(&key, 1);
+    ki_pack_text(&key, "AuthKey");
+    ki_pack_text(&key, auth);
+    bool done = ki_rpc_call(client, "auth", &key, KI_RPC_WAIT_MS, NULL);
+    free(buf);
+    return done;
+}
+
+bool ki_rpc_open(struct ki_rpc_client *client, const char *addr, const char *auth)
+{
+    *client = (struct ki_rpc_client){.fd = -1};
+    return rpc_client_connect(client, addr) && rpc_client_greet(client, auth);
+}
+
+void ki_rpc_close(struct ki_rpc_client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    free(client->buf);
+    client->fd = -1;
+    client->buf = NULL;
+}
+
+/* ---- sending ---- */
+
+static bool rpc_client_write(struct ki_rpc_client *client, struct ki_span bytes)
+{
+    uint64_t until_ms = rpc_client_until(KI_RPC_WAIT_MS);
+    while (bytes.len > 0) {
+        ssize_t sent = send(client->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        if (sent > 0)
+            bytes = ki_span(bytes.ptr + sent, bytes.len - (size_t)sent);
+        else if (errno != EAGAIN && errno != EINTR)
+            return rpc_client_fail(client, true, "send: %s", strerror(errno));
+        else if (!rpc_client_wait(client, POLLOUT, until_ms))
+            return false;
+    }
+    return true;
+}
+
+bool ki_rpc_send(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
+                 uint64_t *seq)
+{
+    uint8_t small[128];
+    struct ki_pack header = ki_pack(small, sizeof small, true);
+    ki_pack_map(&header, 2);
+    ki_pack_text(&header, "Command");
+    ki_pack_text(&header, command);
+    ki_pack_text(&header, "Seq");
+    ki_pack_uint(&header, ++client->seq);
+    KI_ASSERT(!header.w.full);
+    if (body && body->w.full)
+        return rpc_client_fail(client, false, "the request is too large");
+    *seq = client->seq;
+    return rpc_client_write(client, ki_span(small, header.w.len)) &&
+           (!body || rpc_client_write(client, ki_span(body->w.start, body->w.len)));
+}
+
+/* ---- receiving ---- */
+
+/* Makes room for more bytes: what was given out goes first, then the buffer doubles. */
+static bool rpc_client_room(struct ki_rpc_client *client)
+{
+    if (client->taken > 0) {
+        client->len -= client->taken;
+        memmove(client->buf, client->buf + client->taken, client->len);
+        client->taken = 0;
+    }
+    if (client->len < client->cap)
+        return true;
+    size_t cap = client->cap ? client->cap * 2 : 65536;
+    uint8_t *buf = realloc(client->buf, cap);
+    if (!buf)
+        return rpc_client_fail(client, false, "out of memory");
+    client->buf = buf;
+    client->cap = cap;
+    return true;
+}
+
+static bool rpc_client_read(struct ki_rpc_client *client, uint64_t until_ms)
+{
+    if (!rpc_client_room(client))
+        return false;
+    for (;;) {
+        ssize_t got = recv(client->fd, client->buf + client->len, client->cap - client->len, 0);
+        if (got > 0) {
+            client->len += (size_t)got;
+            return true;
+        }
+        if (got == 0)
+            return rpc_client_fail(client, true, "the agent closed the connection");
+        if (errno != EAGAIN && errno != EINTR)
+            return rpc_client_fail(client, true, "receive: %s", strerror(errno));
+        if (!rpc_client_wait(client, POLLIN, until_ms))
+            return false;
+    }
+}
+
+bool ki_rpc_object(struct ki_rpc_client *client, uint32_t timeout_ms, struct ki_span *object)
+{
+    uint64_t until_ms = rpc_client_until(timeout_ms);
+    struct ki_rpc_frame frame;
+    ki_rpc_frame_start(&frame, KI_RPC_REPLY_MAX);
+    for (;;) {
+        size_t len = client->len - client->taken;
+        enum ki_rpc_frame_state state = KI_RPC_FRAME_MORE;
+        if (len > frame.scanned)
+            state = ki_rpc_frame_scan(&frame, client->buf + client->taken, len);
+        if (state == KI_RPC_FRAME_BAD)
+            return rpc_client_fail(client, false, "the agent's answer is malformed or too large");
+        if (state == KI_RPC_FRAME_WHOLE) {
+            *object = ki_span(client->buf + client->taken, frame.scanned);
+            client->taken += frame.scanned;
+            return true;
+        }
+        if (!rpc_client_read(client, until_ms))
+            return false;
+    }
+}
+
+struct rpc_client_header {
+    uint64_t seq;
+    struct ki_span error;
+};
+
+bool ki_rpc_header(struct ki_rpc_client *client, uint32_t timeout_ms, uint64_t *seq,
+                   struct ki_span *refusal)
+{
+    static const struct ki_field fields[] = {
+        KI_FIELD(struct rpc_client_header, seq, "Seq", KI_FIELD_U64, 1, false),
+        KI_FIELD(struct rpc_client_header, error, "Error", KI_FIELD_STR, 0, false),
+    };
+    struct ki_span object;
+    if (!ki_rpc_object(client, timeout_ms, &object))
+        return false;
+    struct rpc_client_header header = {0};
+    struct ki_reader reader = ki_reader(object.ptr, object.len);
+    if (!ki_unpack_struct(&reader, fields, KI_COUNT(fields), &header))
+        return rpc_client_fail(client, false, "the agent's answer is malformed");
+    *seq = header.seq;
+    *refusal = header.error;
+    return true;
+}
+
+/* True for the errors that end an answer at its header. */
+static bool rpc_client_bodyless(struct ki_span error)
+{
+    static const char *const texts[] = {"Authentication required", "Handshake required",
+                                        "Unsupported command"};
+    for (size_t i = 0; i < KI_COUNT(texts); i++) {
+        if (ki_span_equal(error, ki_span(texts[i], strlen(texts[i]))))
+            return true;
+    }
+    return false;
+}
+
+bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
+                 uint32_t timeout_ms, struct ki_span *reply)
+{
+    uint64_t sent;
+    uint64_t seq;
+    struct ki_span refusal;
+    if (!ki_rpc_send(client, command, body, &sent) ||
+        !ki_rpc_header(client, timeout_ms, &seq, &refusal))
+        return false;
+    if (seq != sent)
+        return rpc_client_fail(client, false, "the agent answered another request");
+    bool refused = refusal.len > 0;
+    bool has_body = reply && !rpc_client_bodyless(refusal);
+    if (refused)
+        rpc_client_fail(client, false, "%.*s", (int)ki_min_size(refusal.len, sizeof client->error),
+                        (const char *)refusal.ptr);
+    return (!has_body || ki_rpc_object(client, timeout_ms, reply)) && !refused;
+}
