@@ -50,7 +50,12 @@ macro(kith_link_test target stem)
     if("${stem}" MATCHES "^(agent|net|cli)_")
         target_link_libraries(${target} PRIVATE kith_app)
     endif()
-    target_link_libraries(${target} PRIVATE kith_options kith_static PkgConfig::NETTLE)
+    target_link_libraries(${target} PRIVATE kith_options PkgConfig::NETTLE)
+    if(KITH_COVERAGE) # all of the library: what no target reaches is counted as missed
+        target_link_libraries(${target} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,kith_static>)
+    else()
+        target_link_libraries(${target} PRIVATE kith_static)
+    endif()
     if(KITH_SANITIZE STREQUAL "memory")
         target_link_libraries(${target} PRIVATE kith_unpoison)
     endif()
@@ -122,11 +127,17 @@ foreach(source IN LISTS targets)
         list(APPEND replays $<TARGET_FILE:replay_${stem}>)
     endif()
 endforeach()
-if(KITH_COVERAGE AND NOT KITH_FUZZ)
-    add_test(NAME fuzz.coverage COMMAND ${PROJECT_SOURCE_DIR}/tools/coverage 95 ${PROJECT_SOURCE_DIR}/src/wire
-        ${PROJECT_BINARY_DIR}/profile ${replays})
-    kith_register(fuzz.coverage fuzz 120 ${PROJECT_SOURCE_DIR}/tools/coverage)
-    set_tests_properties(fuzz.coverage PROPERTIES FIXTURES_REQUIRED profile)
+if(KITH_COVERAGE AND NOT KITH_FUZZ AND targets)
+    set(gate ${PROJECT_SOURCE_DIR}/src/wire ${PROJECT_BINARY_DIR}/profile ${replays})
+    add_test(NAME fuzz.coverage COMMAND ${PROJECT_SOURCE_DIR}/tools/coverage 95 ${gate})
+    # Its canary: more than all lines is what no corpus can reach, so the gate must refuse, and for that reason.
+    add_test(NAME fuzz.coverage_canary COMMAND /bin/bash -c
+        "set -o pipefail; ! \"$0\" 100.01 \"$@\" >canary.out && tail -n 1 canary.out && grep -q 'wanted 100.01' canary.out"
+        ${PROJECT_SOURCE_DIR}/tools/coverage ${gate})
+    foreach(name IN ITEMS coverage coverage_canary)
+        kith_register(fuzz.${name} fuzz 120 ${PROJECT_SOURCE_DIR}/tools/coverage)
+        set_tests_properties(fuzz.${name} PROPERTIES FIXTURES_REQUIRED profile RESOURCE_LOCK profile)
+    endforeach()
 endif()
 
 # Scripts. Those of the tools and of the installed tree look at a plain build; those of real processes each run in a

@@ -8,8 +8,8 @@
  *
  * Taking does not move anything.  The entry is marked and keeps its old place until the next datagram
  * begins; then all marked ones move one tier down (transmissions + 1) in one pass.  So filling a
- * datagram costs one pass, not one for each piece.  Moving keeps their order, since every key grew by
- * the same amount; that is why one forward merge does it.
+ * datagram costs one pass, not one for each piece.  Moving keeps their order among themselves, since
+ * every key grew by the same amount; that is why one forward merge does it.
  *
  * Invariants: entries are sorted by (key, id descending), marked ones by the key they had when taken.
  * count = entries that still have a slot.  A subject is in by_subject iff a piece about it waits.
@@ -332,16 +332,22 @@ const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_
     return news;
 }
 
-/* Moves up to QUEUE_BATCH marked entries from their old places to their new ones.  Taking them out
- * opens a gap as wide as they are many; it wanders down, and they fill it where they belong. */
+/* Moves up to QUEUE_BATCH marked entries from their old places to their new ones, in one pass.  What is
+ * taken out waits in `moved` until its place comes by, and leaves a gap that wanders along:
+ * to + waiting + gone = from.  It waits first come, first served, since moving keeps the order. */
 static void queue_settle(struct ki_queue *queue)
 {
     struct ki_queue_entry moved[QUEUE_BATCH];
     struct ki_queue_entry *entries = queue->entries;
-    size_t moved_count = 0, gone = 0, to = 0, from = 0;
-    for (; from < queue->entry_count && queue->taken > 0 && moved_count < QUEUE_BATCH; from++) {
-        struct ki_queue_entry entry = entries[from];
-        if (!(entry.slot & QUEUE_TAKEN)) {
+    size_t first = 0, last = 0, gone = 0, to = 0, from = 0;
+    while (first < last || (queue->taken > 0 && last < QUEUE_BATCH)) {
+        bool is_end = from == queue->entry_count;
+        if (first < last && (is_end || queue_before(&moved[first], &entries[from]))) {
+            entries[to++] = moved[first++];
+            continue;
+        }
+        struct ki_queue_entry entry = entries[from++];
+        if (!(entry.slot & QUEUE_TAKEN) || (entry.slot != QUEUE_GONE && last == QUEUE_BATCH)) {
             entries[to++] = entry;
             continue;
         }
@@ -353,11 +359,7 @@ static void queue_settle(struct ki_queue *queue)
         entry.slot &= ~QUEUE_TAKEN;
         const struct ki_news *news = queue->slots[entry.slot].news;
         entry.key = queue_key(news->sent, news->len);
-        moved[moved_count++] = entry;
-    }
-    for (size_t i = 0; i < moved_count;) {
-        bool stays = from < queue->entry_count && queue_before(&entries[from], &moved[i]);
-        entries[to++] = stays ? entries[from++] : moved[i++];
+        moved[last++] = entry;
     }
     if (gone > 0)
         memmove(&entries[to], &entries[from], (queue->entry_count - from) * sizeof *entries);

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""kith's own command line: JSON that programs can rely on, exit codes, errors on standard error, environment, configuration."""
+import base64
+import json
+import re
+
+import lib
+
+check = lib.check
+NOBODY = "-rpc-addr=127.0.0.99:7373"
+
+
+def fails(code, *args, says="", **options):
+    """A failing command: its exit code, something on standard error that says why, nothing on standard output."""
+    done = lib.run(lib.KITH, *args, timeout=15, **options)
+    check(done.code == code, "expected exit code", code, "from", done)
+    check(done.err.strip() and not done.out, "expected words on standard error only:", done)
+    check(re.search(says, done.err), "standard error does not match %r:" % says, done)
+    return done
+
+
+@lib.case
+def json_forms(pool):
+    """members, info as JSON: Serf's shape on request, numbers as numbers otherwise, [] when empty, sorted"""
+    first = pool.start("kith", "-tag", "role=web")
+    others = pool.start("kith", "-join", first.join_addr, count=3)
+    serf = pool.start("serf", "-join", first.join_addr)
+    pool.full([first, serf] + others, 30)
+    serfs = first.cli("members", "-format=json", binary=lib.SERF).json()["members"]
+    for flag in ("-format=json", "--format=json"):
+        done = first.cli("members", flag)
+        check(done.code == 0 and not done.err, done)
+        mine = done.json()["members"]
+        check(mine == sorted(serfs, key=lambda m: m["name"]), "kith's list\n%s\nis not serf's, sorted\n%s" % (mine, serfs))
+    own = first.cli("members", "--json").json()["members"]
+    check([m["name"] for m in own] == sorted(a.name for a in pool.agents), "not sorted:", own)
+    check(all(m["status"] == "alive" and isinstance(m["port"], int) for m in own), own)
+    empty = first.cli("members", "--json", "-name=nobody")
+    check(empty.code == 0 and empty.json()["members"] == [], "no members are []:", empty)
+    names = [line.split()[0] for line in first.cli("members").out.strip().split("\n")]
+    check(names == sorted(a.name for a in pool.agents), "the table is not sorted:", names)
+    info = first.cli("info", "--json").json()
+    check(info["serf"]["members"] in (5, "5"), "info --json:", info)
+    numbers = [v for section in info.values() if isinstance(section, dict) for v in section.values()
+               if isinstance(v, int) and not isinstance(v, bool)]
+    check(len(numbers) >= 10, "info --json has the counters as numbers:", info)
+    for one_dash in ("-json", "--json"):
+        check(first.cli("info", one_dash).code == 0, one_dash)
+
+
+@lib.case
+def life(pool):
+    """join, tags, force-leave with -prune, leave, by kith's own commands"""
+    one, two, three = pool.start("kith", count=3)
+    done = one.cli("join", two.join_addr, three.join_addr)
+    check(done.code == 0 and "2" in done.out, done)
+    pool.full(timeout=20)
+    check(one.cli("tags", "-set", "a=1", "-set", "b=2").code == 0, "tags -set")
+    check(one.cli("tags", "-delete", "a", "-set", "c=3").code == 0, "tags -delete")
+    tags = one.cli("members", "--json", "-name=" + one.name).json()["members"][0]["tags"]
+    check({k: v for k, v in tags.items() if k != "_kith"} == {"b": "2", "c": "3"}, tags)
+    three.kill()
+    pool.status([one, two], three, "failed", 45)
+    check(one.cli("force-leave", three.name).code == 0, "force-leave")
+    pool.status([one, two], three, "left", 15)
+    check(one.cli("force-leave", "-prune", three.name).code == 0, "force-leave -prune")
+    pool.expect([one, two], {one.name: "alive", two.name: "alive"}, 15)
+    check(two.cli("leave").code == 0, "leave")
+    check(two.exit_code(15) == 0, "an agent told to leave exits 0, not", two.proc.returncode)
+    pool.status([one], two, "left", 15)
+
+
+@lib.case
+def exit_codes(pool):
+    """usage errors are 2, failures 1, an unreachable agent 4"""
+    for args in (["no-such-command"], ["members", "-no-such-flag"], ["join"], ["force-leave"], ["tags"],
+                 ["tags", "-set", "nonsense", NOBODY], ["members", "-format=xml"], ["agent", "-no-such-flag"],
+                 ["agent", "-tag", "nonsense"], ["agent", "-profile=moon"], ["members", "-rpc-addr"]):
+        fails(2, *args)
+    for args in (["members"], ["join", "127.0.0.1"], ["leave"], ["info"], ["tags", "-set", "a=b"],
+                 ["force-leave", "x"], ["monitor"], ["members", "--json"]):
+        fails(4, args[0], NOBODY, *args[1:])
+    locked = pool.start("kith")
+    fails(1, "join", "-rpc-addr=%s:7373" % locked.ip, "127.0.0.98:7946", says="127.0.0.98")
+    fails(1, "members", "-rpc-addr=%s:7373" % locked.ip, "-name=(")
+    for flag in ("-h", "--help"):
+        done = lib.run(lib.KITH, "members", flag)
+        check(done.code == 0 and "-status" in done.out and not done.err, "asked-for help is no error:", done)
+
+
+@lib.case
+def environment(pool):
+    """SERF_RPC_ADDR and SERF_RPC_AUTH; keygen; version; a config key for every flag and a KITH_ variable for each"""
+    path = pool.path("agent.json", json.dumps({"rpc_auth": "s3cret", "tags": {"from": "file"}, "log_level": "warn"}))
+    agent = pool.agent("kith", flags=["-config-file", path], env={"KITH_LOG_FORMAT": "json", "KITH_LOG_LEVEL": "debug"})
+    agent.spawn()
+    env = {"SERF_RPC_ADDR": "%s:7373" % agent.ip}
+    lib.wait(lambda: lib.run(lib.KITH, "members", env=env).code != 4, 15, "the agent listens", 0.3)
+    fails(1, "members", env=env, says="(?i)auth")
+    fails(1, "members", "-rpc-auth=wrong", env=env, says="(?i)auth")
+    done = lib.run(lib.KITH, "members", "--json", env=dict(env, SERF_RPC_AUTH="s3cret"))
+    check(done.code == 0 and done.json()["members"][0]["tags"]["from"] == "file", done)
+    done = lib.run(lib.KITH, "members", "-rpc-auth=s3cret", env=dict(env, SERF_RPC_AUTH="wrong"))
+    check(done.code == 0, "a flag beats the environment:", done)
+    lines = [line for line in agent.log_text().split("\n") if line.startswith("{")]
+    levels = {str(json.loads(line).get("level")).lower() for line in lines}
+    check(len(lines) >= 2 and "debug" in levels, "KITH_LOG_FORMAT=json and KITH_LOG_LEVEL=debug gave", agent.log_text())
+    keys = [lib.run(lib.KITH, "keygen").out.strip() for _ in range(2)]
+    check(all(len(base64.b64decode(k)) == 32 for k in keys) and keys[0] != keys[1], "keygen:", keys)
+    version = lib.run(lib.KITH, "version")
+    check(version.code == 0 and re.search(r"\d+\.\d+", version.out), version)
+
+
+@lib.case
+def agent_errors(pool):
+    """what an agent refuses: unknown keys by name and line, a taken port, flags that are not there yet, a failed -join"""
+    where = ["-node", "x", "-bind", "127.0.0.50", "-rpc-addr", "127.0.0.50:7373"]
+    path = pool.path("typo.json", '{\n  "node_name": "x",\n  "tags": {"a": "b"},\n  "log_levle": "debug"\n}\n')
+    done = fails(2, "agent", "-config-file", path, *where, says="log_levle")
+    check(re.search(r"(line |:)4\b", done.err) and "typo.json" in done.err, "the error names file and line:", done)
+    path = pool.path("broken.json", '{\n  "node_name": "x",\n  "tags": {\n}\n')
+    fails(2, "agent", "-config-file", path, *where, says="broken.json")
+    taken = pool.start("kith")
+    done = fails(1, "agent", "-node", "y", "-bind", taken.ip, "-rpc-addr", "127.0.0.51:7373", says="7946")
+    check("in use" in done.err, "the message says the port is in use:", done)
+    done = fails(1, "agent", "-node", "y", "-bind", "127.0.0.51", "-rpc-addr", "%s:7373" % taken.ip, says="7373")
+    for flag in (["-event-handler", "x.sh"], ["-discover", "x"], ["-iface", "lo"], ["-syslog"]):
+        done = lib.run(lib.KITH, "agent", *where, *flag, timeout=15)
+        check(done.code in (1, 2) and flag[0].lstrip("-") in done.err and "not" in done.err, "a clear refusal:", done)
+    fails(1, "agent", "-join", "127.0.0.52:7946", *where, says="127.0.0.52")
+    folder = pool.path("conf.d")
+    lib.os.mkdir(folder)
+    pool.path("conf.d/10-first.json", '{"tags": {"a": "1"}, "log_level": "warn"}')
+    pool.path("conf.d/20-second.json", '{"tags": {"b": "2"}}')
+    pool.path("conf.d/ignored.txt", "not JSON")
+    agent = pool.start("kith", "-config-dir", folder)
+    tags = {k: v for k, v in agent.members()[agent.name]["Tags"].items() if k != "_kith"}
+    check(tags == {"a": "1", "b": "2"}, "tags of a configuration folder:", tags)
+
+
+lib.main(__doc__)
