@@ -47,6 +47,7 @@ struct ki_agent {
     struct ki_agent_watch *watches, *watch_cursor;
 
     enum ki_agent_phase phase;
+    bool started; /* the setup succeeded */
     int exit_code;
     unsigned closing; /* parts that have not said closed yet */
     uv_signal_t signals[5];

@@ -25,6 +25,8 @@
 
 #define LOG_LINE_MAX 2048 /* the longest message: a name may have 255 bytes, an address list more; cut beyond */
 
+#define LOG_SHAPED_MAX (2 * LOG_LINE_MAX + 1024) /* every byte escaped, time and node before it */
+
 struct log_entry {
     enum ki_log_level level;
     char text[];
@@ -180,7 +182,8 @@ static void log_shape(const struct ki_log *log, enum ki_log_level level, const c
                       char *out, size_t cap)
 {
     char when[80];
-    char quoted[LOG_LINE_MAX + 64];
+    char quoted[2 * LOG_LINE_MAX];
+    char node[2 * 256 + 8];
     switch (log->format) {
     case KI_LOG_TEXT:
         log_time_text(when, sizeof when);
@@ -189,8 +192,9 @@ static void log_shape(const struct ki_log *log, enum ki_log_level level, const c
     case KI_LOG_LOGFMT:
         log_time_utc(when, sizeof when);
         log_quote(quoted, sizeof quoted, message);
+        log_quote(node, sizeof node, log->node);
         snprintf(out, cap, "time=%s level=%s component=%s node=\"%s\" msg=\"%s\"", when, log_small[level], component,
-                 log->node, quoted);
+                 node, quoted);
         return;
     case KI_LOG_JSON:
         log_time_utc(when, sizeof when);
@@ -233,7 +237,7 @@ static void log_tell(struct ki_log *log, enum ki_log_level level, const char *li
 static void log_write(const struct ki_log *log, enum ki_log_level level, const char *component, const char *message,
                       const char *line)
 {
-    char out[2 * LOG_LINE_MAX + 256];
+    char out[LOG_SHAPED_MAX + 64];
     int len;
     if (log->format == KI_LOG_TEXT && log->journal)
         len = snprintf(out, sizeof out, "<%d>%s: %s\n", log_priority[level], component, message);
@@ -248,7 +252,7 @@ static void log_write(const struct ki_log *log, enum ki_log_level level, const c
 void ki_log(struct ki_log *log, enum ki_log_level level, const char *component, const char *format, ...)
 {
     char message[LOG_LINE_MAX];
-    char line[2 * LOG_LINE_MAX + 192];
+    char line[LOG_SHAPED_MAX];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);

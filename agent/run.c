@@ -88,7 +88,8 @@ void ki_agent_stop(struct ki_agent *agent, int exit_code)
     agent->phase = KI_PHASE_STOP;
     agent->exit_code = exit_code;
     ki_notify("STOPPING=1");
-    ki_log(agent->log, KI_LOG_INFO, "agent", "shutting down");
+    if (agent->started)
+        ki_log(agent->log, KI_LOG_INFO, "agent", "shutting down");
     if (agent->rpc)
         ki_rpc_stop(agent->rpc, run_close_rest, agent);
     else
@@ -175,6 +176,7 @@ static int run_agent(struct ki_agent *agent)
         fflush(stdout);
     }
     if (ki_setup(agent) == 0) {
+        agent->started = true;
         run_banner(agent);
         ki_log(agent->log, KI_LOG_INFO, "agent", "kith agent starting");
         run_warn(agent);
@@ -184,7 +186,8 @@ static int run_agent(struct ki_agent *agent)
         ki_agent_stop(agent, 1);
     }
     uv_run(&agent->loop, UV_RUN_DEFAULT);
-    ki_log(agent->log, KI_LOG_INFO, "agent", "shutdown complete");
+    if (agent->started)
+        ki_log(agent->log, KI_LOG_INFO, "agent", "shutdown complete");
     int code = agent->exit_code;
     run_free(agent);
     return code;

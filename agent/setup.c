@@ -29,6 +29,15 @@ static void setup_conflict(struct ki_agent *agent, const struct kith_event *even
            event->member.name.ptr, mine, theirs);
 }
 
+/* The pool has voted that our name is another's: as Serf does, we stop, without a leave that would hurt that other. */
+static void setup_name_lost(struct ki_agent *agent, const struct kith_event *event)
+{
+    ki_log(agent->log, KI_LOG_ERR, "serf",
+           "Another member holds the name '%.*s' (%d of %u members say it is ours): stopping. Choose another -node name.",
+           (int)event->member.name.len, event->member.name.ptr, event->result, event->count);
+    ki_agent_stop(agent, 1);
+}
+
 static void setup_event(void *arg, const struct kith_event *event)
 {
     struct ki_agent *agent = arg;
@@ -42,6 +51,9 @@ static void setup_event(void *arg, const struct kith_event *event)
         return;
     case KITH_EVENT_CONFLICT:
         setup_conflict(agent, event);
+        return;
+    case KITH_EVENT_NAME_LOST:
+        setup_name_lost(agent, event);
         return;
     case KITH_EVENT_DONE:
         ki_ask_event(agent, event->ticket, event->result, event->count);

@@ -172,8 +172,8 @@ void ki_dev_screen_draw(struct ki_dev *dev)
     while (frame.row + 1 < frame.rows)
         screen_line(&frame);
     screen_escape(&frame, "\033[7m");
-    screen_put(&frame, "1-9 arrows select  k kill -9  s stop/go on  r restart  p cut off/connect  "
-                       "l leave  q quit");
+    screen_put(&frame,
+               "1-9/arrows select  k kill  s stop/go on  r restart  p cut/heal  l leave  q quit");
     screen_line(&frame);
     ki_dev_term_write(frame.bytes, frame.len);
     dev->dirty = false;

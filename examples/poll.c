@@ -2,10 +2,9 @@
  *
  *     poll [-n SECONDS] NAME IP:PORT JOIN_IP:PORT...        (IPv4)
  *
- * joins, prints what becomes of the members, and leaves on SIGINT, SIGTERM or after SECONDS.  libkith says what to do;
- * this file owns the sockets and the clock.  Not here: looking up names, keys, records kept for the next start. */
+ * joins, prints what becomes of the members, and leaves on SIGINT or after SECONDS.  libkith says what to do; this file
+ * owns the sockets and the clock.  Not here: looking up names, keys, records kept for the next start. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <kith/kith.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -19,14 +18,14 @@
 #include <unistd.h>
 
 #define CHECK(fine) ((fine) ? (void)0 : (perror("poll: " #fine), exit(1)))
-enum { STREAMS = 32, JOINS = 16, PIECE = 4096 };
+enum { FDS = 64, ADDRS = 16, PIECE = 4096 };
 static struct stream {
-    int fd;      /* 0: a free place */
-    uint32_t id; /* 0: dead for the core, only sends what is left */
-    bool connecting, paused;
+    uint32_t id; /* 0: over for the core, but there may be something left to send */
+    bool connecting;
+    int want;         /* what poll() waits for: 0 while paused with nothing to send */
     size_t len, sent; /* of out: given by the core, taken by the socket */
     uint8_t out[PIECE];
-} streams[STREAMS];
+} streams[FDS]; /* by file descriptor */
 static uint8_t buf[65536];
 static volatile sig_atomic_t interrupted;
 
@@ -40,18 +39,18 @@ static struct kith_time now(void)
                               .wall_us = (uint64_t)time(NULL) * 1000000};
 }
 
-static struct kith_addr addr_of(const struct sockaddr_in *from)
-{
-    struct kith_addr addr = {.ip_len = 4, .port = ntohs(from->sin_port)};
-    memcpy(addr.ip, &from->sin_addr, 4);
-    return addr;
-}
-
 static struct sockaddr_in sockaddr_of(const struct kith_addr *addr)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
     memcpy(&to.sin_addr, addr->ip + addr->ip_len - 4, 4); /* 4 bytes, or 16 that hold an IPv4 address */
     return to;
+}
+
+static struct kith_addr addr_of(const struct sockaddr_in *from)
+{
+    struct kith_addr addr = {.ip_len = 4, .port = ntohs(from->sin_port)};
+    memcpy(addr.ip, &from->sin_addr, 4);
+    return addr;
 }
 
 static int socket_at(const struct kith_addr *addr, int type)
@@ -63,99 +62,139 @@ static int socket_at(const struct kith_addr *addr, int type)
     return fd;
 }
 
-/* ---- streams ---- */
-
-static void stream_new(kith *k, int fd, uint32_t id, const struct sockaddr_in *to)
-{
-    struct stream *s = streams;
-    while (s < streams + STREAMS - 1 && s->fd != 0)
-        s++;
-    if (fd < 0 || s->fd != 0) {
-        kith_stream_failed(k, now(), id, KITH_ERR_UNREACHABLE);
-        close(fd);
-        return;
-    }
-    *s = (struct stream){.fd = fd, .id = id, .connecting = to != NULL};
-    if (to)
-        connect(fd, (const struct sockaddr *)to, sizeof *to); /* poll() tells how it ends */
-}
-
-static void stream_close(kith *k, struct stream *s)
-{
-    if (s->id != 0)
-        kith_stream_failed(k, now(), s->id, KITH_ERR_UNREACHABLE);
-    close(s->fd);
-    *s = (struct stream){.fd = 0};
-}
-
-/* Looks at what has come, and takes it from the socket as far as the core does: the rest waits there for RESUME. */
-static void stream_read(kith *k, struct stream *s)
-{
-    size_t taken = 0;
-    ssize_t got = recv(s->fd, buf, PIECE, MSG_PEEK | MSG_DONTWAIT);
-    if (got > 0)
-        kith_stream_bytes(k, now(), s->id, buf, (size_t)got, &taken);
-    else if (got == 0)
-        kith_stream_end(k, now(), s->id);
-    else
-        stream_close(k, s);
-    s->paused = got == 0 || (got > 0 && taken < (size_t)got);
-    if (taken > 0)
-        recv(s->fd, buf, taken, MSG_DONTWAIT);
-}
-
-static void stream_write(kith *k, struct stream *s)
-{
-    ssize_t sent = 0;
-    for (; sent >= 0; s->sent += sent > 0 ? (size_t)sent : 0) {
-        if (s->sent == s->len)
-            s->sent = s->len = 0;
-        if (s->len == 0 && s->id != 0)
-            kith_stream_write(k, now(), s->id, s->out, PIECE, &s->len);
-        if (s->len == 0)
-            break;
-        sent = send(s->fd, s->out + s->sent, s->len - s->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
-    if ((sent < 0 && errno != EAGAIN) || (s->id == 0 && s->len == 0))
-        stream_close(k, s); /* else poll() tells when there is room, or the core when there is more */
-}
-
 static void stream_act(kith *k, const struct kith_stream_action *action)
 {
-    struct sockaddr_in to = sockaddr_of(&action->addr);
     struct stream *s = streams;
     if (action->kind == KITH_STREAM_OPEN) {
-        stream_new(k, socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), action->id, &to);
+        struct sockaddr_in to = sockaddr_of(&action->addr);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && fd < FDS) {
+            streams[fd] = (struct stream){.id = action->id, .connecting = true, .want = POLLIN | POLLOUT};
+            connect(fd, (struct sockaddr *)&to, sizeof to); /* poll() tells how it ends */
+        } else {
+            close(fd);
+            kith_stream_failed(k, now(), action->id, KITH_ERR_UNREACHABLE);
+        }
         return;
     }
     while (s->id != action->id)
-        s++; /* it is there: the core forgets those that failed */
-    if (action->kind == KITH_STREAM_RESUME)
-        s->paused = false;
-    if (action->kind == KITH_STREAM_FINISH || action->kind == KITH_STREAM_ABORT)
-        s->id = 0;
-    if (action->kind == KITH_STREAM_ABORT)
-        s->len = 0;
-    stream_write(k, s);
+        s++; /* it is there: the core names none that has failed */
+    bool over = action->kind == KITH_STREAM_FINISH || action->kind == KITH_STREAM_ABORT;
+    s->want = over ? POLLOUT : s->want | (action->kind == KITH_STREAM_RESUME ? POLLIN : POLLOUT);
+    s->id = over ? 0 : s->id;
+    s->len = action->kind == KITH_STREAM_ABORT ? s->sent : s->len; /* else what is left goes out first */
 }
 
-/* ---- the loop ---- */
-
-static void wait_and_feed(kith *k, int udp, int listener)
+static void stream_ready(kith *k, int fd, int events)
 {
-    struct pollfd fds[STREAMS + 2];
-    struct sockaddr_in from;
-    socklen_t from_len = sizeof from;
-    ssize_t got;
-    for (struct stream *s = streams; s < streams + STREAMS; s++) {
-        short want = s->connecting || s->len > 0 ? POLLOUT : s->paused ? 0 : POLLIN;
-        fds[s - streams] = (struct pollfd){.fd = s->fd && want ? s->fd : -1, .events = want};
+    struct stream *s = &streams[fd];
+    size_t taken = 0;
+    ssize_t done = 0;
+    if (s->connecting && (events & POLLERR) == 0) {
+        s->connecting = false;
+        kith_stream_opened(k, now(), s->id);
+    } else if (events & POLLOUT) {
+        if (s->sent == s->len) {
+            s->sent = 0;
+            kith_stream_write(k, now(), s->id, s->out, PIECE, &s->len);
+        }
+        if (s->len == 0)
+            s->want &= ~POLLOUT;
+        done = send(fd, s->out + s->sent, s->len - s->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        s->sent += done > 0 ? (size_t)done : 0;
+    } else if ((done = recv(fd, buf, PIECE, MSG_PEEK | MSG_DONTWAIT)) >= 0) {
+        if (done > 0)
+            kith_stream_bytes(k, now(), s->id, buf, (size_t)done, &taken);
+        else
+            kith_stream_end(k, now(), s->id);
+        if (done == 0 || taken < (size_t)done)
+            s->want &= ~POLLIN; /* the rest waits in the socket for RESUME */
+        recv(fd, buf, taken, MSG_DONTWAIT);
     }
-    fds[STREAMS] = (struct pollfd){.fd = listener, .events = POLLIN};
-    fds[STREAMS + 1] = (struct pollfd){.fd = udp, .events = POLLIN};
+    if (done < 0 || (s->id == 0 && s->sent == s->len)) {
+        kith_stream_failed(k, now(), s->id, KITH_ERR_UNREACHABLE); /* 0 is no stream's id */
+        *s = (struct stream){.want = 0};
+        close(fd);
+    }
+}
+
+/* One turn of the loop: carry out what the core wants, wait, tell it what has happened.  False: `last` has ended. */
+static bool turn(kith *k, int udp, int listener, kith_ticket last)
+{
+    static const char *const status[] = {"none", "alive", "leaving", "left", "failed"};
+    struct kith_stream_action action;
+    struct kith_event event;
+    struct kith_addr addr;
+    struct sockaddr_in peer = {.sin_family = AF_INET};
+    socklen_t peer_len = sizeof peer;
+    size_t len;
+    uint32_t id;
+    while (kith_poll_datagram(k, now(), &addr, buf, sizeof buf, &len)) {
+        peer = sockaddr_of(&addr);
+        sendto(udp, buf, len, 0, (struct sockaddr *)&peer, sizeof peer); /* or it is lost, as datagrams may be */
+    }
+    while (kith_poll_stream(k, &action))
+        stream_act(k, &action);
+    while (kith_poll_event(k, &event)) {
+        if (event.kind == KITH_EVENT_MEMBER)
+            printf("%.*s %s\n", (int)event.member.name.len, event.member.name.ptr, status[event.member.status]);
+        else if (event.kind == KITH_EVENT_DONE && event.result != 0)
+            fprintf(stderr, "poll: %s\n", kith_strerror(event.result));
+        if (event.kind == KITH_EVENT_DONE && event.ticket == last)
+            return false;
+    }
+    struct pollfd fds[FDS];
+    for (int fd = 0; fd < FDS; fd++)
+        fds[fd] = (struct pollfd){.fd = streams[fd].want ? fd : -1, .events = (short)streams[fd].want};
     uint64_t now_us = now().mono_us, due_us = kith_deadline(k);
-    uint64_t wait_us = due_us < now_us ? 0 : due_us - now_us > 500000 ? 500000 : due_us - now_us;
-    if (poll(fds, STREAMS + 2, (int)((wait_us + 999) / 1000)) > 0) {
-        for (int i = 0; i < 64; i++) {
-            got = recvfrom(udp, buf, sizeof buf, 0, (struct sockaddr *)&from, &from_len);
-    ...
+    uint64_t wait_ms = due_us <= now_us ? 0 : due_us - now_us > 500000 ? 500 : (due_us - now_us) / 1000 + 1;
+    poll(fds, FDS, (int)wait_ms); /* cut short by a signal, it leaves fds as they are */
+    for (ssize_t got; (got = recvfrom(udp, buf, sizeof buf, 0, (struct sockaddr *)&peer, &peer_len)) > 0;) {
+        addr = addr_of(&peer);
+        kith_datagram(k, now(), &addr, buf, (size_t)got);
+    }
+    for (int fd = 0; fd < FDS; fd++)
+        if (fds[fd].revents && fd != udp && fd != listener)
+            stream_ready(k, fd, fds[fd].revents);
+    int fd = fds[listener].revents ? accept(listener, (struct sockaddr *)&peer, &peer_len) : -1;
+    addr = addr_of(&peer);
+    if (fd >= 0 && fd < FDS && kith_stream_accept(k, now(), &addr, &id) == 0)
+        streams[fd] = (struct stream){.id = id, .want = POLLIN};
+    else
+        close(fd);
+    if (kith_deadline(k) <= now().mono_us)
+        kith_tick(k, now());
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    int skip = argc > 2 && strcmp(argv[1], "-n") == 0 ? 3 : 1, count = argc - skip - 1;
+    struct kith_addr at[ADDRS]; /* ours, and those to join */
+    struct kith_config config;
+    kith_ticket leaving = 0;
+    kith *k;
+    if (count < 2 || count > ADDRS)
+        return fprintf(stderr, "usage: poll [-n SECONDS] NAME IP:PORT JOIN_IP:PORT...\n"), 2;
+    for (int i = 0; i < count; i++) {
+        uint8_t *ip = at[i].ip;
+        at[i].ip_len = 4;
+        CHECK(sscanf(argv[skip + 1 + i], "%hhu.%hhu.%hhu.%hhu:%hu", ip, ip + 1, ip + 2, ip + 3, &at[i].port) == 5);
+    }
+    kith_config_init(&config, KITH_PROFILE_LAN);
+    config.name = (struct kith_str){argv[skip], strlen(argv[skip])};
+    config.addr = at[0];
+    CHECK(getrandom(config.seed, sizeof config.seed, 0) == sizeof config.seed);
+    int udp = socket_at(&at[0], SOCK_DGRAM), listener = socket_at(&at[0], SOCK_STREAM);
+    streams[udp].want = streams[listener].want = POLLIN;
+    signal(SIGINT, on_signal);
+    signal(SIGALRM, on_signal);
+    alarm(skip == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
+    CHECK(kith_new(&k, &config) == 0 && kith_ready(k, now()) == 0);
+    CHECK(kith_join(k, now(), at + 1, (size_t)count - 1, false, NULL) == 0);
+    while (turn(k, udp, listener, leaving))
+        if (interrupted && leaving == 0)
+            CHECK(kith_leave(k, now(), &leaving) == 0);
+    kith_free(k);
+    return 0;
+}

@@ -177,6 +177,7 @@ struct kith_config {
     size_t key_count;
     bool verify_incoming;              /* refuse plain text when there is a key; default true */
     bool verify_outgoing;              /* seal when there is a key; default true */
+    bool resolve_conflicts;            /* vote when another claims our name (Serf's); default true */
     bool compress;                     /* LZW, when it makes a datagram smaller and on streams; default true */
 
     /* timing, milliseconds, and multipliers: memberlist's, by profile */
@@ -387,7 +388,8 @@ KITH_API int kith_stream_write(kith *k, struct kith_time now, uint32_t id, void 
 enum kith_event_kind {
     KITH_EVENT_MEMBER = 1,   /* member changed as `changed` says; one event a member, however often it changed */
     KITH_EVENT_CONFLICT = 2, /* somebody at `other` claims the name of `member` */
-    KITH_EVENT_DONE = 3      /* the ask `ticket` ended with `result` and `count` */
+    KITH_EVENT_DONE = 3,     /* the ask `ticket` ended with `result` and `count` */
+    KITH_EVENT_NAME_LOST = 4 /* of `count` members only `result` hold our name to be ours: stop using it */
 };
 
 enum { /* struct kith_event.changed */

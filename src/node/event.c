@@ -134,7 +134,7 @@ static bool event_poll_done(struct kith *k, struct kith_event *out)
                                    .ticket = done.ticket,
                                    .result = done.result,
                                    .count = done.count};
-        if (done.kind != KITH_EVENT_CONFLICT)
+        if (done.kind == KITH_EVENT_DONE)
             return true;
         const struct ki_member *m = ki_table_at(&k->table, done.id);
         if (!m)
@@ -262,10 +262,13 @@ void kith_durable(struct kith *k, struct kith_time now, uint64_t seq, int error)
         return;
     k->recorded_clock = k->recorded_event_clock = k->recorded_query_clock = 0;
     k->recorded_incarnation = 0;
+    k->left_record_due = k->life == KI_LIFE_LEFT;
     for (uint32_t id = 0; id < k->table.used; id++) {
         if (!ki_table_at(&k->table, id))
             continue;
-        k->about[id].recorded_alive = false;
+        /* as if the disk said the opposite: what is gone may stand there as alive */
+        enum ki_status status = k->about[id].standing.status;
+        k->about[id].recorded_alive = status != KI_STATUS_ALIVE && status != KI_STATUS_LEAVING;
         ki_record_status(k, id);
     }
 }

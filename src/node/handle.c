@@ -6,6 +6,8 @@
 #include "node/node.h"
 #include "swim/timing.h"
 
+#define HANDLE_ANSWER_MAX 22 /* bytes of an ack; a nack is shorter */
+
 static int handle_malformed(struct kith *k)
 {
     ki_count(k, KI_COUNT_malformed);
@@ -43,6 +45,8 @@ int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span 
         return 0; /* meant for another that had our address */
     struct ki_send ack = {.kind = KI_SEND_ACK, .seq = ping.seq};
     ack.to = handle_answer_to(k, from, ping.source_node, ping.source_addr, ping.source_port, &ack.to_member);
+    if (!ack.to_member && !ki_afford_answer(k, HANDLE_ANSWER_MAX))
+        return 0;
     ki_send(k, KI_CLASS_REPLY, &ack);
     /* one that we hold dead probes us: it is alive and does not know what is said of it */
     uint32_t id = ack.to_member ? ki_table_find(&k->table, ping.source_node) : KI_NO_MEMBER;
@@ -90,6 +94,11 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
         ki_count(k, KI_COUNT_indirect_refused);
         return 0;
     }
+    bool asker_known;
+    struct kith_addr asker =
+        handle_answer_to(k, from, ask.source_node, ask.source_addr, ask.source_port, &asker_known);
+    if (!asker_known && !ki_afford_answer(k, 2 * HANDLE_ANSWER_MAX)) /* a nack, and a late ack after it */
+        return 0;
     struct ki_relay *relay = handle_relay_new(k);
     if (!relay)
         return KITH_ERR_FULL;
@@ -97,11 +106,12 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
     uint64_t timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000;
     *relay = (struct ki_relay){.our_seq = (uint32_t)ki_crng_u64(&k->crng),
                                .their_seq = ask.seq,
+                               .asker = asker,
+                               .asker_known = asker_known,
                                .want_nack = ask.nack,
                                .nack_us = ask.nack ? k->now.mono_us + ki_nack_wait_us(interval_us, timeout_us)
                                                    : KITH_NEVER,
                                .expire_us = k->now.mono_us + interval_us};
-    relay->asker = handle_answer_to(k, from, ask.source_node, ask.source_addr, ask.source_port, &relay->asker_known);
     ki_count(k, KI_COUNT_pings_for_others);
     ki_send(k, KI_CLASS_PROBE,
             &(struct ki_send){

@@ -167,6 +167,8 @@ static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue
     if (!ki_seen_first(k->seen, ki_siphash(k->table.hash_key, message.ptr, message.len)))
         return 0;
     ki_count(k, queue == KI_QUEUE_EVENTS ? KI_COUNT_events_forwarded : KI_COUNT_queries_forwarded);
+    if (queue == KI_QUEUE_QUERIES)
+        ki_vote_query(k, ki_span(message.ptr + 1, message.len - 1));
     return intent_spread(k, queue, message, 0);
 }
 
@@ -196,7 +198,9 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
         return intent_forward(k, &k->event_clock, KI_QUEUE_EVENTS, message);
     case KI_SERF_QUERY:
         return intent_forward(k, &k->query_clock, KI_QUEUE_QUERIES, message);
-    default: /* answers to queries, relays, and what later versions add: none of it is for us */
+    case KI_SERF_QUERY_RESPONSE:
+        return ki_vote_response(k, ki_span(message.ptr + 1, message.len - 1));
+    default: /* relays, and what later versions add: none of it is for us */
         ki_count(k, KI_COUNT_unknown_serf_type);
         return 0;
     }

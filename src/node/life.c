@@ -50,6 +50,7 @@ void kith_config_init(struct kith_config *c, enum kith_profile profile)
                               .verify_incoming = true,
                               .verify_outgoing = true,
                               .compress = true,
+                              .resolve_conflicts = true,
                               .probe_interval_ms = t->probe_interval,
                               .probe_timeout_ms = t->probe_timeout,
                               .gossip_interval_ms = t->gossip,
@@ -205,6 +206,7 @@ void kith_free(kith *k)
         ki_mem_free(&k->mem, k->sends[i].items);
     ki_mem_free(&k->mem, k->relays);
     ki_mem_free(&k->mem, k->seen);
+    ki_mem_free(&k->mem, k->vote);
     ki_mem_free(&k->mem, k->plain);
     ki_mem_free(&k->mem, k->squeeze);
     ki_mem_free(&k->mem, k->encoder);
@@ -328,4 +330,6 @@ void ki_input(struct kith *k, struct kith_time now)
             life_paused(k, now.mono_us - deadline_us);
     }
     k->now = now;
+    k->answer_room = 0; /* kith_datagram() grants some */
+    k->answers_left = 0;
 }

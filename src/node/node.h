@@ -5,7 +5,7 @@
  *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
- *   view.c     reading */
+ *   vote.c     name conflicts             view.c     reading */
 #ifndef KI_NODE_H
 #define KI_NODE_H
 
@@ -39,7 +39,7 @@
     X(streams_in) X(streams_out) X(streams_refused) X(streams_failed) X(streams_timed_out)                   \
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
     X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
-    X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
+    X(votes) X(votes_lost) X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
 
 enum ki_counter {
@@ -67,13 +67,15 @@ enum ki_send_kind {
     KI_SEND_RELAY_PING,   /* ping for another's probe; id is the target */
     KI_SEND_INDIRECT,     /* ask a helper at `to` to ping member id */
     KI_SEND_NEWS_OF,      /* what we hold of member id, told to one that has it wrong */
-    KI_SEND_GOSSIP        /* news to member id */
+    KI_SEND_GOSSIP,       /* news to member id */
+    KI_SEND_VOTE          /* where we believe member id (KI_NO_MEMBER: unknown) to be: answer to query seq at ltime */
 };
 
 struct ki_send {
     enum ki_send_kind kind;
     uint32_t seq;
     uint32_t id;
+    uint64_t ltime; /* VOTE */
     bool to_member; /* the address is a known member's: news may ride along */
     struct kith_addr to;
 };
@@ -101,6 +103,15 @@ struct ki_nack_wait {
     uint32_t expected, received;
     uint64_t close_us; /* KITH_NEVER: none */
     bool failed;       /* the probe ended without an ack */
+};
+
+/* Asking the pool who holds our name. */
+struct ki_vote {
+    uint64_t ltime;
+    uint32_t id;
+    uint64_t deadline_us;
+    uint32_t answers, for_us;
+    uint64_t from[256]; /* hashes of who has answered; so many answers are enough to decide by */
 };
 
 enum { KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, KI_QUEUE_QUERIES, KI_QUEUE_EVENTS, KI_QUEUES }; /* in order of draining */
@@ -181,6 +192,8 @@ struct kith {
     struct ki_nack_wait nack_wait;
     struct ki_relay *relays;
     uint32_t relay_count, relay_cap;
+    size_t answer_room;    /* bytes with which the sender of this datagram may still be answered if it is no member, */
+    unsigned answers_left; /* and in how many datagrams */
 
     /* due times, monotonic; KITH_NEVER: off */
     uint64_t probe_next_us;
@@ -198,6 +211,8 @@ struct kith {
     /* Serf */
     struct ki_clock clock, event_clock, query_clock;
     struct ki_intents intents;
+    struct ki_vote *vote; /* NULL: none */
+    uint32_t votes_silent; /* in a row */
     struct ki_seen *seen; /* allocated with the first event or query that passes */
 
     /* output */
@@ -293,8 +308,16 @@ int ki_merge_serf_state(struct kith *k, struct ki_span state); /* after the 02 *
 int ki_say_join(struct kith *k);
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket);
 
+/* vote.c */
+void ki_vote_start(struct kith *k);                             /* our own name is contested */
+void ki_vote_query(struct kith *k, struct ki_span body);        /* answers a conflict query */
+int ki_vote_response(struct kith *k, struct ki_span body);
+void ki_vote_check(struct kith *k);
+void ki_vote_build(const struct kith *k, struct ki_pack *p, const struct ki_send *send);
+
 /* send.c */
 bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);
+bool ki_afford_answer(struct kith *k, size_t len); /* to a stranger, of so many bytes before sealing */
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes);
 uint32_t ki_news_waiting(const struct kith *k);
 void ki_unsubject(struct kith *k, uint32_t id); /* drops the news about a member that is forgotten */

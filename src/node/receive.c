@@ -220,6 +220,8 @@ int kith_datagram(struct kith *k, struct kith_time now, const struct kith_addr *
     k->counters[KI_COUNT_bytes_in] += len;
     if (len == 0 || len > RECEIVE_ARENA_MAX || from->port == 0)
         return receive_malformed(k, KI_COUNT_malformed);
+    k->answer_room = 3 * len;
+    k->answers_left = 2;
     struct ki_reader r = ki_reader(buf, len);
     struct ki_span label;
     if (!ki_peel_label(&r, &label))

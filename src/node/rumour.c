@@ -161,9 +161,13 @@ void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser
     uint32_t own = ki_table_at(&k->table, k->self)->incarnation;
     ki_count(k, KI_COUNT_refutations);
     ki_health(k, 1);
-    if (ki_announce_self(k, ki_refuting(own, accused), 0) == 0 && accuser)
+    if (ki_announce_self(k, ki_refuting(own, accused), 0) != 0 || !accuser)
+        return;
+    bool member = ki_find_addr(k, accuser) != KI_NO_MEMBER;
+    size_t len = 80 + k->cfg.name.len + k->meta_len; /* of our alive */
+    if (member || ki_afford_answer(k, len))
         ki_send(k, KI_CLASS_PROBE,
-                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = true, .to = *accuser});
+                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = member, .to = *accuser});
 }
 
 int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
@@ -194,6 +198,8 @@ static void rumour_conflict(struct kith *k, uint32_t id, const struct ki_identit
     ki_count(k, KI_COUNT_conflicts);
     if (ki_addr_from_span(identity->addr, identity->port, &event.other))
         ki_done_event(k, &event);
+    if (id == k->self)
+        ki_vote_start(k);
 }
 
 /* One that believes a member alive whom we hold suspect or dead is told so: if it is that member, it can refute. */

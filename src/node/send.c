@@ -4,7 +4,7 @@
  *   plain:  | room for a compound header | part | part | ...          built here, then
  *           label, seal or CRC, and compression when it makes it smaller, into the caller's buffer.
  *
- * News rides only on datagrams to members: an answer to a stranger is never larger than about what it asked with. */
+ * News rides only on datagrams to members: an answer to a stranger has at most 3 times the bytes it asked with. */
 #include "node/node.h"
 #include "swim/timing.h"
 #include "wire/lzw.h"
@@ -55,6 +55,21 @@ static size_t send_room(const struct kith *k)
     size_t label = k->cfg.label.len ? 2 + k->cfg.label.len : 0;
     size_t seal = !send_seals(k) ? SEND_CRC_LEN : send_seal_version(k) ? KI_SEAL_OVERHEAD : KI_SEAL_OVERHEAD_MAX;
     return k->cfg.datagram_max - label - seal;
+}
+
+/* Whoever forges a source address must not gain by it: a stranger is answered with at most 3 times the bytes of its
+ * datagram, in at most 2 (so that the headers below us do not add up either).  A ping that memberlist sends always
+ * affords its ack. */
+bool ki_afford_answer(struct kith *k, size_t len)
+{
+    size_t cost = len + (k->cfg.label.len ? 2 + k->cfg.label.len : 0) + (send_seals(k) ? KI_SEAL_OVERHEAD_MAX : 0);
+    if (k->answers_left == 0 || cost > k->answer_room) {
+        ki_count(k, KI_COUNT_replies_dropped);
+        return false;
+    }
+    k->answers_left--;
+    k->answer_room -= cost;
+    return true;
 }
 
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes)
@@ -208,6 +223,10 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         return true;
     case KI_SEND_NACK:
         ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq});
+        send_add(b, &p);
+        return true;
+    case KI_SEND_VOTE:
+        ki_vote_build(k, &p, send);
         send_add(b, &p);
         return true;
     case KI_SEND_PING:

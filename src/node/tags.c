@@ -93,7 +93,7 @@ int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count)
 
 int kith_begin(struct kith *k)
 {
-    if (!ki_active(k) || k->draft_open || k->bare)
+    if (k->life != KI_LIFE_LIVE || k->draft_open || k->bare)
         return KITH_ERR_STATE;
     memcpy(k->draft, k->meta, k->meta_len);
     k->draft_len = k->meta_len;
@@ -138,7 +138,7 @@ void kith_abandon(struct kith *k)
 int kith_commit(struct kith *k, struct kith_time now, kith_ticket *ticket)
 {
     ki_input(k, now);
-    if (!k->draft_open || !ki_active(k))
+    if (!k->draft_open || k->life != KI_LIFE_LIVE) /* an alive now would undo our leaving */
         return KITH_ERR_STATE;
     struct ki_ask *ask;
     int error = ki_ask_new(k, KI_ASK_COMMIT, !ticket, &ask);

@@ -283,6 +283,7 @@ void kith_tick(struct kith *k, struct kith_time now)
     if (k->reconnect_next_us <= now_us)
         tick_reconnect(k);
     ki_asks_check(k);
+    ki_vote_check(k);
     if (k->leave_next_us <= now_us)
         ki_leave_advance(k, true);
 }
@@ -297,6 +298,8 @@ uint64_t kith_deadline(const struct kith *k)
                             k->reconnect_next_us,  k->leave_next_us,     ki_streams_deadline(k)};
     for (size_t i = 0; i < KI_COUNT(due); i++)
         next = ki_min_u64(next, due[i]);
+    if (k->vote)
+        next = ki_min_u64(next, k->vote->deadline_us);
     for (uint32_t i = 0; i < k->relay_count; i++)
         next = ki_min_u64(next, ki_min_u64(k->relays[i].nack_us, k->relays[i].expire_us));
     for (uint32_t i = 0; i < k->ask_count; i++)

@@ -333,7 +333,7 @@ class Pool:
                 file.write(text)
         return path
 
-    def expect(self, observers, statuses, timeout, only=True):
+    def expect(self, observers, statuses, timeout, only=True, every=0.1):
         """Waits until every observer's view is exactly `statuses` (name -> status), or with only=False has them."""
         views = {}
 
@@ -355,13 +355,13 @@ class Pool:
                     lines.append("%s sees %s" % (name, odd))
             return "all views agree; wanted %s\n    %s" % (statuses, "\n    ".join(lines))
 
-        wait(agreed, timeout, differing)
+        wait(agreed, timeout, differing, every)
 
-    def full(self, agents=None, timeout=30):
+    def full(self, agents=None, timeout=30, every=0.1):
         """Every one of the agents sees exactly these agents, all alive. Returns how long that took."""
         start = time.monotonic()
         agents = agents or self.live()
-        self.expect(agents, {a.name: "alive" for a in agents}, timeout)
+        self.expect(agents, {a.name: "alive" for a in agents}, timeout, every=every)
         return time.monotonic() - start
 
     def status(self, observers, agent, status, timeout):

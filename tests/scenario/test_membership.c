@@ -404,6 +404,33 @@ static void conflicting_name_is_told(void **state)
     world_free(w);
 }
 
+static bool story_lost_name(struct world *w, unsigned n)
+{
+    const struct world_event *e;
+    size_t count = world_events(w, &e);
+    for (size_t i = 0; i < count; i++) {
+        if (e[i].node == n && e[i].kind == KITH_EVENT_NAME_LOST)
+            return true;
+    }
+    return false;
+}
+
+static void vote_settles_who_holds_a_name(void **state)
+{
+    (void)state;
+    struct world *w = story_pool(5, NULL);
+    struct kith_config c;
+    world_config(&c, 5);
+    c.name = (struct kith_str){"node-1", 6};
+    world_add(w, 5, &c);
+    assert_int_equal(world_join(w, 5, 0, NULL), 0);
+    world_run(w, 90 * SECOND);
+    assert_true(story_counter(w, 5, "votes") > 0);
+    assert_true(story_lost_name(w, 5));
+    assert_false(story_lost_name(w, 1));
+    world_free(w);
+}
+
 static void views_are_exported_and_restored(void **state)
 {
     (void)state;
@@ -468,6 +495,7 @@ int main(void)
         cmocka_unit_test(bare_pools_tell_leaving_from_failing),
         cmocka_unit_test(versions_that_do_not_overlap_do_not_mix),
         cmocka_unit_test(conflicting_name_is_told),
+        cmocka_unit_test(vote_settles_who_holds_a_name),
         cmocka_unit_test(views_are_exported_and_restored),
         cmocka_unit_test(big_pool_exchanges_in_slices),
     };
