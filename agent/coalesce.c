@@ -67,6 +67,8 @@ static void coalesce_tell(struct ki_agent *agent, enum ki_member_event event, co
                           size_t count)
 {
     ki_log(agent->log, KI_LOG_INFO, "agent", "Received event: %s", coalesce_names[event]);
+    if (agent->k && agent->phase == KI_PHASE_RUN)
+        ki_notify_status(agent, false);
     struct ki_agent_watch *watch = agent->watches;
     while (watch) {
         agent->watch_cursor = watch->next;

@@ -1,5 +1,10 @@
 /* What can be said of the values before anything is opened: a usage error is better than a failure at start.
- * And the help, made from the same table. */
+ * And the help, made from the same table.
+ *
+ * A check here needs nothing but the values themselves; each error names the flag it is about, because flags are what
+ * the help explains, even where the value came from a file.
+ *
+ * Not here: what only the machine knows (addresses, files, ports: setup.c) or the core (sizes of tags: kith_new). */
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/keys.h"

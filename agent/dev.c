@@ -1,7 +1,9 @@
 /* The line to `kith dev`, when it started us: KITH_DEV_FD names our end of a socketpair.
  *
  * It is the only way to the driver's drop list, and nobody but the parent has the other end.  When that end is closed
- * the parent is gone, and so are we: no agent outlives its `dev`, however `dev` ends. */
+ * the parent is gone, and so are we: no agent outlives its `dev`, however `dev` ends.
+ *
+ * Not here: what is drawn, and who is cut off from whom: that is the parent's. */
 #include "agent/internal.h"
 
 #include "base/base.h"

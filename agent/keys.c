@@ -1,5 +1,7 @@
 /* Keys are 16, 24 or 32 bytes in base64; the keyring file is Serf's: a JSON array of them, the first one seals.
  *
+ * Secrets are overwritten before their memory is given back; the core keeps its own copy.
+ *
  * Not here: changing keys at run time. */
 #include "agent/keys.h"
 

@@ -1,5 +1,8 @@
 /* Talking to systemd: one datagram of KEY=value lines to the socket it names.  Without NOTIFY_SOCKET nothing happens.
- * The whole protocol is sd_notify(3); a library for it would be larger than the agent's share of it. */
+ * The whole protocol is sd_notify(3); a library for it would be larger than the agent's share of it.
+ *
+ * READY follows the first attempt to join, so that what is ordered after us finds a pool; STATUS follows every told
+ * change of members.  Failures are not ours to handle: the service manager has its own timeouts. */
 #include "agent/internal.h"
 
 #include <stdio.h>

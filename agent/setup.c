@@ -1,7 +1,9 @@
 /* From the configuration to a running node: sockets first (a port in use is the most common failure, and nothing has
  * been said to anybody yet), then the core, then the doors.
  *
- * Whatever fails here is told on standard error in one sentence that says what to do; run.c closes what was opened. */
+ * Whatever fails here is told on standard error in one sentence that says what to do; run.c closes what was opened.
+ *
+ * Events of the driver come in here and go to whom they concern: members to coalesce.c, ends of asks to ask.c. */
 #include "agent/internal.h"
 #include "agent/rpc.h"
 

@@ -1,5 +1,8 @@
 /* Finding the pool: -join once, -retry-join until it works, and the members of the snapshot in random order until one
- * answers.  All run side by side; systemd is told READY when the first attempt of each has ended. */
+ * answers.  All run side by side; systemd is told READY when the first attempt of each has ended.
+ *
+ * Only a -join that fails ends the agent (and a -retry-join that has used up its attempts): whoever wrote it wants to
+ * know.  Old peers that do not answer are no failure; the core goes on contacting failed members by itself. */
 #include "agent/internal.h"
 
 #include "base/base.h"

@@ -1,4 +1,8 @@
-/* Every number the agent knows, as text in sections: Serf's first, by Serf's names, then what only we count. */
+/* Every number the agent knows, as text in sections: Serf's first, by Serf's names, then what only we count.
+ *
+ * All are text because Serf's RPC has nothing else; who wants numbers back knows that counters and gauges are whole
+ * numbers.  The order is fixed, so that two prints can be compared.  Nothing is cached: reading costs a walk, idling
+ * costs nothing. */
 #include "agent/internal.h"
 
 #include "base/base.h"

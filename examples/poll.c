@@ -1,9 +1,8 @@
 /* A member of a Serf pool in one file: libkith driven by plain poll(2).
  *
  *     poll [-n SECONDS] NAME IP:PORT JOIN_IP:PORT...        (IPv4)
- *
  * joins, prints what becomes of the members, and leaves on SIGINT or after SECONDS.  libkith says what to do; this file
- * owns the sockets and the clock.  Not here: looking up names, keys, records kept for the next start. */
+ * owns the sockets and the clock.  Not here: host names, keys, records for the next start, escaping what is printed. */
 #define _POSIX_C_SOURCE 200809L
 #include <kith/kith.h>
 #include <netinet/in.h>
@@ -28,7 +27,6 @@ static struct stream {
 } streams[FDS]; /* by file descriptor */
 static uint8_t buf[65536];
 static volatile sig_atomic_t interrupted;
-
 static void on_signal(int number) { interrupted = number; }
 
 static struct kith_time now(void)
@@ -136,8 +134,10 @@ static bool turn(kith *k, int udp, int listener, kith_ticket last)
     while (kith_poll_stream(k, &action))
         stream_act(k, &action);
     while (kith_poll_event(k, &event)) {
+        const struct kith_member *m = &event.member;
         if (event.kind == KITH_EVENT_MEMBER)
-            printf("%.*s %s\n", (int)event.member.name.len, event.member.name.ptr, status[event.member.status]);
+            printf("%.*s %s\n", (int)m->name.len, m->name.ptr,
+                   m->state == KITH_STATE_SUSPECT ? "suspect" : status[m->status]);
         else if (event.kind == KITH_EVENT_DONE && event.result != 0)
             fprintf(stderr, "poll: %s\n", kith_strerror(event.result));
         if (event.kind == KITH_EVENT_DONE && event.ticket == last)
@@ -147,16 +147,15 @@ static bool turn(kith *k, int udp, int listener, kith_ticket last)
     for (int fd = 0; fd < FDS; fd++)
         fds[fd] = (struct pollfd){.fd = streams[fd].want ? fd : -1, .events = (short)streams[fd].want};
     uint64_t now_us = now().mono_us, due_us = kith_deadline(k);
-    uint64_t wait_ms = due_us <= now_us ? 0 : due_us - now_us > 500000 ? 500 : (due_us - now_us) / 1000 + 1;
-    poll(fds, FDS, (int)wait_ms); /* cut short by a signal, it leaves fds as they are */
+    poll(fds, FDS, due_us <= now_us ? 0 : due_us - now_us > 500000 ? 500 : (int)((due_us - now_us) / 1000 + 1));
     for (ssize_t got; (got = recvfrom(udp, buf, sizeof buf, 0, (struct sockaddr *)&peer, &peer_len)) > 0;) {
         addr = addr_of(&peer);
         kith_datagram(k, now(), &addr, buf, (size_t)got);
     }
-    for (int fd = 0; fd < FDS; fd++)
-        if (fds[fd].revents && fd != udp && fd != listener)
-            stream_ready(k, fd, fds[fd].revents);
-    int fd = fds[listener].revents ? accept(listener, (struct sockaddr *)&peer, &peer_len) : -1;
+    for (int i = 0; i < FDS; i++)
+        if (fds[i].revents && i != udp && i != listener)
+            stream_ready(k, i, fds[i].revents);
+    int fd = accept(listener, (struct sockaddr *)&peer, &peer_len);
     addr = addr_of(&peer);
     if (fd >= 0 && fd < FDS && kith_stream_accept(k, now(), &addr, &id) == 0)
         streams[fd] = (struct stream){.id = id, .want = POLLIN};
@@ -187,6 +186,7 @@ int main(int argc, char **argv)
     CHECK(getrandom(config.seed, sizeof config.seed, 0) == sizeof config.seed);
     int udp = socket_at(&at[0], SOCK_DGRAM), listener = socket_at(&at[0], SOCK_STREAM);
     streams[udp].want = streams[listener].want = POLLIN;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGINT, on_signal);
     signal(SIGALRM, on_signal);
     alarm(skip == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);

@@ -39,7 +39,8 @@
     X(streams_in) X(streams_out) X(streams_refused) X(streams_failed) X(streams_timed_out)                   \
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
     X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
-    X(votes) X(votes_lost) X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
+    X(votes) X(votes_lost)                                                                                   \
+    X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
 
 enum ki_counter {

@@ -112,6 +112,8 @@ void ki_vote_check(struct kith *k)
     }
     ki_mem_free(&k->mem, vote);
     k->vote = NULL;
+    if (k->votes_silent > 0)
+        ki_vote_start(k); /* ask again */
 }
 
 /* ---- answering ---- */

@@ -424,8 +424,8 @@ static void vote_settles_who_holds_a_name(void **state)
     c.name = (struct kith_str){"node-1", 6};
     world_add(w, 5, &c);
     assert_int_equal(world_join(w, 5, 0, NULL), 0);
-    world_run(w, 90 * SECOND);
-    assert_true(story_counter(w, 5, "votes") > 0);
+    world_run(w, 25 * SECOND);
+    assert_true(story_counter(w, 5, "votes") >= 3); /* nobody answers it: three silent ones */
     assert_true(story_lost_name(w, 5));
     assert_false(story_lost_name(w, 1));
     world_free(w);

@@ -154,6 +154,7 @@ static uint64_t oom_story(uint64_t from, uint64_t to)
                  (unsigned long long)to);
     oom_leave(w);
     uint64_t calls = memory.calls;
+    assert_true((from == NEVER_FAILS) == (memory.failed == 0)); /* the failure was met */
     world_free(w);
     if (memory.blocks != 0)
         fail_msg("%lld blocks leaked when allocations %llu to %llu failed", (long long)memory.blocks,

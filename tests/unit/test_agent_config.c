@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -144,7 +145,7 @@ struct files {
 static int setup_files(void **state)
 {
     struct files *files = calloc(1, sizeof *files);
-    strcpy(files->dir, "/tmp/kith-config-XXXXXX");
+    snprintf(files->dir, sizeof files->dir, "/tmp/kith-config-XXXXXX");
     *state = files;
     return mkdtemp(files->dir) ? 0 : -1;
 }
@@ -159,12 +160,18 @@ static const char *put(struct files *files, const char *name, const char *text)
     return files->path;
 }
 
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)info;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 static int teardown_files(void **state)
 {
     struct files *files = *state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", files->dir);
-    int result = system(command);
+    int result = nftw(files->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(files);
     return result;
 }
@@ -209,7 +216,8 @@ static void test_json_refused(void **state)
         const char *text;
         const char *says;
     } rows[] = {
-        {"{\n\"node_name\": \"a\",\n\"tags\": {\"deep\": \"x,{\\\"\"},\n\"nodename\": 1\n}", "line 4: unknown key \"nodename\""},
+        {"{\n\"node_name\": \"a\",\n\"tags\": {\"deep\": \"x,{\\\"\"},\n\"nodename\": 1\n}",
+         "line 4: unknown key \"nodename\""},
         {"{\"a\\u0062\": 1}", "line 1: unknown key \"ab\""},
         {"{\n\"bind\": \"a\",\n\"bind\": \"b\"}", "line 3: duplicate"},
         {"{\"tags\": {\"a\": \"1\",\n \"a\": \"2\"}}", "line 2: duplicate"},
@@ -251,7 +259,8 @@ static void test_precedence(void **state)
     put(files, "d/1.json", "{\"node_name\": \"first\", \"tags\": {\"a\": \"1\"}, \"start_join\": [\"d\"]}");
     put(files, "d/2.json", "{\"node_name\": \"second\"}");
     put(files, "d/9.txt", "this is not read");
-    snprintf(file, sizeof file, "%s", put(files, "f.json", "{\"node_name\": \"file\", \"tags\": {\"a\": \"0\", \"b\": \"0\"}}"));
+    snprintf(file, sizeof file, "%s",
+             put(files, "f.json", "{\"node_name\": \"file\", \"tags\": {\"a\": \"0\", \"b\": \"0\"}}"));
     for (size_t sources = 1; sources <= 4; sources++) {
         const char *words[MAX_WORDS + 1] = {NULL};
         size_t at = 0;

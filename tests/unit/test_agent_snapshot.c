@@ -3,6 +3,7 @@
 
 #include "net/net.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct world {
 static int setup(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
-    strcpy(world->dir, "/tmp/kith-snapshot-XXXXXX");
+    snprintf(world->dir, sizeof world->dir, "/tmp/kith-snapshot-XXXXXX");
     *state = world;
     world->log = ki_log_new(-1, KI_LOG_ERR, KI_LOG_TEXT, "n");
     if (!world->log || uv_loop_init(&world->loop) != 0 || !mkdtemp(world->dir))
@@ -36,12 +37,18 @@ static int setup(void **state)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)info;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 static int teardown(void **state)
 {
     struct world *world = *state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -r %s", world->dir);
-    int result = system(command);
+    int result = nftw(world->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     ki_log_free(world->log);
     kith_free(world->k);
     result |= uv_loop_close(&world->loop);
