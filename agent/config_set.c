@@ -1,7 +1,8 @@
 /* One option, from text: what flags, variables and (by way of text) JSON values end in, so that a duration or a
  * number means the same wherever it was written.
  *
- * An error leaves the field as it was.  Lists and tags gather over all sources, as Serf's do; everything else is overwritten by the source of higher rank. */
+ * An error leaves the field as it was.  Lists and tags gather over all sources, as Serf's do; everything else is
+ * overwritten by the source of higher rank. */
 #include "agent/config.h"
 
 #include "base/base.h"

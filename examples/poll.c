@@ -171,7 +171,7 @@ int main(int argc, char **argv)
     int skip = argc > 2 && strcmp(argv[1], "-n") == 0 ? 3 : 1, count = argc - skip - 1;
     struct kith_addr at[ADDRS]; /* ours, and those to join */
     struct kith_config config;
-    kith_ticket leaving = 0;
+    kith_ticket joining, leaving = 0;
     kith *k;
     if (count < 2 || count > ADDRS)
         return fprintf(stderr, "usage: poll [-n SECONDS] NAME IP:PORT JOIN_IP:PORT...\n"), 2;
@@ -191,7 +191,7 @@ int main(int argc, char **argv)
     signal(SIGALRM, on_signal);
     alarm(skip == 3 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
     CHECK(kith_new(&k, &config) == 0 && kith_ready(k, now()) == 0);
-    CHECK(kith_join(k, now(), at + 1, (size_t)count - 1, false, NULL) == 0);
+    CHECK(kith_join(k, now(), at + 1, (size_t)count - 1, false, &joining) == 0);
     while (turn(k, udp, listener, leaving))
         if (interrupted && leaving == 0)
             CHECK(kith_leave(k, now(), &leaving) == 0);

@@ -284,6 +284,9 @@ void kith_tick(struct kith *k, struct kith_time now)
         tick_reconnect(k);
     ki_asks_check(k);
     ki_vote_check(k);
+    bool telling = k->life == KI_LIFE_LEAVE_INTENT || k->life == KI_LIFE_LEAVE_DEAD;
+    if (telling && !ki_anyone_else(k))
+        ki_leave_advance(k, false); /* the last others have gone: nobody is left to tell */
     if (k->leave_next_us <= now_us)
         ki_leave_advance(k, true);
 }

@@ -190,7 +190,7 @@ static void fuzz_ring_story(struct ki_span story)
     struct fuzz_ring f = {0};
     ki_mem_init(&f.mem, NULL, NULL, NULL, 0);
     ki_keyring_init(&f.ring, &f.mem);
-    for (size_t i = 0; i < story.len && i < 300; i++) {
+    for (size_t i = 0; i < story.len && i < 64; i++) {
         uint8_t bytes[32];
         uint8_t number = story.ptr[i] >> 2;
         size_t len = fuzz_key_of(number, bytes);

@@ -172,6 +172,19 @@ static void leave_alone_is_quick(void **state)
     world_free(w);
 }
 
+static void last_ones_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct world *w = story_pool(2, NULL);
+    kith_ticket tickets[2];
+    for (unsigned n = 0; n < 2; n++)
+        assert_int_equal(kith_leave(world_node(w, n), world_now(w), &tickets[n]), 0);
+    world_run(w, 4 * SECOND);
+    for (unsigned n = 0; n < 2; n++)
+        assert_int_equal(story_done(w, tickets[n], n).result, 0);
+    world_free(w);
+}
+
 static void force_leave_and_prune(void **state)
 {
     (void)state;
@@ -484,6 +497,7 @@ int main(void)
         cmocka_unit_test(restart_outranks_its_death_notice),
         cmocka_unit_test(leave_is_graceful),
         cmocka_unit_test(leave_alone_is_quick),
+        cmocka_unit_test(last_ones_do_not_wait_for_each_other),
         cmocka_unit_test(force_leave_and_prune),
         cmocka_unit_test(living_member_refutes_force_leave),
         cmocka_unit_test(tags_travel_as_one),
