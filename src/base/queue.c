@@ -341,6 +341,14 @@ static void queue_settle(struct ki_queue *queue)
     struct ki_queue_entry *entries = queue->entries;
     size_t first = 0, last = 0, gone = 0, to = 0, from = 0;
     while (first < last || (queue->taken > 0 && last < QUEUE_BATCH)) {
+        if (queue->taken == 0) { /* nothing to look at any more: what lies between moves as a whole */
+            size_t place = queue_search(queue, from, moved[first].key, moved[first].id);
+            memmove(&entries[to], &entries[from], (place - from) * sizeof *entries);
+            to += place - from;
+            from = place;
+            entries[to++] = moved[first++];
+            continue;
+        }
         bool is_end = from == queue->entry_count;
         if (first < last && (is_end || queue_before(&moved[first], &entries[from]))) {
             entries[to++] = moved[first++];

@@ -133,11 +133,11 @@ void ki_frame_read(struct kith *k, struct ki_stream *s, size_t *budget)
     s->fed = false;
     if (!frame_read_label(k, s))
         return;
-    struct ki_span bytes = ki_span(s->raw.ptr + s->raw_pos, s->raw.len - s->raw_pos);
-    if (bytes.len == 0) {
+    if (s->raw.len == s->raw_pos) {
         frame_wait(k, s);
         return;
     }
+    struct ki_span bytes = ki_span(s->raw.ptr + s->raw_pos, s->raw.len - s->raw_pos);
     bool sealed = bytes.ptr[0] == KI_MSG_ENCRYPT;
     if (sealed && k->keyring.count == 0)
         frame_refuse(k, s, "remote state is encrypted and encryption is not configured");

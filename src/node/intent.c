@@ -5,6 +5,7 @@
  * Those merged from a peer's full state are not passed on: everyone gets them the same way. */
 #include "base/hash.h"
 #include "node/node.h"
+#include "wire/serf_query.h"
 
 #define INTENT_WINDOW 512 /* events and queries older than so many Lamport ticks are stale (Serf's buffer) */
 
@@ -148,12 +149,47 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
     return intent_leave(k, &msg, ki_span(buf, p.w.len), ticket);
 }
 
+static bool intent_is_key_query(struct ki_span name)
+{
+    static const char *const names[] = {"_serf_install-key", "_serf_use-key", "_serf_remove-key"};
+    for (size_t i = 0; i < KI_COUNT(names); i++) {
+        if (ki_span_equal(name, ki_span(names[i], strlen(names[i]))))
+            return true;
+    }
+    return false;
+}
+
+/* A query that every stock agent would choke on (an empty filter, a key request without a body) is malformed here: it
+ * must not reach them through us. */
+static bool intent_query_fine(struct ki_span body)
+{
+    struct ki_reader r = ki_reader(body.ptr, body.len);
+    struct ki_serf_query query;
+    if (!ki_decode_serf_query(&r, &query) || (query.payload.len == 0 && intent_is_key_query(query.name)))
+        return false;
+    if (query.filters.len == 0)
+        return true;
+    uint32_t count;
+    r = ki_reader(query.filters.ptr, query.filters.len);
+    if (!ki_unpack_array(&r, &count))
+        return false;
+    for (; count > 0; count--) {
+        struct ki_span filter;
+        if (!ki_unpack_bytes(&r, &filter) || filter.len == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Events and queries are not delivered here yet; they are passed on once, and they move their clock. */
 static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue, struct ki_span message)
 {
     struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
     struct ki_serf_clocked msg = {0};
-    if (!ki_decode_serf_clocked(&r, &msg)) {
+    bool fine = ki_decode_serf_clocked(&r, &msg);
+    if (fine && queue == KI_QUEUE_QUERIES)
+        fine = intent_query_fine(ki_span(message.ptr + 1, message.len - 1));
+    if (!fine) {
         ki_count(k, KI_COUNT_malformed);
         return KITH_ERR_MALFORMED;
     }

@@ -25,8 +25,7 @@ static void datagram_feed(struct live *l, const uint8_t *bytes, size_t len, bool
         ki_put(&w, bytes, len);
     }
     LONE_CHECK(!w.full);
-    if (stranger)
-        l->heard += w.len;
+    l->heard[stranger ? 0 : 1] += w.len;
     uint8_t *exact = malloc(w.len ? w.len : 1);
     LONE_CHECK(exact);
     memcpy(exact, buf, w.len);

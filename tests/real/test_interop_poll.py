@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """examples/poll.c, the first user of the library, in a pool of real Serf agents: joins, sees a crash, leaves."""
+import base64
 import hashlib
 import os
 import shlex
@@ -87,7 +88,8 @@ def timed_and_large(pool):
     binary = build(pool)
     agents = []
     for i in range(10):  # tags that do not compress: the view has about 5 KB, the example reads 4 KiB at a time
-        tag = "".join(hashlib.sha256(b"%d %d" % (i, j)).hexdigest() for j in range(7))
+        noise = b"".join(hashlib.sha256(b"%d %d" % (i, j)).digest() for j in range(11))
+        tag = base64.b64encode(noise).decode()
         agents.append(pool.start("serf", "-tag", "t=" + tag, *(["-join", agents[0].join_addr] if agents else [])))
     pool.full(agents, 60)
     example = Example(pool, binary, "poll1", "127.0.0.99", agents[:1], "-n", "3")

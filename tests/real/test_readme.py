@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""README.md tells the truth: its commands run as printed and answer in the shape printed, its picture is the program's.
+
+Above each block of the README stands what it is: `<!-- run -->` commands, with the output they give in the block below;
+`<!-- run installed -->` the same, with the library installed; `<!-- target -->` targets of the Makefile, which are only
+looked up; `<!-- screen -->` what `kith dev` shows. A block of shell commands that says nothing is a fault. All commands
+run in one shell, one after the other. Shape: numbers, blanks, and the order of lines and of tags do not count.
+"""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import lib
+
+check = lib.check
+BUILD = os.environ.get("KITH_BUILD_DIR", os.path.join(lib.ROOT, "build", "gcc"))
+BLOCK = re.compile(r"^(?:<!-- (?P<mark>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```\n", re.S | re.M)
+
+
+def blocks():
+    """[(mark, kind, text)] of the README, in order."""
+    with open(os.path.join(lib.ROOT, "README.md"), encoding="utf-8") as file:
+        return [(b["mark"] or "", b["kind"], b["text"]) for b in BLOCK.finditer(file.read())]
+
+
+def shape(text):
+    """What must agree: each line with numbers as 0, tags in order, single blanks; the lines in order of their bytes."""
+    lines = []
+    for line in text.splitlines():
+        words = [",".join(sorted(word.split(","))) for word in re.sub(r"\d+(\.\d+)?", "0", line).split()]
+        if words:
+            lines.append(" ".join(words))
+    return sorted(lines)
+
+
+def patient(command):
+    """The command; when it starts an agent, with the waiting that a person's typing is."""
+    address = re.search(r" agent .*-rpc-addr (\S+).*&$", command)
+    if not address:
+        return command
+    return command + "\nuntil kith members -rpc-addr %s >/dev/null 2>&1; do sleep 0.1; done; sleep 1.5" % address[1]
+
+
+def install(pool):
+    """Environment in which the library is installed: pkg-config finds it where this test has put it."""
+    prefix = pool.path("prefix")
+    done = lib.run(os.environ.get("CMAKE", "cmake"), "--install", BUILD, "--prefix", prefix)
+    check(done.code == 0, done)
+    libdir = next(path for path, _, files in os.walk(prefix) if "libkith.a" in files)
+    real = lib.shutil.which("pkg-config")
+    wrapper = os.path.join(pool.dir, "bin", "pkg-config")
+    with open(wrapper, "w") as file:
+        file.write('#!/bin/sh\nexec %s --define-variable=prefix=%s --define-variable=libdir=%s '
+                   '--define-variable=includedir=%s/include "$@"\n' % (real, prefix, libdir, prefix))
+    os.chmod(wrapper, 0o755)
+    return {"PKG_CONFIG_PATH": os.path.join(libdir, "pkgconfig"), "LD_LIBRARY_PATH": libdir}
+
+
+@lib.case
+def commands(pool):
+    """the commands of README.md give the output that README.md shows"""
+    os.mkdir(os.path.join(pool.dir, "bin"))
+    os.symlink(lib.KITH, os.path.join(pool.dir, "bin", "kith"))
+    os.symlink(os.path.join(lib.ROOT, "examples"), os.path.join(pool.dir, "examples"))
+    script, shown = [], []
+    found = blocks()
+    for (mark, kind, text), (_, next_kind, next_text) in zip(found, found[1:] + [("", "", "")]):
+        if kind != "sh" or mark == "target":
+            continue
+        check(mark in ("run", "run installed"), "a block of commands without a mark:", text)
+        check(next_kind == "text", "commands without their output:", text)
+        script += [patient(line) for line in text.splitlines()] + ["echo; echo ==== $?"]
+        shown.append((text, next_text))
+    check(len(shown) >= 5, "README.md has few commands:", shown)
+    env = dict(os.environ, PATH="%s/bin:%s" % (pool.dir, os.environ["PATH"]), **install(pool))
+    for name in ("KITH_RPC_ADDR", "SERF_RPC_ADDR", "KITH_RPC_AUTH", "SERF_RPC_AUTH"):
+        env.pop(name, None)
+    path = pool.path("out")
+    with open(path, "wb") as file:  # not a pipe: the agents it leaves behind would hold it open
+        shell = subprocess.Popen(["bash", "-c", "\n".join(script)], cwd=pool.dir, env=env, stdin=subprocess.DEVNULL,
+                                 stdout=file, stderr=file, start_new_session=True)
+    try:
+        shell.wait(90)
+    except subprocess.TimeoutExpired:
+        pass  # what there is tells where it hangs
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)  # its agents are still there
+    with open(path, encoding="utf-8", errors="replace") as file:
+        out = file.read()
+    parts = re.split(r"^==== (\d+)\n", out, flags=re.M)
+    check(len(parts) == 2 * len(shown) + 1, "the shell ended early:", out)
+    for i, (text, expected) in enumerate(shown):
+        given, code = parts[2 * i], parts[2 * i + 1]
+        check(code == "0", "exit code", code, "from\n%s\n%s" % (text, given))
+        check(shape(given) == shape(expected), "README.md has\n%s\n%s\nbut the output is\n%s" % (text, expected, given))
+
+
+def screens(master, seconds, keys):
+    """What a program draws on a terminal until the time is up: the frames, without escape sequences."""
+    data, end = b"", time.monotonic() + seconds
+    for key in keys:
+        os.write(master, key)
+        time.sleep(0.3)
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.2)[0]:
+            data += os.read(master, 65536)
+    frames = data.decode(errors="replace").split("\x1b[H")
+    return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).replace("\r", "") for frame in frames]
+
+
+@lib.case
+def picture(pool):
+    """`kith dev` on a terminal: a killed node looks as in README.md"""
+    wanted = shape(next(text for mark, _, text in blocks() if mark == "screen"))
+    pid, master = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm", NO_COLOR="1")
+        os.execv(lib.KITH, [lib.KITH, "dev"])
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    os.kill(pid, signal.SIGWINCH)
+    try:
+        up = screens(master, 5, [])
+        check(any("cluster of 5 is up" in frame for frame in up), "no cluster after 5 s:", up[-1:])
+        frame = shape(screens(master, 14, [b"3", b"k"])[-1])
+        steady = [line for line in wanted if "suspect" not in line]  # who comes to suspect by himself is chance
+        missing = [line for line in steady if line not in frame]
+        check(not missing, "README.md's picture has", missing, "but the screen has", frame)
+        os.write(master, b"q")
+        lib.wait(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 5, "kith dev ends on q")
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        os.close(master)
+
+
+@lib.case
+def targets(pool):
+    """the front door's commands exist, and `make run` starts what the picture shows"""
+    text = "".join(text for mark, _, text in blocks() if mark == "target")
+    names = re.findall(r"^make (\w+)", text, re.M)
+    check(names == ["run", "check"], names)
+    for name in names:
+        done = lib.run("make", "-n", "-C", lib.ROOT, name)
+        check(done.code == 0, done)
+        check(name != "run" or "build/kith dev" in done.out, done)
+
+
+lib.main(__doc__)
