@@ -141,10 +141,11 @@ static int json_set_key(struct ki_config *config, const char *key, json_t *value
     return ki_limit_set(config, row, key, number, error);
 }
 
-static int json_apply(struct ki_config *config, const char *path, const char *text, char error[KI_ERROR_TEXT])
+static int json_apply(struct ki_config *config, const char *path, const char *text, size_t len,
+                      char error[KI_ERROR_TEXT])
 {
     json_error_t why;
-    json_t *document = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why); /* nothing hides behind a NUL */
     if (!document)
         return ki_config_fail(error, "%.200s, line %d: %s", path, why.line, why.text);
     if (!json_is_object(document)) {
@@ -170,8 +171,8 @@ static int json_apply(struct ki_config *config, const char *path, const char *te
     return result;
 }
 
-/* The whole file; NULL with errno set. */
-static char *json_slurp(const char *path)
+/* The whole file, with a NUL after it; NULL with errno set. */
+static char *json_slurp(const char *path, size_t *out_len)
 {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -200,15 +201,17 @@ static char *json_slurp(const char *path)
         return NULL;
     }
     text[len] = '\0';
+    *out_len = len;
     return text;
 }
 
 int ki_config_read_file(struct ki_config *config, const char *path, char error[KI_ERROR_TEXT])
 {
-    char *text = json_slurp(path);
+    size_t len;
+    char *text = json_slurp(path, &len);
     if (!text)
         return ki_config_fail(error, "%.200s: %s", path, strerror(errno));
-    int result = json_apply(config, path, text, error);
+    int result = json_apply(config, path, text, len, error);
     free(text);
     return result;
 }

@@ -286,9 +286,10 @@ KITH_API void kith_durable(kith *k, struct kith_time now, uint64_t seq, int erro
 /** Feeds one received datagram.
  *
  *  In:      from  its source address.   buf, len  the whole datagram.
- *  Returns: 0; KITH_ERR_MALFORMED, KITH_ERR_AUTH, KITH_ERR_LABEL, KITH_ERR_VERSION: dropped and counted, and
- *           nothing else has changed; KITH_ERR_FULL, KITH_ERR_NOMEM: part of it may have been applied (datagrams
- *           may be lost anyway).  The result may be ignored.
+ *  Returns: 0; KITH_ERR_AUTH, KITH_ERR_LABEL: dropped and counted, and nothing else has changed;
+ *           KITH_ERR_MALFORMED, KITH_ERR_VERSION, KITH_ERR_FULL, KITH_ERR_NOMEM: so was at least one of its messages;
+ *           others in the same datagram may have been applied; KITH_ERR_STATE: before kith_ready() or after leaving.
+ *           The result may be ignored: datagrams may be lost anyway.
  */
 KITH_API int kith_datagram(kith *k, struct kith_time now, const struct kith_addr *from, const void *buf, size_t len);
 

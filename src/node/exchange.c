@@ -252,9 +252,23 @@ static enum exchange_progress exchange_scan(const struct kith *k, struct ki_scan
     return EXCHANGE_WHOLE;
 }
 
+/* Whether the user state is one that we can merge, or none of our business. */
+static bool exchange_user_fine(const struct kith *k, struct ki_span user)
+{
+    if (k->bare || user.len == 0 || user.ptr[0] != KI_SERF_PUSH_PULL)
+        return true;
+    struct ki_reader r = ki_reader(user.ptr + 1, user.len - 1);
+    struct ki_serf_state state = {0};
+    return ki_decode_serf_state(&r, &state);
+}
+
 /* The push/pull is whole: answer it, or take the answer. */
 static void exchange_whole(struct kith *k, struct ki_stream *s)
 {
+    if (!exchange_user_fine(k, s->scan.user)) {
+        exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
+        return;
+    }
     s->merge_pos = s->scan.nodes_at;
     s->merge_left = s->scan.header.nodes;
     s->rx = KI_RX_MERGE;

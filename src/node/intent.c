@@ -51,10 +51,8 @@ void ki_status_up(struct kith *k, uint32_t id)
 
 void ki_status_down(struct kith *k, uint32_t id)
 {
-    /* without Serf's intents the death notice itself tells leaving from failing */
-    if (k->bare && ki_table_at(&k->table, id)->state == KI_LEFT)
-        intent_step(k, id, KI_STATUS_LEAVE_INTENT, k->about[id].standing.ltime + 1);
-    intent_step(k, id, KI_STATUS_DOWN, 0);
+    bool gone = ki_table_at(&k->table, id)->state == KI_LEFT;
+    intent_step(k, id, gone ? KI_STATUS_GONE : KI_STATUS_DOWN, 0);
 }
 
 /* An intent about a name we do not know is kept for when we do. */
@@ -84,6 +82,9 @@ int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_spa
     uint32_t id = ki_table_find(&k->table, msg->node);
     if (id == KI_NO_MEMBER)
         return intent_note(k, msg->node, false, msg->ltime, raw);
+    bool newer = msg->ltime > k->about[id].standing.ltime;
+    if (newer && id == k->self && k->life == KI_LIFE_LIVE && !k->saying_join)
+        return ki_say_join(k); /* an intent of our former life: it may have been to leave, so ours must be newer */
     struct ki_status_result result = intent_step(k, id, KI_STATUS_JOIN_INTENT, msg->ltime);
     return result.heeded && raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
 }
@@ -130,7 +131,10 @@ int ki_say_join(struct kith *k)
     struct ki_serf_join msg = {.ltime = k->clock.time, .node = ki_name_of(k->cfg.name)};
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
-    return ki_join_intent(k, &msg, ki_span(buf, p.w.len));
+    k->saying_join = true;
+    int error = ki_join_intent(k, &msg, ki_span(buf, p.w.len));
+    k->saying_join = false;
+    return error;
 }
 
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket)
@@ -147,6 +151,20 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
         return error ? error : intent_spread(k, KI_QUEUE_INTENTS, ki_span(buf, p.w.len), ticket);
     }
     return intent_leave(k, &msg, ki_span(buf, p.w.len), ticket);
+}
+
+/* A leave that has not happened long after it was announced is not happening: its intent was that of a former life, or
+ * of somebody else.  A leave waits twice for its news and once to help it along; this is three times as long. */
+void ki_leaving_check(struct kith *k)
+{
+    uint64_t most_us = 3000 * (2 * (uint64_t)k->cfg.broadcast_timeout_ms + k->cfg.leave_propagate_ms);
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        const struct ki_standing *standing = &k->about[id].standing;
+        if (m && id != k->self && m->state == KI_ALIVE && standing->status == KI_STATUS_LEAVING &&
+            k->now.mono_us - standing->since_us > most_us)
+            intent_step(k, id, KI_STATUS_JOIN_INTENT, standing->ltime + 1);
+    }
 }
 
 static bool intent_is_key_query(struct ki_span name)

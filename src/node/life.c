@@ -258,6 +258,7 @@ static void life_start_timers(struct kith *k)
     k->probe_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->probe_interval_ms * 1000) + 1;
     if (c->push_pull_interval_ms)
         k->push_pull_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->push_pull_interval_ms * 1000) + 1;
+    k->reconnect_cursor = (uint32_t)ki_crng_u64(&k->crng); /* each node begins with another */
     k->reap_next_us = now_us + (uint64_t)c->reap_interval_ms * 1000;
     if (c->reconnect_interval_ms)
         k->reconnect_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->reconnect_interval_ms * 1000) + 1;

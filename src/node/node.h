@@ -203,6 +203,7 @@ struct kith {
     uint64_t suspicion_next_us; /* not later than the first suspicion to end */
     uint64_t reap_next_us;
     uint64_t reconnect_next_us;
+    uint32_t reconnect_cursor;  /* id after the one contacted last */
     uint64_t again_us;          /* an extra exchange soon after a join or reconnect, with */
     struct kith_addr again_addr; /* this one, or (ip_len 0) a member picked then */
     uint64_t leave_next_us;
@@ -212,6 +213,7 @@ struct kith {
     /* Serf */
     struct ki_clock clock, event_clock, query_clock;
     struct ki_intents intents;
+    bool saying_join; /* the join intent being handled is our own */
     struct ki_vote *vote; /* NULL: none */
     uint32_t votes_silent; /* in a row */
     struct ki_seen *seen; /* allocated with the first event or query that passes */
@@ -305,6 +307,7 @@ void ki_status_up(struct kith *k, uint32_t id);
 void ki_status_down(struct kith *k, uint32_t id);
 int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw); /* raw empty: not passed on */
 int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw);
+void ki_leaving_check(struct kith *k);
 int ki_merge_serf_state(struct kith *k, struct ki_span state); /* after the 02 */
 int ki_say_join(struct kith *k);
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket);

@@ -77,14 +77,21 @@ void ki_streams_free(struct kith *k)
 
 /* ---- beginning and end ---- */
 
-static struct ki_stream *stream_find(const struct kith *k, uint32_t id)
+/* Also one whose last action has not been polled. */
+static struct ki_stream *stream_find_any(const struct kith *k, uint32_t id)
 {
     for (struct ki_list *at = k->streams.next; at != &k->streams; at = at->next) {
         struct ki_stream *s = KI_CONTAINER(at, struct ki_stream, link);
-        if (s->id == id && !s->ask_finish && !s->ask_abort)
+        if (s->id == id)
             return s;
     }
     return NULL;
+}
+
+static struct ki_stream *stream_find(const struct kith *k, uint32_t id)
+{
+    struct ki_stream *s = stream_find_any(k, id);
+    return s && !s->ask_finish && !s->ask_abort ? s : NULL;
 }
 
 static void stream_progress(const struct kith *k, struct ki_stream *s)
@@ -136,6 +143,7 @@ int kith_stream_accept(struct kith *k, struct kith_time now, const struct kith_a
     ki_count(k, KI_COUNT_streams_in);
     s->purpose = KI_PURPOSE_ANSWER;
     s->opened = true;
+    s->known = true;
     s->rx = KI_RX_READ;
     *id = s->id;
     return 0;
@@ -217,11 +225,11 @@ void kith_stream_opened(struct kith *k, struct kith_time now, uint32_t id)
 void kith_stream_failed(struct kith *k, struct kith_time now, uint32_t id, int error)
 {
     ki_input(k, now);
-    struct ki_stream *s = stream_find(k, id);
+    struct ki_stream *s = stream_find_any(k, id);
     if (!s)
         return;
     ki_stream_fail(k, s, error);
-    stream_delete(k, s); /* the driver has closed it: it waits for no action */
+    stream_delete(k, s); /* the driver has closed it: it waits for no action, not even one that is owed */
 }
 
 int kith_stream_bytes(struct kith *k, struct kith_time now, uint32_t id, const void *buf, size_t len, size_t *taken)
@@ -268,13 +276,16 @@ void kith_stream_end(struct kith *k, struct kith_time now, uint32_t id)
 
 bool kith_poll_stream(struct kith *k, struct kith_stream_action *out)
 {
-    for (struct ki_list *at = k->streams.next; at != &k->streams; at = at->next) {
+    for (struct ki_list *at = k->streams.next, *next = at->next; at != &k->streams; at = next, next = at->next) {
         struct ki_stream *s = KI_CONTAINER(at, struct ki_stream, link);
         *out = (struct kith_stream_action){.id = s->id, .addr = s->peer};
         if (s->ask_abort || s->ask_finish) {
+            bool known = s->known;
             out->kind = s->ask_abort ? KITH_STREAM_ABORT : KITH_STREAM_FINISH;
             stream_delete(k, s);
-            return true;
+            if (known)
+                return true;
+            continue; /* the driver was never asked to open it */
         }
         bool *asks[] = {&s->ask_open, &s->ask_resume, &s->ask_write};
         static const enum kith_stream_kind kinds[] = {KITH_STREAM_OPEN, KITH_STREAM_RESUME, KITH_STREAM_WRITE};
@@ -282,6 +293,7 @@ bool kith_poll_stream(struct kith *k, struct kith_stream_action *out)
             if (!*asks[i])
                 continue;
             *asks[i] = false;
+            s->known = true;
             out->kind = kinds[i];
             return true;
         }
@@ -389,6 +401,8 @@ void ki_streams_tick(struct kith *k)
 {
     for (struct ki_list *at = k->streams.next; at != &k->streams; at = at->next) {
         struct ki_stream *s = KI_CONTAINER(at, struct ki_stream, link);
+        s->ask_resume = s->ask_resume || s->paused; /* the driver offers its bytes again; memory may be back */
+        s->paused = false;
         if (s->deadline_us > k->now.mono_us || stream_has_work(s) || s->ask_abort || s->ask_finish)
             continue;
         ki_count(k, KI_COUNT_streams_timed_out);

@@ -43,6 +43,7 @@ struct ki_stream {
     uint64_t deadline_us; /* no progress until then: abort */
     enum ki_rx rx;
     enum ki_tx tx;
+    bool known;           /* the driver has heard of it */
     bool opened;          /* connected */
     bool fed;             /* bytes have come that were not looked at */
     bool peer_done;       /* no more bytes will come */

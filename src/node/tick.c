@@ -203,6 +203,7 @@ static void tick_reap(struct kith *k)
     uint64_t intent_us = (uint64_t)k->cfg.intent_timeout_ms * 1000;
     if (now_us > intent_us)
         ki_intents_expire(&k->intents, now_us - intent_us);
+    ki_leaving_check(k);
     if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_LEFT] == 0)
         return;
     for (uint32_t id = 0; id < k->table.used; id++) {
@@ -216,18 +217,17 @@ static void tick_reap(struct kith *k)
     }
 }
 
-/* One failed member is contacted again, at a fixed rate however many there are: when a partition heals, the first
- * contact carries both sides' accusations across and everyone refutes. */
+/* One failed member is contacted again, in turn and at a fixed rate however many there are: when a partition heals, the
+ * first contact carries both sides' accusations across and everyone refutes. */
 static void tick_reconnect(struct kith *k)
 {
     k->reconnect_next_us = k->now.mono_us + (uint64_t)k->cfg.reconnect_interval_ms * 1000;
-    uint32_t dead = k->table.by_state[KI_DEAD];
-    if (dead == 0)
+    if (k->table.by_state[KI_DEAD] == 0)
         return;
-    uint64_t skip = ki_rng_below(&k->rng, dead);
-    for (uint32_t id = 0; id < k->table.used; id++) {
+    for (uint32_t i = 0; i < k->table.used; i++) {
+        uint32_t id = k->reconnect_cursor++ % k->table.used;
         const struct ki_member *m = ki_table_at(&k->table, id);
-        if (!m || m->state != KI_DEAD || skip-- > 0)
+        if (!m || m->state != KI_DEAD)
             continue;
         struct kith_addr to = ki_addr_of(m);
         if (ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_RECONNECT) == 0)

@@ -1,9 +1,11 @@
-/* The status machine.  Failure detection cannot tell leaving from failing: the leave intent that came before decides.
+/* The status machine.  Whether a member that is down has left or failed, the leave intent decides that came before;
+ * or, where Serf would call it failed until the intent arrives, its own death notice.
  *
- *            up                    leave intent              down
- *   NONE ---------> ALIVE  --------------------> LEAVING ---------> LEFT
- *                    |  <----- join intent -------'                  ^
- *                    '---- down ----> FAILED ------ leave intent ----'
+ *            up                    leave intent            down, gone
+ *   NONE ---------> ALIVE  --------------------> LEAVING -------------> LEFT
+ *                    | |<----- join intent --------'                    ^ ^
+ *                    | '-------------------- gone ----------------------' |
+ *                    '------ down ----> FAILED ----- leave intent --------'
  *   and from LEFT or FAILED an `up` leads back to ALIVE.
  *
  * An intent not newer than the newest heeded one changes nothing.  A heeded intent always advances the Lamport time,
@@ -18,13 +20,13 @@ static struct ki_status_result status_up(struct ki_standing *s)
     return (struct ki_status_result){.change = back ? KI_CHANGE_JOINED : KI_CHANGE_NONE};
 }
 
-static struct ki_status_result status_down(struct ki_standing *s, uint64_t now_us)
+static struct ki_status_result status_down(struct ki_standing *s, bool gone, uint64_t now_us)
 {
     struct ki_status_result result = {.change = KI_CHANGE_NONE};
-    if (s->status == KI_STATUS_ALIVE) {
+    if (s->status == KI_STATUS_ALIVE && !gone) {
         s->status = KI_STATUS_FAILED;
         result.change = KI_CHANGE_FAILED;
-    } else if (s->status == KI_STATUS_LEAVING) {
+    } else if (s->status == KI_STATUS_LEAVING || s->status == KI_STATUS_ALIVE) {
         s->status = KI_STATUS_LEFT;
         result.change = KI_CHANGE_LEFT;
     } else {
@@ -39,6 +41,7 @@ static struct ki_status_result status_leave_intent(struct ki_standing *s, uint64
     struct ki_status_result result = {.change = KI_CHANGE_NONE, .heeded = true};
     if (s->status == KI_STATUS_ALIVE) {
         s->status = KI_STATUS_LEAVING;
+        s->since_us = now_us;
         result.change = KI_CHANGE_LEAVING;
     } else if (s->status == KI_STATUS_FAILED) {
         s->status = KI_STATUS_LEFT;
@@ -61,7 +64,8 @@ struct ki_status_result ki_status_step(struct ki_standing *s, enum ki_status_inp
     case KI_STATUS_UP:
         return status_up(s);
     case KI_STATUS_DOWN:
-        return status_down(s, now_us);
+    case KI_STATUS_GONE:
+        return status_down(s, input == KI_STATUS_GONE, now_us);
     case KI_STATUS_LEAVE_INTENT:
         return status_leave_intent(s, now_us);
     case KI_STATUS_JOIN_INTENT:

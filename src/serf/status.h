@@ -8,13 +8,14 @@ enum ki_status { KI_STATUS_NONE, KI_STATUS_ALIVE, KI_STATUS_LEAVING, KI_STATUS_L
 
 struct ki_standing {
     uint64_t ltime;    /* of the newest intent heeded */
-    uint64_t since_us; /* when it left or failed, monotonic */
+    uint64_t since_us; /* when it began to leave, left or failed, monotonic */
     enum ki_status status;
 };
 
 enum ki_status_input {
     KI_STATUS_UP,           /* failure detection: new, or back */
-    KI_STATUS_DOWN,         /* failure detection: dead or left */
+    KI_STATUS_DOWN,         /* failure detection: dead */
+    KI_STATUS_GONE,         /* failure detection: it said itself that it is going */
     KI_STATUS_JOIN_INTENT,
     KI_STATUS_LEAVE_INTENT
 };

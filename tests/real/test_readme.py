@@ -15,7 +15,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 
 import lib
 
@@ -102,43 +101,65 @@ def commands(pool):
         check(shape(given) == shape(expected), "README.md has\n%s\n%s\nbut the output is\n%s" % (text, expected, given))
 
 
-def screens(master, seconds, keys):
-    """What a program draws on a terminal until the time is up: the frames, without escape sequences."""
-    data, end = b"", time.monotonic() + seconds
-    for key in keys:
-        os.write(master, key)
-        time.sleep(0.3)
-    while time.monotonic() < end:
-        if select.select([master], [], [], 0.2)[0]:
-            data += os.read(master, 65536)
-    frames = data.decode(errors="replace").split("\x1b[H")
-    return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).replace("\r", "") for frame in frames]
+class Screen:
+    """What a program draws on a terminal of 100 columns and 24 lines."""
+
+    def __init__(self, *command):
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm", NO_COLOR="1")
+            os.execv(command[0], command)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+        self.data = ""
+
+    def frame(self):
+        """The newest whole frame, without escape sequences."""
+        while select.select([self.master], [], [], 0.1)[0]:
+            try:
+                self.data += os.read(self.master, 65536).decode(errors="replace")
+            except OSError:  # it has ended
+                break
+        frames = self.data.split("\x1b[H")
+        self.data = "\x1b[H".join(frames[-3:])
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frames[-1]).replace("\r", "")
+
+    def keys(self, keys):
+        for key in keys:
+            os.write(self.master, key.encode())
+            self.frame()
+
+    def ended(self):
+        if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
+            self.pid = 0
+        return not self.pid
+
+    def close(self):
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.master)
 
 
 @lib.case
 def picture(pool):
     """`kith dev` on a terminal: a killed node looks as in README.md"""
     wanted = shape(next(text for mark, _, text in blocks() if mark == "screen"))
-    pid, master = pty.fork()
-    if pid == 0:
-        os.environ.update(TERM="xterm", NO_COLOR="1")
-        os.execv(lib.KITH, [lib.KITH, "dev"])
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    os.kill(pid, signal.SIGWINCH)
+    wanted = [line for line in wanted if "suspect" not in line]  # who comes to suspect by himself is chance
+    screen = Screen(lib.KITH, "dev")
+
+    def missing():
+        seen = shape(screen.frame())
+        return [line for line in set(wanted) if seen.count(line) < wanted.count(line)]
+
     try:
-        up = screens(master, 5, [])
-        check(any("cluster of 5 is up" in frame for frame in up), "no cluster after 5 s:", up[-1:])
-        frame = shape(screens(master, 14, [b"3", b"k"])[-1])
-        steady = [line for line in wanted if "suspect" not in line]  # who comes to suspect by himself is chance
-        missing = [line for line in steady if line not in frame]
-        check(not missing, "README.md's picture has", missing, "but the screen has", frame)
-        os.write(master, b"q")
-        lib.wait(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 5, "kith dev ends on q")
-        pid = 0
+        lib.wait(lambda: "cluster of 5 is up" in screen.frame(), 20, "a cluster of 5")
+        screen.keys("3k")
+        lib.wait(lambda: not missing(), 45, lambda: "%s on this screen:\n%s" % (missing(), screen.frame()))
+        screen.keys("q")
+        lib.wait(screen.ended, 10, "kith dev ends on q")
     finally:
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-        os.close(master)
+        screen.close()
 
 
 @lib.case

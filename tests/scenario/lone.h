@@ -127,8 +127,7 @@ static inline uint64_t lone_mix_number(uint64_t hash, uint64_t number)
     return lone_mix(hash, &number, sizeof number);
 }
 
-/* Everything the pool could notice: members, clocks, news waiting, asks.  Not counters, streams or memory. */
-static inline uint64_t lone_digest(const kith *k)
+static inline uint64_t lone_view(const kith *k)
 {
     uint64_t hash = 0xcbf29ce484222325ull;
     uint32_t cursor = 0;
@@ -141,6 +140,13 @@ static inline uint64_t lone_digest(const kith *k)
         const uint64_t numbers[] = {m.addr.port, m.status, m.state, m.incarnation, m.status_ltime, m.changed_us};
         hash = lone_mix(hash, numbers, sizeof numbers);
     }
+    return hash;
+}
+
+/* Everything the pool could notice: members, clocks, news waiting, asks.  Not counters, streams or memory. */
+static inline uint64_t lone_digest(const kith *k)
+{
+    uint64_t hash = lone_view(k);
     struct kith_gauges g;
     kith_read_gauges(k, &g);
     const uint64_t gauges[] = {g.queue_members, g.queue_intents, g.queue_events, g.queue_queries, g.member_ltime,

@@ -144,6 +144,62 @@ static void corpus_streams_change_nothing(void **state)
     }
 }
 
+/* Feeds a stream in one piece, and neither end nor time: what is wrong with it must be seen at once. */
+static bool corpus_aborts(struct victim *v, const char *hex)
+{
+    uint8_t buf[512];
+    size_t taken, len = hex_bytes(hex, buf, sizeof buf);
+    uint32_t id = victim_accept(v);
+    assert_int_equal(kith_stream_bytes(v->k, v->now, id, buf, len, &taken), 0);
+    return !victim_pump(v, id);
+}
+
+#define NODE_FRONT "87 a441646472a40a000009 ab496e6361726e6174696f6e01 a44d657461a2ff80 a44e616d65a56f74686572 " \
+                   "a4506f7274cd1f0a a5537461746500 a356736ea6"
+
+/* One node whose versions do not go with ours poisons the whole exchange: answered, but nothing of it is taken. */
+static void alien_versions_are_not_merged(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *versions;
+        bool merged;
+    } rows[] = {{"010502020505", true},  {"010502020504", true},  {"010502020506", false}, {"010502060606", false},
+                {"010506020505", false}, {"040505020505", false}, {"010501020505", true},  {"000000000000", false}};
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        char hex[512];
+        struct victim v = victim_new(PLAIN, true);
+        struct kith_member m;
+        snprintf(hex, sizeof hex, "0683 a44a6f696ec3 a54e6f64657301 ac5573657253746174654c656e00 " NODE_FRONT "%s",
+                 rows[i].versions);
+        uint64_t before = lone_digest(v.k);
+        assert_true(corpus_aborts(&v, hex)); /* finished, in truth: it was answered */
+        assert_int_equal(lone_counter(v.k, "streams_failed"), 0);
+        if ((kith_find(v.k, lone_str("other"), &m) == 0) != rows[i].merged)
+            fail_msg("versions %s", rows[i].versions);
+        assert_true(rows[i].merged || lone_digest(v.k) == before);
+        assert_int_equal(lone_counter(v.k, "version_mismatch"), !rows[i].merged);
+        kith_free(v.k);
+    }
+}
+
+static void broken_streams_end_at_once(void **state)
+{
+    (void)state;
+    static const char *const broken[] = {"0683 a44a6f696ec3 a54e6f646573ff ac5573657253746174654c656e00",
+                                         "0683 a44a6f696ec3 a54e6f646573cf0000010000000000 ac5573657253746174654c656e00",
+                                         "0683 a44a6f696ec3 a54e6f64657301 ac5573657253746174654c656e00 91a161",
+                                         "00c1", "0e80", "0d80", "0982a4416c676f01a3427566a3000302"};
+    for (size_t i = 0; i < KI_COUNT(broken); i++) {
+        struct victim v = victim_new(PLAIN, true);
+        uint64_t before = lone_digest(v.k);
+        if (!corpus_aborts(&v, broken[i]))
+            fail_msg("%s: goes on", broken[i]);
+        assert_true(lone_counter(v.k, "streams_failed") == 1 && lone_digest(v.k) == before);
+        kith_free(v.k);
+    }
+}
+
 /* ---- bombs ---- */
 
 /* 0: the result would not fit. */
@@ -348,6 +404,8 @@ int main(void)
         cmocka_unit_test(corpus_datagrams_change_nothing),
         cmocka_unit_test(corpus_streams_change_nothing),
         cmocka_unit_test(sound_queries_are_passed_on),
+        cmocka_unit_test(alien_versions_are_not_merged),
+        cmocka_unit_test(broken_streams_end_at_once),
         cmocka_unit_test(bombs_cost_a_bounded_memory),
         cmocka_unit_test(stream_bombs_end_at_their_limit),
         cmocka_unit_test(acks_do_not_go_where_a_stranger_points),

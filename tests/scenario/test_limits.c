@@ -467,6 +467,36 @@ static void names_and_tags_have_their_lengths(void **state)
     limits_end(k);
 }
 
+/* Beyond the point of no return: an alive of ours would undo the leave that others have heard of. */
+static void who_leaves_asks_no_more(void **state)
+{
+    (void)state;
+    struct kith_config c;
+    struct kith_gauges g;
+    lone_config(&c);
+    kith *k = limits_new(&c);
+    struct kith_addr to = lone_addr(2, 7946);
+    lone_meet(k, NOW, "a", 2);
+    assert_int_equal(kith_begin(k), 0);
+    assert_int_equal(kith_tag_set(k, lone_str("t"), lone_str("v")), 0);
+    assert_int_equal(kith_leave(k, NOW, NULL), 0);
+    kith_read_gauges(k, &g);
+    assert_true(g.leaving && !g.left_pool);
+    for (uint64_t s = 1; s < 20; s++) { /* through every step of leaving, and after */
+        uint32_t incarnation = g.incarnation;
+        assert_int_equal(kith_commit(k, lone_time(s * LONE_SECOND), NULL), KITH_ERR_STATE);
+        assert_int_equal(kith_begin(k), KITH_ERR_STATE);
+        assert_int_equal(kith_leave(k, lone_time(s * LONE_SECOND), NULL), KITH_ERR_STATE);
+        assert_int_equal(kith_join(k, lone_time(s * LONE_SECOND), &to, 1, false, NULL), KITH_ERR_STATE);
+        kith_tick(k, lone_time(s * LONE_SECOND));
+        lone_drain_datagrams(k, lone_time(s * LONE_SECOND));
+        kith_read_gauges(k, &g);
+        assert_int_equal(g.incarnation, incarnation);
+    }
+    assert_true(g.left_pool);
+    limits_end(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +516,7 @@ int main(void)
         cmocka_unit_test(datagram_max_is_never_exceeded),
         cmocka_unit_test(memory_max_is_kept),
         cmocka_unit_test(names_and_tags_have_their_lengths),
+        cmocka_unit_test(who_leaves_asks_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,48 @@ static void memory_is_gone_for_a_while(void **state)
         oom_story(n, NEVER_FAILS); /* until the middle of the story */
 }
 
+/* One message, refused for want of memory, leaves the view as it was; told again when memory is back, it counts. */
+static void a_refused_message_changes_no_view(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    for (unsigned what = 0; what < 6; what++) {
+        uint64_t failed = 1;
+        for (uint64_t n = 0; failed > 0; n++) {
+            struct lone_memory memory = {.fail_from = NEVER_FAILS, .fail_to = NEVER_FAILS};
+            struct kith_config c;
+            lone_config(&c);
+            c.memory = lone_hooks(&memory);
+            kith *k = lone_new(&c);
+            struct kith_addr from = lone_addr(2, 7946);
+            uint8_t buf[256];
+            lone_meet(k, lone_time(LONE_SECOND), "a", 2);
+            size_t len = lone_accuse(buf, sizeof buf, what > 1, "a", what == 2 ? "a" : "b", 5);
+            if (what >= 3) /* it is suspect, dead or left before */
+                LONE_CHECK(kith_datagram(k, lone_time(LONE_SECOND), &from, buf,
+                                         lone_accuse(buf, sizeof buf, what > 3, "a", what == 4 ? "a" : "b", 5)) == 0);
+            if (what == 1 || what >= 3)
+                len = lone_alive(buf, sizeof buf, what == 1 ? "new" : "a", what == 1 ? 9 : 2, 6);
+            memory.fail_from = memory.calls + n;
+            memory.fail_to = memory.fail_from + 1;
+            uint64_t before = lone_view(k);
+            int error = kith_datagram(k, lone_time(2 * LONE_SECOND), &from, buf, len);
+            failed = memory.failed;
+            refused += error == KITH_ERR_NOMEM;
+            assert_true(error == 0 || error == KITH_ERR_NOMEM);
+            if (error && lone_view(k) != before)
+                fail_msg("message %u half applied when allocation %llu failed", what, (unsigned long long)n);
+            lone_check(k);
+            if (error)
+                assert_int_equal(kith_datagram(k, lone_time(2 * LONE_SECOND), &from, buf, len), 0);
+            assert_true(lone_view(k) != before);
+            kith_free(k);
+            assert_int_equal(memory.blocks, 0);
+        }
+    }
+    assert_true(refused > 10);
+}
+
 /* Birth: every allocation of kith_new() and kith_ready() in turn. */
 static void birth_fails_cleanly(void **state)
 {
@@ -252,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(birth_fails_cleanly),
         cmocka_unit_test(too_little_is_told),
+        cmocka_unit_test(a_refused_message_changes_no_view),
         cmocka_unit_test(each_allocation_fails_once),
         cmocka_unit_test(memory_is_gone_for_a_while),
     };

@@ -42,6 +42,8 @@ struct world {
     size_t event_count;
     uint64_t order;
     uint8_t seed;
+    uint32_t loss_ppm;
+    uint64_t luck; /* splitmix64's state */
     world_tap tap;
     void *tap_arg;
 };
@@ -158,6 +160,21 @@ static unsigned world_index(const struct kith_addr *addr)
                : WORLD_NODES;
 }
 
+uint64_t world_random(struct world *w)
+{
+    uint64_t z = w->luck += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 (Steele, Lea, Flood 2014) */
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+void world_chance(struct world *w, uint64_t seed, uint32_t loss_ppm)
+{
+    w->luck = seed;
+    w->seed = (uint8_t)seed;
+    w->loss_ppm = loss_ppm;
+}
+
 /* ---- outputs of one node ---- */
 
 static void world_send(struct world *w, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len)
@@ -165,7 +182,7 @@ static void world_send(struct world *w, unsigned from, const struct kith_addr *t
     if (w->tap)
         w->tap(w->tap_arg, from, to, buf, len);
     unsigned target = world_index(to);
-    if (target == WORLD_NODES || w->cut[from][target])
+    if (target == WORLD_NODES || w->cut[from][target] || world_random(w) % 1000000 < w->loss_ppm)
         return;
     if (w->packet_count == w->packet_cap) {
         w->packet_cap = w->packet_cap ? w->packet_cap * 2 : 64;
@@ -178,8 +195,10 @@ static void world_send(struct world *w, unsigned from, const struct kith_addr *t
     memcpy(p->buf, buf, len);
 }
 
-static struct world_stream *world_stream_of(struct world *w, unsigned n, uint32_t id, unsigned *end)
+static struct world_stream *world_stream_of(struct world *w, unsigned n, const struct kith_stream_action *action,
+                                            unsigned *end)
 {
+    uint32_t id = action->id;
     for (unsigned i = 0; i < WORLD_STREAMS; i++) {
         for (*end = 0; *end < 2; (*end)++) {
             struct world_stream *s = &w->streams[i];
@@ -187,8 +206,9 @@ static struct world_stream *world_stream_of(struct world *w, unsigned n, uint32_
                 return s;
         }
     }
-    world_check(false, "action for an unknown stream");
-    return NULL;
+    fprintf(stderr, "world: node-%u at %llu us asks %d of the unknown stream %u\n", n,
+            (unsigned long long)w->now.mono_us, (int)action->kind, id);
+    abort();
 }
 
 static void world_open(struct world *w, unsigned n, const struct kith_stream_action *action)
@@ -227,7 +247,7 @@ static void world_act(struct world *w, unsigned n, const struct kith_stream_acti
         world_open(w, n, action);
         return;
     }
-    struct world_stream *s = world_stream_of(w, n, action->id, &end);
+    struct world_stream *s = world_stream_of(w, n, action, &end);
     if (action->kind == KITH_STREAM_WRITE)
         world_drain_writes(w, n, s, end);
     if (action->kind == KITH_STREAM_FINISH || action->kind == KITH_STREAM_ABORT) {
@@ -352,10 +372,39 @@ static void world_deliver(struct world *w)
     w->packet_count = kept;
 }
 
+/* When something happens next: a deadline, a packet, a stream.  Time jumps there, but not by less than a grain, so that
+ * what happens at nearly one time is handled together. */
+static uint64_t world_next_us(const struct world *w)
+{
+    const uint64_t grain_us = 500;
+    uint64_t next_us = KITH_NEVER;
+    for (unsigned n = 0; n < WORLD_NODES; n++) {
+        if (world_runs(w, n) && kith_deadline(w->nodes[n].k) < next_us)
+            next_us = kith_deadline(w->nodes[n].k);
+    }
+    for (size_t i = 0; i < w->packet_count; i++) {
+        const struct world_packet *p = &w->packets[i];
+        bool held = w->nodes[p->to].k && w->nodes[p->to].paused;
+        if (!held && p->at_us < next_us)
+            next_us = p->at_us;
+    }
+    for (unsigned i = 0; i < WORLD_STREAMS; i++) {
+        const struct world_stream *s = &w->streams[i];
+        if (s->used && s->ready_us > w->now.mono_us && s->ready_us < next_us)
+            next_us = s->ready_us;
+    }
+    return next_us < w->now.mono_us + grain_us ? w->now.mono_us + grain_us : next_us;
+}
+
 void world_run(struct world *w, uint64_t us)
 {
-    const uint64_t step_us = 500;
+    for (unsigned n = 0; n < WORLD_NODES; n++) { /* what the test has asked for meanwhile */
+        if (world_runs(w, n))
+            world_drain(w, n);
+    }
     for (uint64_t end_us = w->now.mono_us + us; w->now.mono_us < end_us;) {
+        uint64_t next_us = world_next_us(w);
+        uint64_t step_us = (next_us < end_us ? next_us : end_us) - w->now.mono_us;
         w->now.mono_us += step_us;
         w->now.wall_us += step_us;
         world_deliver(w);

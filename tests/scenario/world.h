@@ -34,6 +34,9 @@ struct kith_addr world_addr(unsigned n);
 void world_cut(struct world *w, unsigned a, unsigned b, bool cut); /* both ways */
 void world_pause(struct world *w, unsigned n, bool paused);       /* hears and does nothing meanwhile */
 void world_run(struct world *w, uint64_t us);
+/* Everything random in this world follows from the seed; so many datagrams in a million are lost. */
+void world_chance(struct world *w, uint64_t seed, uint32_t loss_ppm);
+uint64_t world_random(struct world *w);
 int world_join(struct world *w, unsigned n, unsigned to, kith_ticket *ticket);
 /* Every datagram sent passes here if set. */
 typedef void (*world_tap)(void *arg, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len);

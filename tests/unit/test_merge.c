@@ -39,9 +39,10 @@ static const struct row {
 
     R("another address, alive name",   KI_RUMOUR_ALIVE,   9, KI_ALIVE,   MOVED, KI_MERGE_CONFLICT, KI_ALIVE),
     R("another address, not yet free", KI_RUMOUR_ALIVE,   9, KI_DEAD,    MOVED, KI_MERGE_CONFLICT, KI_ALIVE),
-    R("another address, free: any inc", KI_RUMOUR_ALIVE,  1, KI_LEFT,    MOVED | MAY_MOVE, KI_MERGE_ACCEPT, KI_ALIVE),
+    R("another address, free: any",   KI_RUMOUR_ALIVE,   1, KI_LEFT,    MOVED | MAY_MOVE, KI_MERGE_ACCEPT, KI_ALIVE),
     R("may move but did not",          KI_RUMOUR_ALIVE,   5, KI_LEFT,    MAY_MOVE, KI_MERGE_STALE, KI_ALIVE),
-    R("our name elsewhere",            KI_RUMOUR_ALIVE,   9, KI_ALIVE,   SELF | MOVED | MAY_MOVE, KI_MERGE_CONFLICT, KI_ALIVE),
+    R("our name elsewhere",            KI_RUMOUR_ALIVE,   9, KI_ALIVE,   SELF | MOVED | MAY_MOVE,
+      KI_MERGE_CONFLICT, KI_ALIVE),
 
     R("us, as we are",                 KI_RUMOUR_ALIVE,   5, KI_ALIVE,   SELF, KI_MERGE_IGNORE, KI_ALIVE),
     R("us, before",                    KI_RUMOUR_ALIVE,   4, KI_ALIVE,   SELF | DIFFERS, KI_MERGE_IGNORE, KI_ALIVE),

@@ -38,8 +38,14 @@ static const struct row {
     R(LEFT,    KI_STATUS_DOWN,         LEFT,    KI_CHANGE_NONE,    false),
     R(FAILED,  KI_STATUS_DOWN,         FAILED,  KI_CHANGE_NONE,    false),
 
+    R(NONE,    KI_STATUS_GONE,         NONE,    KI_CHANGE_NONE,    false),
+    R(ALIVE,   KI_STATUS_GONE,         LEFT,    KI_CHANGE_LEFT,    true),
+    R(LEAVING, KI_STATUS_GONE,         LEFT,    KI_CHANGE_LEFT,    true),
+    R(LEFT,    KI_STATUS_GONE,         LEFT,    KI_CHANGE_NONE,    false),
+    R(FAILED,  KI_STATUS_GONE,         FAILED,  KI_CHANGE_NONE,    false),
+
     R(NONE,    KI_STATUS_LEAVE_INTENT, NONE,    KI_CHANGE_NONE,    false),
-    R(ALIVE,   KI_STATUS_LEAVE_INTENT, LEAVING, KI_CHANGE_LEAVING, false),
+    R(ALIVE,   KI_STATUS_LEAVE_INTENT, LEAVING, KI_CHANGE_LEAVING, true),
     R(LEAVING, KI_STATUS_LEAVE_INTENT, LEAVING, KI_CHANGE_NONE,    false),
     R(LEFT,    KI_STATUS_LEAVE_INTENT, LEFT,    KI_CHANGE_NONE,    false),
     R(FAILED,  KI_STATUS_LEAVE_INTENT, LEFT,    KI_CHANGE_LEFT,    true),
@@ -56,7 +62,7 @@ static const struct row {
 static void table_is_followed(void **state)
 {
     (void)state;
-    bool met[5][4] = {{false}};
+    bool met[5][5] = {{false}};
     for (const struct row *r = rows; r < rows + KI_COUNT(rows); r++) {
         met[r->from][r->input] = true;
         bool intent = r->input == KI_STATUS_LEAVE_INTENT || r->input == KI_STATUS_JOIN_INTENT;
@@ -68,7 +74,7 @@ static void table_is_followed(void **state)
                      (int)got.change, got.heeded, (unsigned long long)s.ltime, (unsigned long long)s.since_us);
     }
     for (unsigned from = 0; from < 5; from++) {
-        for (unsigned input = 0; input < 4; input++)
+        for (unsigned input = 0; input < 5; input++)
             assert_true(met[from][input]);
     }
 }
