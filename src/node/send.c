@@ -11,6 +11,7 @@
 
 #define SEND_FRONT (2 + 2 * KI_COMPOUND_MAX) /* largest compound header */
 #define SEND_CRC_LEN 5
+#define SEND_SQUEEZE_FRONT 32 /* room for the front of a compress message */
 #define SEND_SQUEEZE_MIN 160 /* bytes: below it LZW's 9-bit codes and 15-byte front never win on real messages */
 
 bool ki_send(struct kith *k, unsigned class, const struct ki_send *send)
@@ -272,22 +273,22 @@ static struct ki_span send_squeeze(struct kith *k, struct ki_span plain)
     if (!k->encoder)
         k->encoder = ki_mem_new(&k->mem, sizeof(struct ki_lzw_encoder));
     if (!k->squeeze)
-        k->squeeze = ki_mem_new(&k->mem, k->cfg.datagram_max);
+        k->squeeze = ki_mem_new(&k->mem, SEND_SQUEEZE_FRONT + (size_t)k->cfg.datagram_max);
     if (!k->encoder || !k->squeeze)
         return plain;
-    uint8_t front[32];
+    uint8_t front[SEND_SQUEEZE_FRONT];
     struct ki_pack p = ki_pack(front, sizeof front, false);
     ki_encode_compress_front(&p, plain.len); /* its length depends on the size of the number alone */
     size_t head = p.w.len;
     struct ki_lzw_encoder *e = k->encoder;
-    ki_lzw_encoder_init(e, plain.ptr, plain.len, k->squeeze + sizeof front, plain.len - head);
+    ki_lzw_encoder_init(e, plain.ptr, plain.len, k->squeeze + SEND_SQUEEZE_FRONT, plain.len - head);
     if (ki_lzw_encode(e, SIZE_MAX) != KI_LZW_DONE)
         return plain;
     p = ki_pack(front, sizeof front, false);
     ki_encode_compress_front(&p, e->out_len);
     if (p.w.len + e->out_len >= plain.len)
         return plain;
-    uint8_t *start = k->squeeze + sizeof front - p.w.len;
+    uint8_t *start = k->squeeze + SEND_SQUEEZE_FRONT - p.w.len;
     memcpy(start, front, p.w.len);
     return ki_span(start, p.w.len + e->out_len);
 }
@@ -350,8 +351,7 @@ static void send_counted(struct kith *k, const struct ki_send *send, size_t len)
 bool kith_poll_datagram(struct kith *k, struct kith_time now, struct kith_addr *to, void *buf, size_t cap, size_t *len)
 {
     KI_ASSERT(cap >= k->cfg.datagram_max);
-    if (now.mono_us > k->now.mono_us)
-        k->now = now;
+    ki_input(k, now);
     if (!k->plain && !(k->plain = ki_mem_new(&k->mem, SEND_FRONT + (size_t)k->cfg.datagram_max)))
         return false; /* what waits keeps waiting */
     for (unsigned class = 0; class < KI_CLASSES; class++) {
