@@ -33,7 +33,8 @@ int ki_agent_join(struct ki_agent *agent, const struct kith_str *targets, size_t
 int ki_agent_leave(struct ki_agent *agent, ki_agent_done *done, void *arg);
 /* KITH_ERR_NOT_FOUND is not an error here, as in Serf: an unknown name is told to the pool and done gets 0. */
 int ki_agent_force_leave(struct ki_agent *agent, struct kith_str name, bool prune, ki_agent_done *done, void *arg);
-/* Deletes first, then sets, as one group; the tags file is rewritten.  KITH_ERR_ARG: too long, empty or own key. */
+/* Deletes first, then sets, as one group; the tags file is rewritten.  KITH_ERR_ARG: too long, empty or own key,
+ * a NUL in it.  done gets an error when the tags are set but the file could not be written. */
 int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set_count, const struct kith_str *deleted,
                   size_t deleted_count, ki_agent_done *done, void *arg);
 /* The client that asked is gone: no done with this arg is called any more; the asks go on. */

@@ -69,7 +69,8 @@ static void ask_ready(struct ki_ask_wait *ask, int result, uint32_t count, const
     ask->ready = true;
     ask->result = result;
     ask->count = count;
-    snprintf(ask->why, sizeof ask->why, "%s", why ? why : kith_strerror(result));
+    if (why != ask->why)
+        snprintf(ask->why, sizeof ask->why, "%s", why ? why : kith_strerror(result));
     uv_timer_start(&ask->agent->soon, ask_soon, 0, 0);
 }
 
@@ -97,6 +98,10 @@ void ki_ask_event(struct ki_agent *agent, kith_ticket ticket, int result, uint32
                               : NULL;
         if (result == KITH_ERR_VERSION || result == KITH_ERR_AUTH || result == KITH_ERR_LABEL)
             why = NULL; /* it was reached, and says more than a connection error would */
+        if (result == 0 && ask->unsaved) {
+            result = KITH_ERR_STATE;
+            why = ask->why;
+        }
         ask_ready(ask, result, count, why);
     }
 }
@@ -190,13 +195,16 @@ int ki_agent_force_leave(struct ki_agent *agent, struct kith_str name, bool prun
 
 /* ---- tags ---- */
 
+/* What a reload must not undo.  Deletes count only for tags that the configuration has: others cannot come back, and a
+ * client could have any number of them remembered. */
 static void ask_tags_remember(struct ki_agent *agent, const struct kith_tag *set, size_t set_count,
                               const struct kith_str *deleted, size_t deleted_count)
 {
     bool ok = true;
     for (size_t i = 0; i < deleted_count; i++) {
         ki_tags_delete(&agent->runtime_set, deleted[i]);
-        ok = ki_tags_set(&agent->runtime_deleted, deleted[i], ki_str("")) && ok;
+        if (ki_tags_get(&agent->config.tags, deleted[i]))
+            ok = ki_tags_set(&agent->runtime_deleted, deleted[i], ki_str("")) && ok;
     }
     for (size_t i = 0; i < set_count; i++) {
         ki_tags_delete(&agent->runtime_deleted, set[i].key);
@@ -219,13 +227,23 @@ bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out)
     return true;
 }
 
-static void ask_tags_save(struct ki_agent *agent)
+/* A file that cannot be written is told to whoever asked: the tags hold until the restart only. */
+static void ask_tags_save(struct ki_agent *agent, struct ki_ask_wait *ask)
 {
     struct ki_tags tags = {.items = NULL};
     char error[KI_ERROR_TEXT] = "out of memory";
-    if (!ki_ask_own_tags(agent, &tags) || ki_tags_save(&tags, agent->config.tags_file, error, sizeof error) != 0)
+    if (!ki_ask_own_tags(agent, &tags) || ki_tags_save(&tags, agent->config.tags_file, error, sizeof error) != 0) {
         ki_log(agent->log, KI_LOG_ERR, "agent", "%s", error);
+        ask->unsaved = true;
+        snprintf(ask->why, sizeof ask->why, "the tags are set, but a restart forgets them: %.300s", error);
+    }
     ki_tags_free(&tags);
+}
+
+/* Text of ours ends at a NUL: such a tag could be neither kept in a file nor deleted again. */
+static bool ask_has_nul(struct kith_str text)
+{
+    return text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL;
 }
 
 /* One group: deletes first. */
@@ -252,6 +270,10 @@ int ki_ask_tags_commit(struct ki_agent *agent, const struct kith_tag *set, size_
 int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set_count, const struct kith_str *deleted,
                   size_t deleted_count, ki_agent_done *done, void *arg)
 {
+    for (size_t i = 0; i < set_count; i++) {
+        if (ask_has_nul(set[i].key) || ask_has_nul(set[i].value))
+            return KITH_ERR_ARG;
+    }
     struct ki_ask_wait *ask = ask_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
@@ -259,7 +281,7 @@ int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set
     if (result == 0) {
         ask_tags_remember(agent, set, set_count, deleted, deleted_count);
         if (agent->config.tags_file)
-            ask_tags_save(agent);
+            ask_tags_save(agent, ask);
     }
     return ask_started(ask, result);
 }

@@ -32,7 +32,7 @@ const struct ki_option ki_options[] = {
     {"retry-interval", "retry_interval", KI_OPTION_MS, AT(retry_interval_ms), "=30s",
      "How long -retry-join waits between two attempts."},
     {"retry-max", "retry_max_attempts", KI_OPTION_NUMBER, AT(retry_max), "=0",
-     "How often -retry-join tries before the agent gives up and exits; 0: for ever."},
+     "How often -retry-join tries again before the agent gives up and exits; 0: for ever."},
     {"replay", "replay_on_join", KI_OPTION_BOOL, AT(replay), NULL, "Takes old user events when joining at start."},
     {"snapshot", "snapshot_path", KI_OPTION_TEXT, AT(snapshot), "=path",
      "File that remembers the pool, so that a restarted node finds back by itself. Serf's format."},

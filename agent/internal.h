@@ -17,6 +17,7 @@ struct ki_ask_wait {
     struct ki_ask_wait *next;
     kith_ticket ticket; /* 0: names are being looked up, or it is ready */
     bool replay, starting, ready, is_leave;
+    bool unsaved; /* tags: set, but not in their file; why says so */
     int result;
     uint32_t count;
     char why[400];

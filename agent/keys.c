@@ -1,6 +1,7 @@
 /* Keys are 16, 24 or 32 bytes in base64; the keyring file is Serf's: a JSON array of them, the first one seals.
  *
- * Secrets are overwritten before their memory is given back; the core keeps its own copy.
+ * Decoded keys are overwritten before their memory is given back; the core keeps its own copy.  The text they came
+ * from is not: it stands in the argument list or the file as well.
  *
  * Not here: changing keys at run time. */
 #include "agent/keys.h"

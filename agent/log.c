@@ -2,7 +2,8 @@
  *
  * The ring keeps lines of every level, because a monitor asks for its own level after the fact (Serf's does the same);
  * each remembered line is an allocation of its exact size, made as lines come, so a quiet agent holds next to nothing.
- * What members are called comes from the network: control characters never reach a terminal.
+ * What members are called comes from the network: control characters and broken UTF-8 never reach a terminal, nor a
+ * JSON line, which must hold text.
  *
  * Under journald (JOURNAL_STREAM names our descriptor) the text format is `<N>component: ...`: the journal has its own
  * clock and knows levels.  Lines are written with write(2) at once: after a crash the last one is there.
@@ -10,6 +11,7 @@
  * Not here: rotation, syslog, files: that is what standard output's other end is for. */
 #include "agent/log.h"
 
+#include "agent/utf8.h"
 #include "base/base.h"
 
 #include <jansson.h>
@@ -89,6 +91,21 @@ static bool log_is_journal(int fd)
     return (unsigned long long)info.st_dev == device && (unsigned long long)info.st_ino == inode;
 }
 
+/* Makes control characters and broken UTF-8 harmless in place (the end of a message cut to its limit may be such). */
+static void log_clean(char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        unsigned char byte = (unsigned char)*text;
+        size_t len = byte >= 0x20 && byte < 0x7f ? 1 : ki_utf8_len((const uint8_t *)text, left);
+        if (len == 0) {
+            *text = '?';
+            len = 1;
+        }
+        text += len;
+        left -= len;
+    }
+}
+
 struct ki_log *ki_log_new(int fd, enum ki_log_level level, enum ki_log_format format, const char *node)
 {
     struct ki_log *log = calloc(1, sizeof *log);
@@ -99,6 +116,7 @@ struct ki_log *ki_log_new(int fd, enum ki_log_level level, enum ki_log_format fo
         free(log);
         return NULL;
     }
+    log_clean(log->node);
     log->fd = fd;
     log->level = level;
     log->format = format;
@@ -144,16 +162,6 @@ static void log_time_utc(char *out, size_t cap)
     snprintf(out, cap, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
 }
 
-/* Makes control characters harmless in place; bytes of UTF-8 stay. */
-static void log_clean(char *text)
-{
-    for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < 0x20 || byte == 0x7f)
-            *text = '?';
-    }
-}
-
 static void log_quote(char *out, size_t cap, const char *text)
 {
     size_t at = 0;
@@ -168,11 +176,8 @@ static void log_quote(char *out, size_t cap, const char *text)
 static void log_json(char *out, size_t cap, const char *when, enum ki_log_level level, const char *component,
                      const char *node, const char *message)
 {
-    json_t *object = json_pack("{s:s,s:s,s:s,s:s*,s:s*}", "time", when, "level", log_small[level], "component",
+    json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s}", "time", when, "level", log_small[level], "component",
                                component, "node", node, "msg", message);
-    if (!object) /* a name that is no UTF-8 */
-        object = json_pack("{s:s,s:s,s:s,s:s}", "time", when, "level", log_small[level], "component", component, "msg",
-                           "(not UTF-8)");
     size_t len = object ? json_dumpb(object, out, cap - 1, JSON_COMPACT) : 0;
     out[len < cap ? len : 0] = '\0';
     json_decref(object);

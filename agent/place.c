@@ -45,7 +45,8 @@ int ki_place_resolve(const char *text, uint16_t default_port, struct kith_addr *
     char host[256];
     char whole[300];
     int port;
-    snprintf(whole, sizeof whole, "%s%s", text[0] == ':' ? "0.0.0.0" : "", text); /* Go takes ":7946" */
+    bool has_host = text[0] != ':' || text[1] == ':'; /* Go takes ":7946"; "::1" is an address */
+    snprintf(whole, sizeof whole, "%s%s", has_host ? "" : "0.0.0.0", text);
     if (ki_addr_parse(ki_str(whole), default_port, out))
         return 0;
     if (!ki_addr_split(ki_str(whole), host, sizeof host, &port)) {

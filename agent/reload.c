@@ -1,7 +1,7 @@
 /* SIGHUP: log level and tags are read again, from the same flags, variables and files as at the start.
  *
- * Serf's reload overwrites the tags that `serf tags` set since the start; ours keeps them: a tag set or deleted at run
- * time stays so, whatever the files say, until the agent is restarted.  A configuration that cannot be read changes
+ * Serf's reload overwrites the tags that `serf tags` set since the start; ours keeps them: a tag set at run time, or one of
+ * the files that was deleted, stays so, whatever the files say, until the agent is restarted.  A configuration that cannot be read changes
  * nothing. */
 #include "agent/internal.h"
 

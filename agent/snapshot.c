@@ -28,6 +28,7 @@
 
 #define SNAPSHOT_FLUSH_MS 500
 #define SNAPSHOT_RETRY_MS 30000
+#define SNAPSHOT_MODE 0644 /* Serf's; nothing in it is secret */
 #define SNAPSHOT_SIZE_MIN (128 * 1024)
 #define SNAPSHOT_SIZE_MEMBER 256 /* twice what Serf reckons a member's line has */
 
@@ -138,7 +139,7 @@ static void snapshot_compose(struct ki_snapshot *snapshot)
 
 static bool snapshot_rewrite_to(struct ki_snapshot *snapshot, const char *beside)
 {
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, SNAPSHOT_MODE);
     if (fd < 0)
         return false;
     if (snapshot_write_all(fd, snapshot->buf, snapshot->len) && fsync(fd) == 0 && rename(beside, snapshot->path) == 0) {
@@ -286,18 +287,21 @@ int ki_snapshot_open(struct ki_snapshot **out, const struct ki_snapshot_config *
     snapshot->arg = config->arg;
     snapshot->fd = -1;
     if (ki_snapshot_read(&snapshot->state, path, config->rejoin, config->log) == 0)
-        snapshot->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        snapshot->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, SNAPSHOT_MODE);
     off_t size = snapshot->fd >= 0 ? lseek(snapshot->fd, 0, SEEK_END) : -1;
     if (size < 0) {
-        ki_log(config->log, KI_LOG_ERR, "serf", "snapshot %s: %s", path, strerror(errno));
+        int why = errno;
+        if (snapshot->fd >= 0)
+            close(snapshot->fd);
         ki_snapshot_state_free(&snapshot->state);
         free(path);
         free(snapshot);
+        errno = why;
         return -1;
     }
     snapshot->size = (uint64_t)size;
-    if (snapshot->state.skipped > 0) /* a torn last line must not swallow the next one */
-        snapshot_append(snapshot, "\n", snapshot->size > 0 ? 1 : 0);
+    if (snapshot->state.torn) /* what is left of the last line must not swallow the next one */
+        snapshot_append(snapshot, "\n", 1);
     uv_timer_init(config->loop, &snapshot->timer);
     snapshot->timer.data = snapshot;
     *out = snapshot;

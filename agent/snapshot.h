@@ -23,6 +23,7 @@ struct ki_snapshot_state {
     uint32_t incarnation; /* 0: unknown (Serf writes none) */
     bool left;            /* it ended with a leave that counts */
     size_t skipped;       /* lines that could not be read */
+    bool torn;            /* the last line has no end */
 };
 
 /* Reads a file that need not exist.  rejoin: a leave does not make it forget.  Returns 0; -1 with errno set. */
@@ -38,7 +39,7 @@ struct ki_snapshot_config {
     void *arg;
 };
 
-/* Reads the file and opens it for appending.  Returns 0; -1: told in the log. */
+/* Reads the file and opens it for appending.  Returns 0; -1 with errno set. */
 int ki_snapshot_open(struct ki_snapshot **out, const struct ki_snapshot_config *config);
 /* Gives the core what was read (kith_load), and keeps the core to compact by. */
 int ki_snapshot_load(struct ki_snapshot *snapshot, kith *k);

@@ -164,7 +164,8 @@ int ki_snapshot_read(struct ki_snapshot_state *out, const char *path, bool rejoi
     ssize_t len;
     while ((len = getline(&line, &cap, file)) >= 0) {
         number++;
-        bool whole = len > 0 && line[len - 1] == '\n' && !memchr(line, '\0', (size_t)len);
+        out->torn = len > 0 && line[len - 1] != '\n';
+        bool whole = len > 0 && !out->torn && !memchr(line, '\0', (size_t)len);
         if (whole)
             line[len - 1] = '\0';
         if (whole && read_line(out, line, rejoin))

@@ -1,10 +1,12 @@
 /* kith: one binary, one table of subcommands.
  *
  * `kith agent` is the agent; all others ask one by RPC, or need none.  Exit codes: 0, 1 failure, 2
- * wrong usage, 4 no agent there.  Usage that was asked for goes to standard output, usage as an answer
+ * wrong usage, 4 no agent there.  Output that could not be written is a failure: `kith keygen >file`
+ * on a full disk must not look like a key.  Usage that was asked for goes to standard output, usage as an answer
  * to a mistake to standard error. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/agent.h"
@@ -47,7 +49,7 @@ static bool main_is(const char *word, const char *name)
     return strcmp(word, name) == 0;
 }
 
-int main(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
     if (argc < 2 || main_is(argv[1], "help") || main_is(argv[1], "h")) {
         main_usage(stdout);
@@ -62,4 +64,14 @@ int main(int argc, char **argv)
     fprintf(stderr, "kith: no such command: %s\n\n", argv[1]);
     main_usage(stderr);
     return KI_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    int code = main_run(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == KI_EXIT_OK) {
+        fprintf(stderr, "kith: cannot write the output: %s\n", strerror(errno));
+        code = KI_EXIT_FAILED;
+    }
+    return code;
 }

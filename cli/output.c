@@ -15,6 +15,8 @@
 
 #include <nettle/base64.h>
 
+#include "agent/utf8.h"
+
 static char *output_base64(struct ki_span bytes)
 {
     size_t len = BASE64_ENCODE_RAW_LENGTH(bytes.len);
@@ -77,39 +79,13 @@ int ki_json_print(json_t *document, size_t flags)
     return done ? KI_EXIT_OK : KI_EXIT_FAILED;
 }
 
-/* Bytes of the well-formed UTF-8 character of more than one byte at `at`, or 0.  C1 controls count as
- * broken: terminals obey them. */
-static size_t output_utf8(const uint8_t *at, size_t left)
-{
-    static const struct {
-        uint8_t first, last, second_min, second_max;
-        size_t len;
-    } forms[] = {
-        {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < KI_COUNT(forms); i++) {
-        if (at[0] < forms[i].first || at[0] > forms[i].last)
-            continue;
-        if (left < forms[i].len || at[1] < forms[i].second_min || at[1] > forms[i].second_max)
-            return 0;
-        for (size_t k = 2; k < forms[i].len; k++) {
-            if (at[k] < 0x80 || at[k] > 0xbf)
-                return 0;
-        }
-        return forms[i].len;
-    }
-    return 0;
-}
-
 /* Prints to `to` unless it is NULL.  Returns the columns. */
 static size_t output_safe(FILE *to, struct ki_span bytes)
 {
     size_t columns = 0;
     for (size_t i = 0; i < bytes.len;) {
         uint8_t byte = bytes.ptr[i];
-        size_t len = byte >= 0x20 && byte < 0x7f ? 1 : output_utf8(bytes.ptr + i, bytes.len - i);
+        size_t len = byte >= 0x20 && byte < 0x7f ? 1 : ki_utf8_len(bytes.ptr + i, bytes.len - i);
         if (len > 0 && to)
             fwrite(bytes.ptr + i, 1, len, to);
         else if (to)

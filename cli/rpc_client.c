@@ -326,6 +326,16 @@ static bool rpc_client_bodyless(struct ki_span error)
     return false;
 }
 
+/* The agent's own words; a NUL among them must not hide the rest. */
+static void rpc_client_refused(struct ki_rpc_client *client, struct ki_span words)
+{
+    size_t len = ki_min_size(words.len, sizeof client->error - 1);
+    for (size_t i = 0; i < len; i++)
+        client->error[i] = words.ptr[i] ? (char)words.ptr[i] : '?';
+    client->error[len] = '\0';
+    client->unreachable = false;
+}
+
 bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
                  uint32_t timeout_ms, struct ki_span *reply)
 {
@@ -340,7 +350,6 @@ bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct
     bool refused = refusal.len > 0;
     bool has_body = reply && !rpc_client_bodyless(refusal);
     if (refused)
-        rpc_client_fail(client, false, "%.*s", (int)ki_min_size(refusal.len, sizeof client->error),
-                        (const char *)refusal.ptr);
+        rpc_client_refused(client, refusal);
     return (!has_body || ki_rpc_object(client, timeout_ms, reply)) && !refused;
 }

@@ -146,6 +146,10 @@ static void test_private(void **state)
     }
     assert_int_equal(ki_place_resolve(":80", 1, &addr, why, sizeof why), 0);
     assert_true(ki_addr_is_wildcard(&addr) && addr.port == 80 && addr.ip_len == 4);
+    assert_int_equal(ki_place_resolve("::1", 7, &addr, why, sizeof why), 0);
+    assert_true(addr.ip_len == 16 && addr.ip[15] == 1 && addr.port == 7);
+    assert_int_equal(ki_place_resolve("::", 7, &addr, why, sizeof why), 0);
+    assert_true(ki_addr_is_wildcard(&addr) && addr.ip_len == 16);
     assert_int_equal(ki_place_resolve("localhost:5", 1, &addr, why, sizeof why), 0);
     assert_int_equal(addr.port, 5);
     assert_int_equal(ki_place_resolve("1.2.3.4:x", 1, &addr, why, sizeof why), -1);

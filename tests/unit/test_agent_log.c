@@ -64,9 +64,15 @@ static void test_shapes(void **state)
     assert_string_equal(json_string_value(json_object_get(line, "level")), "trace");
     assert_true(looks_like(json_string_value(json_object_get(line, "time")), "0000-00-00T00:00:00.000Z"));
     json_decref(line);
-    ki_log(log, KI_LOG_INFO, "net", "bad utf-8 \xff");
+    ki_log_free(log);
+
+    /* bytes that are no text cost themselves, not the line; C1 controls are none either */
+    log = ki_log_new(out.fd[1], KI_LOG_TRACE, KI_LOG_JSON, "n\xff" "1");
+    ki_log(log, KI_LOG_INFO, "net", "bad utf-8 \xff, \xc2\x9b, good \xc3\xa9, cut \xc3");
     line = json_loads(drain(&out), 0, NULL);
     assert_non_null(line);
+    assert_string_equal(json_string_value(json_object_get(line, "msg")), "bad utf-8 ?, ??, good \xc3\xa9, cut ?");
+    assert_string_equal(json_string_value(json_object_get(line, "node")), "n?1");
     json_decref(line);
     ki_log_free(log);
     close(out.fd[0]);
