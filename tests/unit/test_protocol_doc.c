@@ -15,6 +15,7 @@
 #include "wire/packet.h"
 #include "wire/seal.h"
 #include "wire/serf.h"
+#include "wire/serf_query.h"
 
 #define PING_HEX "0082a44e6f6465a5616c706861a55365714e6f4d"
 
@@ -157,9 +158,12 @@ static bool check_serf(const struct vector *v)
     ROUND("serf-leave", KI_SERF_LEAVE, struct ki_serf_leave, ki_decode_serf_leave,
           ki_encode_serf_leave);
     ROUND("serf-join", KI_SERF_JOIN, struct ki_serf_join, ki_decode_serf_join, ki_encode_serf_join);
-    if (strcmp(v->kind, "serf-event") != 0 && strcmp(v->kind, "serf-query") != 0)
+    ROUND("serf-query", KI_SERF_QUERY, struct ki_serf_query, ki_decode_serf_query, ki_encode_serf_query);
+    ROUND("serf-answer", KI_SERF_QUERY_RESPONSE, struct ki_serf_response, ki_decode_serf_response,
+          ki_encode_serf_response);
+    if (strcmp(v->kind, "serf-event") != 0)
         return false;
-    assert_true(v->in[0] == (v->kind[5] == 'e' ? KI_SERF_USER_EVENT : KI_SERF_QUERY));
+    assert_true(v->in[0] == KI_SERF_USER_EVENT);
     assert_true(ki_decode_serf_clocked(&r, &clocked) && r.left == 0);
     return true;
 }
