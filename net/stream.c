@@ -14,15 +14,18 @@
  * A stream whose id is dead for the core (id 0 here) only finishes its writing.  Before a close the receive buffer is
  * emptied: closing with unread bytes would send a reset, which can destroy our last answer on its way.
  *
- * Not here: timeouts (the core aborts a stream without progress). */
+ * Not here: timeouts (the core aborts a stream without progress; after FINISH the kernel does). */
 #include "net/internal.h"
 
 #include "base/base.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define STREAM_FLUSH_MS 30000 /* memberlist's longest TCP timeout (wan) */
 
 #define STREAM_TURNS 8 /* chunks written in one go, so that one bulk reader does not hold up the others */
 
@@ -366,6 +369,16 @@ void ki_net_stream_accept(uv_stream_t *listener, int status)
 
 /* ---- what the core asks for ---- */
 
+/* The core has forgotten the stream, so nobody counts how long its last bytes take: the kernel does, and closes it when
+ * a peer that does not read leaves them unacknowledged for so long. */
+static void stream_limit_flush(struct ki_net_stream *stream)
+{
+    unsigned flush_ms = STREAM_FLUSH_MS;
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&stream->tcp, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &flush_ms, sizeof flush_ms);
+}
+
 void ki_net_stream_act(struct ki_net *net, const struct kith_stream_action *action)
 {
     if (action->kind == KITH_STREAM_OPEN) {
@@ -390,6 +403,7 @@ void ki_net_stream_act(struct ki_net *net, const struct kith_stream_action *acti
             return;
         }
         uv_read_stop((uv_stream_t *)&stream->tcp);
+        stream_limit_flush(stream);
         stream->finish = true;
         stream_pump_out(stream);
         return;

@@ -201,6 +201,11 @@ static void test_compaction(void **state)
 {
     struct world *world = *state;
     struct stat info;
+    remove(world->path);
+    open_snapshot(world);
+    close_snapshot(world);
+    assert_int_equal(stat(world->path, &info), 0);
+    const mode_t mode = info.st_mode;
     put(world, "alive: old 10.1.1.1:1\nclock: 2\ntorn");
     open_snapshot(world);
     record(world, KITH_RECORD_CLOCK, NULL, 9);
@@ -209,6 +214,7 @@ static void test_compaction(void **state)
     record(world, KITH_RECORD_COMMIT, NULL, 1);
     assert_int_equal(stat(world->path, &info), 0);
     assert_true(info.st_size < 1000);
+    assert_int_equal(info.st_mode, mode); /* who could read it still can */
     assert_int_equal(world->durable, 1);
     record(world, KITH_RECORD_QUERY_CLOCK, NULL, 3);
     close_snapshot(world); /* what was not committed is written at the end, too */

@@ -5,6 +5,10 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
 #include "cli/cli.h"
 #include "cli/member_list.h"
 
@@ -159,10 +163,27 @@ static void test_addresses(void **state)
     }
 }
 
+/* What could not be written is no success: a key that went nowhere must not look like one. */
+static void test_full(void **state)
+{
+    (void)state;
+    const char *const commands[] = {"keygen", "version", "-help", "agent -help"};
+    const char *kith = getenv("KITH");
+    assert_non_null(kith);
+    for (size_t i = 0; i < KI_COUNT(commands); i++) {
+        char line[512];
+        snprintf(line, sizeof line, "'%s' %s >/dev/full 2>/dev/null", kith, commands[i]);
+        int status = system(line);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), KI_EXIT_FAILED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),       cmocka_unit_test(test_safe),
+        cmocka_unit_test(test_full),
         cmocka_unit_test(test_keys),       cmocka_unit_test(test_members),
         cmocka_unit_test(test_no_members), cmocka_unit_test(test_addresses),
     };

@@ -1,0 +1,39 @@
+#!/bin/bash
+# The installed manual page and completion: found where man and bash look, naming every command and every flag of the
+# agent that the installed binary names, and completing them.
+. "$KITH_SOURCE_DIR/tests/install/install.sh"
+
+kith=$prefix/bin/kith
+page=$prefix/share/man/man1/kith.1
+completion=$prefix/share/bash-completion/completions/kith
+[ -s "$page" ] || die "no manual page at $page"
+[ -s "$completion" ] || die "no completion at $completion"
+
+commands=$("$kith" -help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
+flags=$("$kith" agent -help | sed -n 's/^  -\([a-z-]*\).*/\1/p')
+[ "$(wc -w <<<"$commands")" -ge 10 ] || die "the help names these commands only: $commands"
+[ "$(wc -w <<<"$flags")" -ge 20 ] || die "the help names these flags only: $flags"
+
+. "$completion"
+# completes WORD...: what the last word may become
+completes() {
+    COMP_WORDS=(kith "$@")
+    COMP_CWORD=$#
+    COMPREPLY=()
+    _kith
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+for command in $commands; do
+    completes "$command" | grep -qxF -- "$command" || die "the command $command is not completed"
+    grep -qE "^\.(Cm|It Cm|Ic|It Ic) $command( |\$)" "$page" || die "the manual page does not name the command $command"
+done
+for flag in $flags; do
+    completes agent "-$flag" | grep -qxF -- "-$flag" || die "the flag -$flag is not completed"
+    grep -qE "Fl $flag( |\$)" "$page" || die "the manual page does not name the flag -$flag"
+done
+completes agent -profile l | grep -qx lan || die "the value of -profile is not completed"
+if command -v man >/dev/null; then
+    warnings=$(MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)
+    [ -z "$warnings" ] || die "man: $warnings"
+fi
+echo "$(wc -w <<<"$commands") commands and $(wc -w <<<"$flags") flags of the agent are in both"
