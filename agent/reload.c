@@ -1,8 +1,8 @@
 /* SIGHUP: log level and tags are read again, from the same flags, variables and files as at the start.
  *
- * Serf's reload overwrites the tags that `serf tags` set since the start; ours keeps them: a tag set at run time, or one of
- * the files that was deleted, stays so, whatever the files say, until the agent is restarted.  A configuration that cannot be read changes
- * nothing. */
+ * Serf's reload overwrites the tags that `serf tags` set since the start; ours keeps them: a tag set at run time, or one
+ * of the files that was deleted then, stays so, whatever the files say, until the agent is restarted.  A configuration
+ * that cannot be read changes nothing. */
 #include "agent/internal.h"
 
 #include "base/base.h"

@@ -210,7 +210,7 @@ int ki_agent_main(int argc, char **argv)
         code = 2;
     } else if (result > 0) {
         char *help = ki_agent_help();
-        if (help && fputs(help, stdout) >= 0)
+        if (help && fputs(help, stdout) >= 0 && fflush(stdout) == 0)
             code = 0;
         free(help);
     } else {

@@ -5,7 +5,7 @@ _kith()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="agent dev force-leave help info join keygen leave members monitor tags version"
     local client="-rpc-addr -rpc-auth -json -help"
-    local words command=${COMP_WORDS[1]}
+    local words="" command=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
         return

@@ -329,7 +329,7 @@ KITH_API void kith_tick(kith *k, struct kith_time now);
 
 /** Joins a pool by these addresses: all are contacted, a few at a time.  Ends with the number reached in `count`, and with
  *  result KITH_ERR_UNREACHABLE (or the last error) if none was.
- *  In:      addrs, count  1..tickets of addresses;  replay  take old user events too.
+ *  In:      addrs, count  1 or more;  replay  take old user events too.
  *  Returns: also KITH_ERR_ARG for a count of 0. */
 KITH_API int kith_join(kith *k, struct kith_time now, const struct kith_addr *addrs, size_t count, bool replay,
                        kith_ticket *ticket);
@@ -340,7 +340,7 @@ KITH_API int kith_join(kith *k, struct kith_time now, const struct kith_addr *ad
 KITH_API int kith_leave(kith *k, struct kith_time now, kith_ticket *ticket);
 
 /** Declares a failed member left on its behalf; with prune, forgets it everywhere.  A member that is alive refutes.
- *  Returns: also KITH_ERR_NOT_FOUND (it is told to the pool all the same). */
+ *  Returns: also KITH_ERR_NOT_FOUND (it is told to the pool all the same, but there is no ticket then). */
 KITH_API int kith_force_leave(kith *k, struct kith_time now, struct kith_str name, bool prune, kith_ticket *ticket);
 
 /* Tag changes between kith_begin() and kith_commit() are one group: others see all or none of it.
@@ -433,8 +433,8 @@ KITH_API size_t kith_members(const kith *k, struct kith_member *out, size_t cap)
  *  kith_ready().  Returns: 0, KITH_ERR_ARG, KITH_ERR_FULL, KITH_ERR_NOMEM (those before the failing one are in). */
 KITH_API int kith_import_members(kith *k, struct kith_time now, const struct kith_member *members, size_t count);
 
-/** Walks a member's tags in order of their bytes: start with *cursor = 0.  A member without the tag map of Serf has
- *  one tag, "role".  Returns: false after the last, or at a malformed rest. */
+/** Walks a member's tags in the order in which it sent them: start with *cursor = 0.  A member without the tag map of
+ *  Serf has one tag, "role".  Returns: false after the last, or at a malformed rest. */
 KITH_API bool kith_tag_next(const struct kith_member *member, size_t *cursor, struct kith_tag *out);
 
 /** Names of the counters, in the order of kith_counter(). */

@@ -13,7 +13,8 @@ int ki_ask_new(struct kith *k, enum ki_ask_kind kind, bool quiet, struct ki_ask 
 {
     if (k->ask_count >= k->cfg.tickets_max)
         return KITH_ERR_FULL;
-    if (!k->asks && !(k->asks = ki_mem_new(&k->mem, k->cfg.tickets_max * sizeof *k->asks))) {
+    bool room = k->asks || (k->asks = ki_mem_new(&k->mem, k->cfg.tickets_max * sizeof *k->asks));
+    if (!room || !ki_dones_reserve(k)) { /* what begins must be able to end */
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;
     }
@@ -43,12 +44,14 @@ void ki_ask_end(struct kith *k, struct ki_ask *ask, int result, uint32_t count)
 
 void ki_news_done(struct kith *k, kith_ticket ticket)
 {
-    struct ki_ask *ask = ticket ? ki_ask_find(k, ticket) : NULL;
-    if (!ask)
+    if (ticket == 0)
         return;
-    if (ask->kind == KI_ASK_LEAVE)
+    if (ticket == k->leave_news) {
         ki_leave_advance(k, false);
-    else
+        return;
+    }
+    struct ki_ask *ask = ki_ask_find(k, ticket);
+    if (ask && ask->kind != KI_ASK_LEAVE) /* that one goes by its own steps */
         ki_ask_end(k, ask, 0, 0);
 }
 
@@ -91,11 +94,12 @@ void ki_join_result(struct kith *k, kith_ticket ticket, int result)
         ask->last_error = result;
     else
         ask->reached++;
-    if (result == 0 && ask->reached == 1) {
+    if (result == 0 && ask->reached == 1 && k->life == KI_LIFE_LIVE) { /* a join said now would undo our leaving */
         ki_say_join(k);
         ask = ki_ask_find(k, ticket); /* news that it pushed out may have ended another ask and moved ours */
     }
-    ki_join_advance(k, ask);
+    if (ask)
+        ki_join_advance(k, ask);
 }
 
 int kith_join(struct kith *k, struct kith_time now, const struct kith_addr *addrs, size_t count, bool replay,

@@ -38,8 +38,14 @@ void ki_changed(struct kith *k, uint32_t id, uint8_t bits)
     k->about[id].changed |= bits;
 }
 
+/* Its id may be given to another member before what waits is told. */
 static void event_unqueue(struct kith *k, uint32_t id)
 {
+    for (uint32_t i = 0; i < k->done_count; i++) {
+        struct ki_done *done = &k->dones[(k->done_head + i) % k->cfg.events_max];
+        if (done->kind == KITH_EVENT_CONFLICT && done->id == id)
+            done->id = KI_NO_MEMBER;
+    }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < k->changed_count; i++) {
         uint32_t queued = k->changed_ids[(k->changed_head + i) % k->changed_cap];
@@ -85,16 +91,42 @@ void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last)
     k->ghost_count++;
 }
 
+bool ki_dones_reserve(struct kith *k)
+{
+    return k->dones || (k->dones = ki_mem_new(&k->mem, k->cfg.events_max * sizeof *k->dones));
+}
+
+/* Drops the oldest claim of a name, if there is one: anybody can send those, so they must not push out the end of an
+ * ask. */
+static bool event_make_room(struct kith *k)
+{
+    uint32_t max = k->cfg.events_max;
+    uint32_t at = 0;
+    while (at < k->done_count && k->dones[(k->done_head + at) % max].kind != KITH_EVENT_CONFLICT)
+        at++;
+    if (at == k->done_count)
+        return false;
+    for (; at > 0; at--) /* those before it move up */
+        k->dones[(k->done_head + at) % max] = k->dones[(k->done_head + at - 1) % max];
+    k->done_head = (k->done_head + 1) % max;
+    k->done_count--;
+    return true;
+}
+
 void ki_done_event(struct kith *k, const struct ki_done *done)
 {
-    if (!k->dones && !(k->dones = ki_mem_new(&k->mem, k->cfg.events_max * sizeof *k->dones))) {
+    if (!ki_dones_reserve(k)) {
         ki_count(k, KI_COUNT_out_of_memory);
         return;
     }
     if (k->done_count == k->cfg.events_max) {
+        ki_count(k, KI_COUNT_events_dropped);
+        if (!event_make_room(k) && done->kind == KITH_EVENT_CONFLICT)
+            return;
+    }
+    if (k->done_count == k->cfg.events_max) {
         k->done_head = (k->done_head + 1) % k->cfg.events_max;
         k->done_count--;
-        ki_count(k, KI_COUNT_events_dropped);
     }
     k->dones[(k->done_head + k->done_count++) % k->cfg.events_max] = *done;
 }
@@ -148,6 +180,8 @@ static bool event_poll_done(struct kith *k, struct kith_event *out)
 bool kith_poll_event(struct kith *k, struct kith_event *out)
 {
     event_release_shown(k);
+    if (event_poll_ghost(k, out)) /* first: a member of the same name that lives now came after it */
+        return true;
     if (k->changed_count > 0) {
         uint32_t id = k->changed_ids[k->changed_head];
         k->changed_head = (k->changed_head + 1) % k->changed_cap;
@@ -157,7 +191,7 @@ bool kith_poll_event(struct kith *k, struct kith_event *out)
         ki_view(k, ki_table_at(&k->table, id), &k->about[id].standing, id, &out->member);
         return true;
     }
-    return event_poll_ghost(k, out) || event_poll_done(k, out);
+    return event_poll_done(k, out);
 }
 
 /* ---- records ---- */

@@ -7,6 +7,8 @@
 #include "node/stream.h"
 
 #define EXCHANGE_NODES_MAX 1048576 /* memberlist's limit for the header */
+#define EXCHANGE_ENTRY 64 /* what a member costs beside its bytes, in the same measure: it is seldom in the cache, */
+#define EXCHANGE_MERGE 256 /* and when it is merged: it may be new, and news */
 
 static void exchange_broken(struct kith *k, struct ki_stream *s, enum ki_counter counter, int error)
 {
@@ -28,8 +30,7 @@ static bool exchange_room(struct kith *k, struct ki_stream *s, size_t more)
 static void exchange_build_begin(struct kith *k, struct ki_stream *s)
 {
     s->out.len = KI_OUT_GAP;
-    s->build_cursor = 0;
-    s->build_count = 0;
+    s->build_cursor = s->build_count = s->left_count = 0;
     if (exchange_room(k, s, 4096))
         s->tx = KI_TX_BUILD;
 }
@@ -86,49 +87,19 @@ static void exchange_put_node(struct ki_pack *p, const struct ki_member *m)
                                                     .versions = ki_span(m->versions, 6)});
 }
 
-/* Serf's part: clocks, who left, and the Lamport time of everyone's newest intent. */
-static void exchange_put_serf(const struct kith *k, struct ki_pack *p)
-{
-    size_t left = 0;
-    for (uint32_t id = 0; id < k->table.used; id++)
-        left += ki_table_at(&k->table, id) && k->about[id].standing.status == KI_STATUS_LEFT;
-    ki_encode_serf_state_begin(p, k->clock.time, k->event_clock.time, left);
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        if (m && k->about[id].standing.status == KI_STATUS_LEFT)
-            ki_encode_serf_state_left(p, ki_member_name(m));
-    }
-    ki_encode_serf_state_middle(p, k->query_clock.time, k->table.count);
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        if (m)
-            ki_encode_serf_state_status(p, ki_member_name(m), k->about[id].standing.ltime);
-    }
-}
-
-/* Room that is enough for it: a name and 12 bytes in each of two lists, and the keys. */
-static size_t exchange_serf_len(const struct kith *k)
-{
-    size_t len = 256;
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        len += m ? 2 * ((size_t)m->name_len + 12) : 0;
-    }
-    return len;
-}
-
 /* The user state follows the nodes in the same buffer; then the header is put before them. */
 static void exchange_build_end(struct kith *k, struct ki_stream *s)
 {
     size_t nodes_end = s->out.len;
     if (!k->bare) {
-        size_t cap = exchange_serf_len(k);
+        size_t cap = ki_state_len(s);
         if (!exchange_room(k, s, cap))
             return;
         struct ki_pack p = ki_pack(s->out.ptr + nodes_end, cap, false);
-        exchange_put_serf(k, &p);
-        KI_ASSERT(!p.w.full);
+        ki_state_finish(k, s, &p);
         s->out.len += p.w.len;
+        ki_buf_free(k, &s->ltimes);
+        ki_buf_free(k, &s->lefts);
     }
     uint8_t header[KI_OUT_GAP];
     struct ki_pack p = ki_pack(header, sizeof header, false);
@@ -147,17 +118,22 @@ static void exchange_build_end(struct kith *k, struct ki_stream *s)
 void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
 {
     while (*budget > 0 && s->build_cursor < k->table.used) {
-        const struct ki_member *m = ki_table_at(&k->table, s->build_cursor++);
+        uint32_t id = s->build_cursor++;
+        const struct ki_member *m = ki_table_at(&k->table, id);
         if (!m)
             continue;
         if (!exchange_room(k, s, 1024)) /* 63 bytes, and at most 16 + 255 + 512 */
             return;
+        if (!k->bare && !ki_state_put(k, s, id)) {
+            ki_stream_fail(k, s, KITH_ERR_FULL);
+            return;
+        }
         struct ki_pack p = ki_pack(s->out.ptr + s->out.len, 1024, false);
         exchange_put_node(&p, m);
         KI_ASSERT(!p.w.full);
         s->out.len += p.w.len;
         s->build_count++;
-        *budget -= ki_min_size(*budget, p.w.len);
+        *budget -= ki_min_size(*budget, p.w.len + EXCHANGE_ENTRY);
     }
     if (s->build_cursor >= k->table.used)
         exchange_build_end(k, s);
@@ -253,19 +229,20 @@ static enum exchange_progress exchange_scan(const struct kith *k, struct ki_scan
 }
 
 /* Whether the user state is one that we can merge, or none of our business. */
-static bool exchange_user_fine(const struct kith *k, struct ki_span user)
+static bool exchange_user_fine(const struct kith *k, struct ki_stream *s)
 {
+    struct ki_span user = s->scan.user;
+    s->merge = (struct ki_state_merge){.step = KI_STATE_BEGIN};
     if (k->bare || user.len == 0 || user.ptr[0] != KI_SERF_PUSH_PULL)
         return true;
     struct ki_reader r = ki_reader(user.ptr + 1, user.len - 1);
-    struct ki_serf_state state = {0};
-    return ki_decode_serf_state(&r, &state);
+    return ki_decode_serf_state(&r, &s->merge.state);
 }
 
 /* The push/pull is whole: answer it, or take the answer. */
 static void exchange_whole(struct kith *k, struct ki_stream *s)
 {
-    if (!exchange_user_fine(k, s->scan.user)) {
+    if (!exchange_user_fine(k, s)) {
         exchange_broken(k, s, KI_COUNT_malformed, KITH_ERR_MALFORMED);
         return;
     }
@@ -295,6 +272,7 @@ static void exchange_scan_push_pull(struct kith *k, struct ki_stream *s, size_t 
     case EXCHANGE_MORE:
         return;
     case EXCHANGE_WHOLE:
+        *budget -= ki_min_size(*budget, s->scan.user.len); /* it is looked through */
         exchange_whole(k, s);
         return;
     case EXCHANGE_SHORT:
@@ -423,13 +401,18 @@ static void exchange_merge_node(struct kith *k, const struct kith_addr *peer, co
     }
 }
 
-static void exchange_merge_end(struct kith *k, struct ki_stream *s)
+static void exchange_merge_user(struct kith *k, struct ki_stream *s, size_t *budget)
 {
     struct ki_span user = s->scan.user;
-    if (!k->bare && user.len > 0 && user.ptr[0] == KI_SERF_PUSH_PULL)
-        ki_merge_serf_state(k, ki_span(user.ptr + 1, user.len - 1));
-    else if (!k->bare && user.len > 0)
+    if (!k->bare && user.len > 0 && user.ptr[0] == KI_SERF_PUSH_PULL) {
+        enum ki_state_result result = ki_state_merge(k, s, budget);
+        if (result == KI_STATE_NO_ROOM)
+            ki_stream_fail(k, s, KITH_ERR_FULL);
+        if (result != KI_STATE_DONE)
+            return;
+    } else if (!k->bare && user.len > 0) {
         ki_count(k, KI_COUNT_unknown_serf_type);
+    }
     s->rx = KI_RX_DONE;
     ki_stream_settle(k, s);
 }
@@ -447,11 +430,11 @@ void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
         size_t used = s->plain.len - r.left - s->merge_pos;
         s->merge_pos += used;
         s->merge_left--;
-        *budget -= ki_min_size(*budget, used);
+        *budget -= ki_min_size(*budget, used + EXCHANGE_MERGE);
         if (node.name.len <= KITH_NAME_MAX)
             exchange_merge_node(k, peer, &node);
         else
             ki_count(k, KI_COUNT_name_too_long);
     }
-    exchange_merge_end(k, s);
+    exchange_merge_user(k, s, budget);
 }

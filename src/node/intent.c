@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "wire/serf_query.h"
 
+#define INTENT_NO_BROADCAST 2 /* a query's flag */
 #define INTENT_WINDOW 512 /* events and queries older than so many Lamport ticks are stale (Serf's buffer) */
 
 static int intent_spread(struct kith *k, unsigned queue, struct ki_span raw, kith_ticket ticket)
@@ -178,12 +179,14 @@ static bool intent_is_key_query(struct ki_span name)
 }
 
 /* A query that every stock agent would choke on (an empty filter, a key request without a body) is malformed here: it
- * must not reach them through us. */
-static bool intent_query_fine(struct ki_span body)
+ * must not reach them through us.  *quiet: its sender does not want it passed on. */
+static bool intent_query_fine(struct ki_span body, bool *quiet)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
     struct ki_serf_query query;
-    if (!ki_decode_serf_query(&r, &query) || (query.payload.len == 0 && intent_is_key_query(query.name)))
+    bool whole = ki_decode_serf_query(&r, &query);
+    *quiet = whole && (query.flags & INTENT_NO_BROADCAST) != 0;
+    if (!whole || (query.payload.len == 0 && intent_is_key_query(query.name)))
         return false;
     if (query.filters.len == 0)
         return true;
@@ -204,9 +207,10 @@ static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue
 {
     struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
     struct ki_serf_clocked msg = {0};
-    bool fine = ki_decode_serf_clocked(&r, &msg);
+    bool fine = ki_decode_serf_clocked(&r, &msg) && msg.ltime != UINT64_MAX; /* a stock clock wraps at it */
+    bool quiet = false;
     if (fine && queue == KI_QUEUE_QUERIES)
-        fine = intent_query_fine(ki_span(message.ptr + 1, message.len - 1));
+        fine = intent_query_fine(ki_span(message.ptr + 1, message.len - 1), &quiet);
     if (!fine) {
         ki_count(k, KI_COUNT_malformed);
         return KITH_ERR_MALFORMED;
@@ -220,9 +224,11 @@ static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue
     }
     if (!ki_seen_first(k->seen, ki_siphash(k->table.hash_key, message.ptr, message.len)))
         return 0;
-    ki_count(k, queue == KI_QUEUE_EVENTS ? KI_COUNT_events_forwarded : KI_COUNT_queries_forwarded);
     if (queue == KI_QUEUE_QUERIES)
         ki_vote_query(k, ki_span(message.ptr + 1, message.len - 1));
+    if (quiet)
+        return 0;
+    ki_count(k, queue == KI_QUEUE_EVENTS ? KI_COUNT_events_forwarded : KI_COUNT_queries_forwarded);
     return intent_spread(k, queue, message, 0);
 }
 
@@ -240,12 +246,12 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
     switch (message.ptr[0]) {
     case KI_SERF_LEAVE:
         ki_count(k, KI_COUNT_intents_in);
-        fine = ki_decode_serf_leave(&r, &leave);
+        fine = ki_decode_serf_leave(&r, &leave) && leave.ltime != UINT64_MAX; /* none could follow it */
         error = fine ? ki_leave_intent(k, &leave, message) : 0;
         break;
     case KI_SERF_JOIN:
         ki_count(k, KI_COUNT_intents_in);
-        fine = ki_decode_serf_join(&r, &join);
+        fine = ki_decode_serf_join(&r, &join) && join.ltime != UINT64_MAX;
         error = fine ? ki_join_intent(k, &join, message) : 0;
         break;
     case KI_SERF_USER_EVENT:
@@ -261,65 +267,4 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
     if (!fine)
         ki_count(k, KI_COUNT_malformed);
     return fine ? error : KITH_ERR_MALFORMED;
-}
-
-/* ---- the user state of a push/pull ---- */
-
-static bool intent_listed(struct ki_span left_members, struct ki_span name)
-{
-    struct ki_reader r = ki_reader(left_members.ptr, left_members.len);
-    uint32_t left = UINT32_MAX;
-    struct ki_span listed;
-    while (left_members.len && ki_serf_left_next(&r, &left, &listed)) {
-        if (ki_span_equal(listed, name))
-            return true;
-    }
-    return false;
-}
-
-/* Marks the members that the peer lists as left, or takes the marks off again. */
-static void intent_mark(struct kith *k, struct ki_span left_members, bool mark)
-{
-    struct ki_reader r = ki_reader(left_members.ptr, left_members.len);
-    uint32_t left = UINT32_MAX;
-    struct ki_span name;
-    while (left_members.len && ki_serf_left_next(&r, &left, &name)) {
-        uint32_t id = ki_table_find(&k->table, name);
-        if (id != KI_NO_MEMBER)
-            k->about[id].listed_left = mark;
-    }
-}
-
-int ki_merge_serf_state(struct kith *k, struct ki_span bytes)
-{
-    struct ki_reader r = ki_reader(bytes.ptr, bytes.len);
-    struct ki_serf_state state = {0};
-    if (!ki_decode_serf_state(&r, &state)) {
-        ki_count(k, KI_COUNT_malformed);
-        return KITH_ERR_MALFORMED;
-    }
-    if (state.ltime > 0)
-        ki_clock_witness(&k->clock, state.ltime - 1);
-    if (state.event_ltime > 0)
-        ki_clock_witness(&k->event_clock, state.event_ltime - 1);
-    if (state.query_ltime > 0)
-        ki_clock_witness(&k->query_clock, state.query_ltime - 1);
-    intent_mark(k, state.left_members, true);
-    r = ki_reader(state.status_ltimes.ptr, state.status_ltimes.len);
-    uint32_t left = UINT32_MAX;
-    uint32_t unknown = 0; /* each costs a search of the list of the left: as many as we could remember */
-    struct ki_span name;
-    uint64_t ltime;
-    while (state.status_ltimes.len && ki_serf_status_next(&r, &left, &name, &ltime)) {
-        uint32_t id = ki_table_find(&k->table, name);
-        if (name.len == 0 || ltime == UINT64_MAX || (id == KI_NO_MEMBER && unknown++ >= k->cfg.intents_max))
-            continue;
-        bool gone = id == KI_NO_MEMBER ? intent_listed(state.left_members, name) : k->about[id].listed_left;
-        if (gone)
-            ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + 1, .node = name}, ki_span(NULL, 0));
-        else
-            ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
-    }
-    intent_mark(k, state.left_members, false);
-    return 0;
 }

@@ -15,17 +15,21 @@ static uint64_t leave_after(const struct kith *k, uint32_t ms)
 
 static void leave_end(struct kith *k)
 {
-    struct ki_ask *ask = ki_ask_find(k, k->leave_ticket);
     k->life = KI_LIFE_LEFT;
     k->leave_next_us = KITH_NEVER;
+    k->leave_news = 0;
     k->left_record_due = true;
-    if (ask)
-        ki_ask_end(k, ask, k->leave_late ? KITH_ERR_TIMEOUT : 0, 0);
+    while (k->ask_count > 0) { /* nothing goes on from here: what was asked besides ends too */
+        struct ki_ask *ask = &k->asks[k->ask_count - 1];
+        int result = ask->kind != KI_ASK_LEAVE ? KITH_ERR_STATE : k->leave_late ? KITH_ERR_TIMEOUT : 0;
+        ki_ask_end(k, ask, result, ask->reached);
+    }
 }
 
 static void leave_die(struct kith *k)
 {
     k->life = KI_LIFE_LEAVE_DEAD;
+    k->leave_news = ++k->last_ticket; /* of its own: the intent may still be on its way */
     k->leave_next_us = leave_after(k, k->cfg.broadcast_timeout_ms);
     const struct ki_member *self = ki_table_at(&k->table, k->self);
     struct ki_span name = ki_name_of(k->cfg.name);
@@ -47,6 +51,7 @@ void ki_leave_advance(struct kith *k, bool timed_out)
         return;
     case KI_LIFE_LEAVE_DEAD:
         k->life = KI_LIFE_LEAVE_LINGER;
+        k->leave_news = 0;
         k->leave_next_us = leave_after(k, k->cfg.leave_propagate_ms);
         return;
     case KI_LIFE_LEAVE_LINGER:
@@ -69,7 +74,7 @@ int kith_leave(struct kith *k, struct kith_time now, kith_ticket *ticket)
     int error = ki_ask_new(k, KI_ASK_LEAVE, !ticket, &ask);
     if (error)
         return error;
-    k->leave_ticket = ask->ticket;
+    k->leave_news = ask->ticket;
     if (ticket)
         *ticket = ask->ticket;
     k->life = KI_LIFE_LEAVE_INTENT;
@@ -82,7 +87,7 @@ int kith_leave(struct kith *k, struct kith_time now, kith_ticket *ticket)
         ki_leave_advance(k, false);
         return 0;
     }
-    if (ki_say_leave(k, ki_name_of(k->cfg.name), false, k->leave_ticket) != 0)
+    if (ki_say_leave(k, ki_name_of(k->cfg.name), false, k->leave_news) != 0)
         ki_leave_advance(k, true); /* memory is out: leave all the same */
     return 0;
 }
@@ -95,8 +100,9 @@ int kith_force_leave(struct kith *k, struct kith_time now, struct kith_str name,
     if (name.len == 0 || name.len > KITH_NAME_MAX)
         return KITH_ERR_ARG;
     struct ki_span span = ki_name_of(name);
-    bool known = ki_table_find(&k->table, span) != KI_NO_MEMBER;
-    bool alone = !ki_anyone_else(k);
+    uint32_t id = ki_table_find(&k->table, span);
+    bool known = id != KI_NO_MEMBER;
+    bool nothing_to_wait_for = !ki_anyone_else(k) || id == k->self; /* we refute it on the spot */
     struct ki_ask *ask;
     int error = ki_ask_new(k, KI_ASK_FORCE_LEAVE, !ticket || !known, &ask);
     if (error)
@@ -105,14 +111,15 @@ int kith_force_leave(struct kith *k, struct kith_time now, struct kith_str name,
     ask->deadline_us = leave_after(k, k->cfg.broadcast_timeout_ms);
     error = ki_say_leave(k, span, prune, mine);
     ask = ki_ask_find(k, mine);
-    if (error) {
+    if (error && ask) {
         ask->quiet = true;
         ki_ask_end(k, ask, error, 0);
-        return error;
     }
-    if (ticket)
+    if (error)
+        return error;
+    if (ticket && known)
         *ticket = mine;
-    if (alone)
+    if (nothing_to_wait_for && ask)
         ki_ask_end(k, ask, 0, 0);
     return known ? 0 : KITH_ERR_NOT_FOUND;
 }

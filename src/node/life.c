@@ -8,6 +8,9 @@
 
 #define LIFE_PAUSE_US 2000000  /* later than this for our own deadline means that we, not others, were away */
 #define LIFE_NESTING_MAX 16    /* frames in receive.c */
+#define LIFE_INTERVAL_MAX 3600000 /* milliseconds: with the multipliers below no product leaves 64 bits */
+#define LIFE_MULT_MAX 100
+#define LIFE_COUNT_MAX (1u << 24) /* entries of a table: what is doubled or counted twice stays far from 2^32 */
 #define LIFE_INCARNATION_MAX (UINT32_MAX - 65536) /* headroom for refutations */
 
 static const struct life_timing { /* memberlist's profiles, milliseconds */
@@ -87,7 +90,9 @@ static bool life_timing_fine(const struct kith_config *c)
     return c->probe_timeout_ms > 0 && c->probe_timeout_ms < c->probe_interval_ms && c->gossip_interval_ms > 0 &&
            c->gossip_nodes >= 1 && c->gossip_nodes <= 16 && c->indirect_checks <= 16 && c->stream_timeout_ms > 0 &&
            c->retransmit_mult >= 1 && c->suspicion_mult >= 1 && c->suspicion_max_mult >= 1 && c->health_max >= 1 &&
-           c->broadcast_timeout_ms > 0 && c->reap_interval_ms > 0;
+           c->broadcast_timeout_ms > 0 && c->reap_interval_ms > 0 && c->probe_interval_ms <= LIFE_INTERVAL_MAX &&
+           c->retransmit_mult <= LIFE_MULT_MAX && c->suspicion_mult <= LIFE_MULT_MAX &&
+           c->suspicion_max_mult <= LIFE_MULT_MAX && c->health_max <= LIFE_MULT_MAX;
 }
 
 static bool life_limits_fine(const struct kith_config *c)
@@ -96,7 +101,9 @@ static bool life_limits_fine(const struct kith_config *c)
            c->queue_max >= 1 && c->replies_max >= 1 && c->relays_max >= 1 && c->streams_max >= 1 &&
            c->streams_per_source >= 1 && c->tickets_max >= 1 && c->events_max >= 1 && c->stream_bytes_max >= 65536 &&
            c->frame_max >= 1024 && c->inflated_max >= 1024 && c->nesting_max >= 1 &&
-           c->nesting_max <= LIFE_NESTING_MAX;
+           c->nesting_max <= LIFE_NESTING_MAX && c->members_max <= LIFE_COUNT_MAX &&
+           c->intents_max <= LIFE_COUNT_MAX && c->queue_max <= LIFE_COUNT_MAX && c->replies_max <= LIFE_COUNT_MAX &&
+           c->relays_max <= LIFE_COUNT_MAX && c->tickets_max <= LIFE_COUNT_MAX && c->events_max <= LIFE_COUNT_MAX;
 }
 
 /* ---- birth ---- */
@@ -129,7 +136,7 @@ static void life_init(struct kith *k, const struct kith_config *c)
     ki_rng_init(&k->rng, ki_crng_u64(&k->crng));
     ki_table_init(&k->table, &k->mem, c->members_max, hash_key);
     ki_keyring_init(&k->keyring, &k->mem);
-    ki_intents_init(&k->intents, &k->mem, c->intents_max);
+    ki_intents_init(&k->intents, &k->mem, c->intents_max, hash_key);
     for (unsigned i = 0; i < KI_QUEUES; i++)
         ki_queue_init(&k->queues[i], &k->mem, c->queue_max);
     ki_list_init(&k->ghosts);

@@ -5,6 +5,7 @@
  *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
+ *   state.c    its Serf part
  *   vote.c     name conflicts             view.c     reading */
 #ifndef KI_NODE_H
 #define KI_NODE_H
@@ -77,6 +78,7 @@ struct ki_send {
     uint32_t seq;
     uint32_t id;
     uint64_t ltime; /* VOTE */
+    bool nack;      /* INDIRECT: the helper understands nack */
     bool to_member; /* the address is a known member's: news may ride along */
     struct kith_addr to;
 };
@@ -147,7 +149,6 @@ struct ki_about {
     uint8_t changed;      /* KITH_CHANGED_ bits not yet polled */
     bool recorded_alive;  /* what the last record said */
     bool record_due;
-    bool listed_left;     /* while a peer's user state is merged: it lists the member as left */
 };
 
 /* A member that is forgotten but whose last event or record has not been polled. */
@@ -208,7 +209,7 @@ struct kith {
     struct kith_addr again_addr; /* this one, or (ip_len 0) a member picked then */
     uint64_t leave_next_us;
     bool leave_late;
-    kith_ticket leave_ticket;
+    kith_ticket leave_news; /* of the news that the present step of leaving waits for; 0: none */
 
     /* Serf */
     struct ki_clock clock, event_clock, query_clock;
@@ -275,8 +276,8 @@ bool ki_active(const struct kith *k);                /* between ready and left *
 struct kith_addr ki_addr_of(const struct ki_member *m);
 bool ki_addr_from_span(struct ki_span bytes, uint16_t port, struct kith_addr *out);
 uint32_t ki_find_addr(const struct kith *k, const struct kith_addr *addr); /* a member there, or KI_NO_MEMBER */
-/* Up to count random members other than ourselves and `except`, alive or suspect, and with `dead` those dead a short
- * while too.  Returns how many. */
+/* Up to count random members other than ourselves and `except`: ALIVE those alive, as memberlist chooses helpers and
+ * partners; GOSSIP also those suspect or dead a short while, who may have something to refute.  Returns how many. */
 enum ki_pick { KI_PICK_ALIVE, KI_PICK_GOSSIP };
 uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids);
 bool ki_speaks_kith(const struct ki_member *m); /* announces _kith */
@@ -308,7 +309,6 @@ void ki_status_down(struct kith *k, uint32_t id);
 int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw); /* raw empty: not passed on */
 int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw);
 void ki_leaving_check(struct kith *k);
-int ki_merge_serf_state(struct kith *k, struct ki_span state); /* after the 02 */
 int ki_say_join(struct kith *k);
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket);
 
@@ -324,7 +324,7 @@ bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);
 bool ki_afford_answer(struct kith *k, size_t len); /* to a stranger, of so many bytes before sealing */
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes);
 uint32_t ki_news_waiting(const struct kith *k);
-void ki_unsubject(struct kith *k, uint32_t id); /* drops the news about a member that is forgotten */
+void ki_unsubject(struct kith *k, uint32_t id); /* a member is forgotten: drops its news, and datagrams that name it */
 
 /* ask.c */
 int ki_ask_new(struct kith *k, enum ki_ask_kind kind, bool quiet, struct ki_ask **out);
@@ -343,6 +343,7 @@ int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count);
 
 /* event.c */
 void ki_changed(struct kith *k, uint32_t id, uint8_t bits);
+bool ki_dones_reserve(struct kith *k); /* room for all of them, so that telling cannot fail */
 void ki_done_event(struct kith *k, const struct ki_done *done);
 bool ki_about_reserve(struct kith *k); /* room beside every member the table has room for, and one more */
 void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last);

@@ -6,13 +6,9 @@
  * Addresses are kept as the bytes that came, since memberlist compares bytes, but compared in canonical form. */
 #include "node/node.h"
 
-static const uint8_t peers_v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 static struct ki_span peers_canonical(const struct kith_addr *a)
 {
-    if (a->ip_len == 16 && memcmp(a->ip, peers_v4_mapped, sizeof peers_v4_mapped) == 0)
-        return ki_span(a->ip + 12, 4);
-    return ki_span(a->ip, a->ip_len);
+    return ki_canonical(ki_span(a->ip, a->ip_len));
 }
 
 bool kith_addr_equal(const struct kith_addr *a, const struct kith_addr *b)
@@ -38,15 +34,7 @@ bool ki_addr_from_span(struct ki_span bytes, uint16_t port, struct kith_addr *ou
 
 uint32_t ki_find_addr(const struct kith *k, const struct kith_addr *addr)
 {
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        if (!m || m->port != addr->port)
-            continue;
-        struct kith_addr known = ki_addr_of(m);
-        if (kith_addr_equal(&known, addr))
-            return id;
-    }
-    return KI_NO_MEMBER;
+    return ki_table_find_addr(&k->table, ki_span(addr->ip, addr->ip_len), addr->port);
 }
 
 static bool peers_fit(const struct kith *k, enum ki_pick what, uint32_t id)
@@ -56,8 +44,9 @@ static bool peers_fit(const struct kith *k, enum ki_pick what, uint32_t id)
         return false;
     switch ((enum ki_state)m->state) {
     case KI_ALIVE:
-    case KI_SUSPECT:
         return true;
+    case KI_SUSPECT:
+        return what == KI_PICK_GOSSIP;
     case KI_DEAD:
         return what == KI_PICK_GOSSIP &&
                k->now.mono_us - m->changed_us <= (uint64_t)k->cfg.gossip_to_the_dead_ms * 1000;
@@ -102,6 +91,13 @@ uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t co
     uint32_t picked = 0;
     for (uint32_t tries = 0; picked < count && tries < 3 * count + 32; tries++) {
         uint32_t id = k->table.order[ki_rng_below(&k->rng, k->table.count)];
+        if (id != except && peers_fit(k, what, id) && !peers_has(ids, picked, id))
+            ids[picked++] = id;
+    }
+    /* most of the pool is dead: go through all of the shuffled order, from a random place on */
+    uint32_t start = picked < count ? (uint32_t)ki_rng_below(&k->rng, k->table.count) : 0;
+    for (uint32_t i = 0; picked < count && i < k->table.count; i++) {
+        uint32_t id = k->table.order[(start + i) % k->table.count];
         if (id != except && peers_fit(k, what, id) && !peers_has(ids, picked, id))
             ids[picked++] = id;
     }

@@ -6,6 +6,8 @@
 #include "node/node.h"
 #include "swim/timing.h"
 
+#define RUMOUR_DEATHS_SLICE 100 /* declared in one call: 5 to 10 us each when the queue of news is full */
+
 static int rumour_nomem(struct kith *k)
 {
     ki_count(k, KI_COUNT_out_of_memory);
@@ -100,7 +102,7 @@ static struct ki_merge_input rumour_input(const struct kith *k, uint32_t id, enu
         return in;
     in.known = true;
     in.self = id == k->self;
-    in.leaving = k->life >= KI_LIFE_LEAVE_INTENT;
+    in.leaving = k->life >= KI_LIFE_LEAVE_DEAD; /* until then we live, and say so */
     in.state = (enum ki_state)m->state;
     in.known_incarnation = m->incarnation;
     return in;
@@ -185,8 +187,10 @@ int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
     if (error)
         return error;
     bool tags_differ = !ki_span_equal(ki_member_meta(m), identity.meta);
-    if (!ki_table_update(&k->table, k->self, &identity))
-        return rumour_nomem(k); /* the news went out: a later refutation outranks it */
+    if (!ki_table_update(&k->table, k->self, &identity)) {
+        ki_queue_drop_subject(&k->queues[KI_QUEUE_MEMBERS], k->self); /* it must not go out; its asker is told here */
+        return rumour_nomem(k);
+    }
     if (tags_differ)
         ki_changed(k, k->self, KITH_CHANGED_TAGS);
     return 0;
@@ -313,7 +317,7 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
     }
     if (result.verdict != KI_MERGE_ACCEPT)
         return 0;
-    kith_ticket ticket = id == k->self && k->life == KI_LIFE_LEAVE_DEAD ? k->leave_ticket : 0;
+    kith_ticket ticket = id == k->self && k->life == KI_LIFE_LEAVE_DEAD ? k->leave_news : 0;
     int error = rumour_spread_accusation(k, id, rumour, msg->incarnation, msg->from, ticket);
     if (error)
         return error;
@@ -324,9 +328,10 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
     return 0;
 }
 
-/* Declares dead those whose suspicion has run out, and notes when the next one does. */
+/* Declares dead those whose suspicion has run out, not too many at once, and notes when the next one does. */
 void ki_suspicion_check(struct kith *k)
 {
+    uint32_t declared = 0;
     k->suspicion_next_us = KITH_NEVER;
     for (uint32_t id = 0; id < k->table.used; id++) {
         struct ki_member *m = ki_table_at(&k->table, id);
@@ -336,6 +341,11 @@ void ki_suspicion_check(struct kith *k)
         if (deadline_us > k->now.mono_us) {
             k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, deadline_us);
             continue;
+        }
+        if (declared++ == RUMOUR_DEATHS_SLICE) {
+            k->suspicion_next_us = k->now.mono_us; /* go on at once */
+            ki_count(k, KI_COUNT_slices);
+            return;
         }
         uint8_t name[KITH_NAME_MAX];
         memcpy(name, ki_member_name(m).ptr, m->name_len);

@@ -75,9 +75,9 @@ bool ki_afford_answer(struct kith *k, size_t len)
 
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes)
 {
-    if (bytes.len > send_room(k)) {
+    if (bytes.len > send_room(k)) { /* what others say must be believed all the same: full exchanges pass it on */
         ki_count(k, KI_COUNT_queue_dropped);
-        return KITH_ERR_FULL;
+        return ticket ? KITH_ERR_FULL : 0;
     }
     uint64_t dropped = k->queues[queue].dropped;
     uint64_t replaced = 0;
@@ -103,6 +103,14 @@ uint32_t ki_news_waiting(const struct kith *k)
 
 void ki_unsubject(struct kith *k, uint32_t id)
 {
+    for (unsigned class = 0; class < KI_CLASSES; class++) {
+        struct ki_sends *ring = &k->sends[class];
+        for (uint32_t i = 0; i < ring->count; i++) {
+            struct ki_send *send = &ring->items[(ring->head + i) % ring->cap];
+            if (send->id == id)
+                send->id = KI_NO_MEMBER; /* the id may be another member's before this is built */
+        }
+    }
     ki_news_done(k, ki_queue_drop_subject(&k->queues[KI_QUEUE_MEMBERS], id));
 }
 
@@ -157,7 +165,7 @@ static void send_indirect_part(struct kith *k, struct send_build *b, const struc
                                                            .target = ki_member_addr(target),
                                                            .port = target->port,
                                                            .node = ki_member_name(target),
-                                                           .nack = true,
+                                                           .nack = send->nack,
                                                            .source_addr = ki_span(k->cfg.addr.ip, k->cfg.addr.ip_len),
                                                            .source_port = k->cfg.addr.port,
                                                            .source_node = ki_name_of(k->cfg.name)});

@@ -45,6 +45,9 @@ static void stream_let_go(struct kith *k, struct ki_stream *s)
     ki_buf_free(k, &s->out);
     ki_buf_free(k, &s->squeezed);
     ki_buf_free(k, &s->sealed);
+    ki_buf_free(k, &s->set);
+    ki_buf_free(k, &s->ltimes);
+    ki_buf_free(k, &s->lefts);
     ki_seal_job_free(&k->keyring, s->job);
     ki_mem_free(&k->mem, s->decoder);
     ki_mem_free(&k->mem, s->encoder);

@@ -34,6 +34,17 @@ struct ki_scan {
     uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
 };
 
+/* Merging Serf's user state. */
+struct ki_state_merge {
+    enum { KI_STATE_BEGIN, KI_STATE_LEFT, KI_STATE_LTIMES } step;
+    struct ki_serf_state state; /* decoded when the message was whole */
+    struct ki_reader reader;    /* what is left of the list being walked, */
+    uint32_t items;             /* and of how many items; UINT32_MAX: not begun */
+    uint64_t *set;              /* hashes of the names listed as left, in ki_stream.set */
+    size_t set_cap, names;
+    uint32_t unknown;           /* names met that are no member's */
+};
+
 struct ki_stream {
     struct ki_list link; /* kith.streams */
     uint32_t id;
@@ -64,6 +75,8 @@ struct ki_stream {
     struct ki_scan scan;
     int64_t merge_left;
     size_t merge_pos;
+    struct ki_state_merge merge;
+    struct ki_buf set;
 
     uint8_t head[320];      /* label, frame header */
     size_t head_len, head_sent;
@@ -73,6 +86,8 @@ struct ki_stream {
     struct ki_span body;    /* what follows head on the wire, in one of the three */
     size_t body_sent;
     uint32_t build_cursor, build_count;
+    struct ki_buf ltimes, lefts; /* of the user state that is being built */
+    uint32_t left_count;
 };
 
 #define KI_OUT_GAP 64 /* bytes left free before a built message, for its header */
@@ -97,5 +112,12 @@ void ki_exchange_begin(struct kith *k, struct ki_stream *s); /* dialled and open
 void ki_exchange_scan(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget);
+
+/* state.c: Serf's user state */
+bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id); /* a member's part; false: no memory */
+size_t ki_state_len(const struct ki_stream *s);                      /* room that is enough for the whole */
+void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_pack *p);
+enum ki_state_result { KI_STATE_DONE, KI_STATE_MORE, KI_STATE_NO_ROOM };
+enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t *budget); /* s->merge.state */
 
 #endif

@@ -8,6 +8,7 @@
 
 #define TICK_HELPERS_MAX 16
 #define TICK_GOSSIP_MAX 16
+#define TICK_REAP_SLICE 64 /* members forgotten in one call: 1 us each, and 10 when as many events wait */
 
 void ki_health(struct kith *k, int delta)
 {
@@ -54,6 +55,15 @@ static void tick_probe_start(struct kith *k)
     ki_probe_input(k, KI_PROBE_START);
 }
 
+static void tick_nacks_close(struct kith *k)
+{
+    struct ki_nack_wait *wait = &k->nack_wait;
+    wait->close_us = KITH_NEVER;
+    if (!wait->failed)
+        return;
+    ki_health(k, wait->expected ? (int)(wait->expected - wait->received) : 1);
+}
+
 /* Asks helpers, and pings over a stream: datagrams alone may be what is lost. */
 static void tick_probe_ask(struct kith *k)
 {
@@ -62,16 +72,20 @@ static void tick_probe_ask(struct kith *k)
     uint32_t expected = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct ki_member *helper = ki_table_at(&k->table, helpers[i]);
-        expected += helper->versions[1] >= 4; /* understands nack */
+        bool nack = helper->versions[1] >= 4; /* understands it */
+        expected += nack;
         ki_send(k, KI_CLASS_PROBE,
                 &(struct ki_send){.kind = KI_SEND_INDIRECT,
                                   .seq = k->probe_seq,
                                   .id = k->probe_id,
+                                  .nack = nack,
                                   .to_member = true,
                                   .to = ki_addr_of(helper)});
     }
     /* A stock helper says nack only a whole probe timeout after it was asked, which is at our verdict or later:
      * health waits that long and a quarter more, while the verdict does not. */
+    if (k->nack_wait.close_us != KITH_NEVER)
+        tick_nacks_close(k); /* of the probe before: a refusal can make this one ask at once */
     uint64_t grace_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * 5 / 4;
     k->nack_wait = (struct ki_nack_wait){
         .seq = k->probe_seq,
@@ -95,15 +109,6 @@ static void tick_probe_failed(struct kith *k)
     ki_count(k, KI_COUNT_probes_failed);
     k->nack_wait.failed = true;
     ki_apply_suspect(k, NULL, &suspect);
-}
-
-static void tick_nacks_close(struct kith *k)
-{
-    struct ki_nack_wait *wait = &k->nack_wait;
-    wait->close_us = KITH_NEVER;
-    if (!wait->failed)
-        return;
-    ki_health(k, wait->expected ? (int)(wait->expected - wait->received) : 1);
 }
 
 void ki_probe_input(struct kith *k, enum ki_probe_input input)
@@ -206,14 +211,21 @@ static void tick_reap(struct kith *k)
     ki_leaving_check(k);
     if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_LEFT] == 0)
         return;
+    uint32_t reaped = 0;
     for (uint32_t id = 0; id < k->table.used; id++) {
         const struct ki_member *m = ki_table_at(&k->table, id);
         if (!m || id == k->self || (m->state != KI_DEAD && m->state != KI_LEFT))
             continue;
         bool left = k->about[id].standing.status == KI_STATUS_LEFT;
         uint32_t after_ms = left ? k->cfg.tombstone_timeout_ms : k->cfg.reconnect_timeout_ms;
-        if (now_us - m->changed_us > (uint64_t)after_ms * 1000)
-            ki_forget(k, id);
+        if (now_us - m->changed_us <= (uint64_t)after_ms * 1000)
+            continue;
+        if (reaped++ == TICK_REAP_SLICE) {
+            k->reap_next_us = now_us; /* go on at once */
+            ki_count(k, KI_COUNT_slices);
+            return;
+        }
+        ki_forget(k, id);
     }
 }
 

@@ -63,9 +63,11 @@ size_t kith_members(const struct kith *k, struct kith_member *out, size_t cap)
 
 static bool view_fine(const struct kith_member *m)
 {
+    bool down = m->state == KITH_STATE_DEAD || m->state == KITH_STATE_LEFT;
     return m->name.len >= 1 && m->name.len <= KITH_NAME_MAX && (m->addr.ip_len == 4 || m->addr.ip_len == 16) &&
            m->addr.port != 0 && m->meta.len <= KITH_META_MAX && m->state <= KITH_STATE_LEFT &&
-           m->status >= KITH_STATUS_ALIVE && m->status <= KITH_STATUS_FAILED;
+           m->status >= KITH_STATUS_ALIVE && m->status <= KITH_STATUS_FAILED && m->incarnation != UINT32_MAX &&
+           m->status_ltime != UINT64_MAX && down == (m->status == KITH_STATUS_LEFT || m->status == KITH_STATUS_FAILED);
 }
 
 int kith_import_members(struct kith *k, struct kith_time now, const struct kith_member *members, size_t count)

@@ -1,7 +1,8 @@
 /* The member table.
  *
- * Invariants: by_name holds exactly the ids with a member; order[0..count) is a permutation of those ids, and
- * members[id]->order is its place there; by_state counts them; a suspicion exists only in state SUSPECT.
+ * Invariants: by_name holds exactly the ids with a member, and by_addr one of each ring of those that share an address
+ * (a ring, because anybody can announce ten thousand names at one address); order[0..count) is a permutation of those
+ * ids, and members[id]->order is its place there; by_state counts them; a suspicion exists only in state SUSPECT.
  *
  * A new member enters the probe order at a random place, by swapping with whoever stood there, so that a node cannot
  * choose when it is probed.  Removal moves the last of the order into the gap. */
@@ -14,6 +15,7 @@ void ki_table_init(struct ki_table *t, struct ki_mem *mem, uint32_t max, const u
     *t = (struct ki_table){.mem = mem, .max = max};
     memcpy(t->hash_key, hash_key, 16);
     ki_map_init(&t->by_name, mem);
+    ki_map_init(&t->by_addr, mem);
 }
 
 void ki_table_free(struct ki_table *t)
@@ -26,6 +28,7 @@ void ki_table_free(struct ki_table *t)
     ki_mem_free(t->mem, t->members);
     ki_mem_free(t->mem, t->order);
     ki_map_free(&t->by_name);
+    ki_map_free(&t->by_addr);
 }
 
 uint64_t ki_table_hash(const struct ki_table *t, struct ki_span name)
@@ -43,6 +46,73 @@ static bool table_equal(const void *owner, uint32_t id, const void *key)
 uint32_t ki_table_find(const struct ki_table *t, struct ki_span name)
 {
     return ki_map_get(&t->by_name, ki_table_hash(t, name), table_equal, t, &name);
+}
+
+struct table_addr {
+    struct ki_span ip; /* canonical */
+    uint16_t port;
+};
+
+static struct table_addr table_addr_of(const struct ki_member *m)
+{
+    return (struct table_addr){.ip = ki_canonical(ki_member_addr(m)), .port = m->port};
+}
+
+static uint64_t table_addr_hash(const struct ki_table *t, struct table_addr addr)
+{
+    uint8_t bytes[18];
+    struct ki_writer w = ki_writer(bytes, sizeof bytes);
+    ki_put(&w, addr.ip.ptr, addr.ip.len);
+    ki_put_be(&w, addr.port, 2);
+    KI_ASSERT(!w.full);
+    return ki_siphash(t->hash_key, bytes, w.len);
+}
+
+static bool table_addr_equal(const void *owner, uint32_t id, const void *key)
+{
+    const struct ki_table *t = owner;
+    const struct table_addr *wanted = key;
+    struct table_addr known = table_addr_of(t->members[id]);
+    return known.port == wanted->port && ki_span_equal(known.ip, wanted->ip);
+}
+
+uint32_t ki_table_find_addr(const struct ki_table *t, struct ki_span addr, uint16_t port)
+{
+    struct table_addr wanted = {.ip = ki_canonical(addr), .port = port};
+    return ki_map_get(&t->by_addr, table_addr_hash(t, wanted), table_addr_equal, t, &wanted);
+}
+
+/* Makes a place for an address that the member with this id will have.  *peer: one that has it, or KI_NO_MEMBER. */
+static bool table_addr_reserve(struct ki_table *t, uint32_t id, struct table_addr addr, uint32_t *peer)
+{
+    *peer = ki_table_find_addr(t, addr.ip, addr.port);
+    return *peer != KI_NO_MEMBER || ki_map_put(&t->by_addr, table_addr_hash(t, addr), id);
+}
+
+static void table_addr_enter(struct ki_table *t, uint32_t id, uint32_t peer)
+{
+    struct ki_member *m = t->members[id];
+    m->addr_next = m->addr_prev = id;
+    if (peer == KI_NO_MEMBER)
+        return;
+    m->addr_prev = peer;
+    m->addr_next = t->members[peer]->addr_next;
+    t->members[m->addr_next]->addr_prev = id;
+    t->members[peer]->addr_next = id;
+}
+
+static void table_addr_leave(struct ki_table *t, uint32_t id)
+{
+    const struct ki_member *m = t->members[id];
+    struct table_addr addr = table_addr_of(m);
+    uint64_t hash = table_addr_hash(t, addr);
+    if (ki_table_find_addr(t, addr.ip, addr.port) == id) {
+        ki_map_remove(&t->by_addr, hash, id);
+        bool put = m->addr_next == id || ki_map_put(&t->by_addr, hash, m->addr_next);
+        KI_ASSERT(put); /* what was just taken out has room */
+    }
+    t->members[m->addr_prev]->addr_next = m->addr_next;
+    t->members[m->addr_next]->addr_prev = m->addr_prev;
 }
 
 struct ki_member *ki_table_at(const struct ki_table *t, uint32_t id)
@@ -74,9 +144,10 @@ static uint32_t table_free_id(struct ki_table *t)
         t->members[t->used] = NULL;
         return t->used++;
     }
-    uint32_t id = 0;
+    uint32_t id = t->free_from;
     while (t->members[id])
         id++;
+    t->free_from = id;
     return id;
 }
 
@@ -114,13 +185,18 @@ int ki_table_add(struct ki_table *t, const struct ki_identity *identity, enum ki
     if (!m)
         return -2;
     *id = table_free_id(t);
-    if (!ki_map_put(&t->by_name, ki_table_hash(t, identity->name), *id)) {
+    uint32_t peer;
+    bool named = ki_map_put(&t->by_name, ki_table_hash(t, identity->name), *id);
+    if (!named || !table_addr_reserve(t, *id, table_addr_of(m), &peer)) {
+        if (named)
+            ki_map_remove(&t->by_name, ki_table_hash(t, identity->name), *id);
         ki_mem_free(t->mem, m);
         return -2; /* the id is free still: its slot is NULL */
     }
     m->state = (uint8_t)state;
     m->changed_us = now_us;
     t->members[*id] = m;
+    table_addr_enter(t, *id, peer);
     uint32_t place = (uint32_t)ki_rng_below(rng, t->count + 1);
     if (place < t->count) {
         t->order[t->count] = t->order[place];
@@ -139,13 +215,26 @@ bool ki_table_update(struct ki_table *t, uint32_t id, const struct ki_identity *
     struct ki_member *m = table_block(t, identity);
     if (!m)
         return false;
+    struct table_addr from = table_addr_of(old), to = table_addr_of(m);
+    bool moves = from.port != to.port || !ki_span_equal(from.ip, to.ip);
+    uint32_t peer = KI_NO_MEMBER;
+    if (moves && !table_addr_reserve(t, id, to, &peer)) {
+        ki_mem_free(t->mem, m);
+        return false;
+    }
+    m->addr_next = old->addr_next;
+    m->addr_prev = old->addr_prev;
     m->changed_us = old->changed_us;
     m->suspicion = old->suspicion;
     m->order = old->order;
     m->state = old->state;
     if (!identity->versions)
         memcpy(m->versions, old->versions, sizeof m->versions);
+    if (moves)
+        table_addr_leave(t, id);
     t->members[id] = m;
+    if (moves)
+        table_addr_enter(t, id, peer);
     ki_mem_free(t->mem, old);
     return true;
 }
@@ -169,6 +258,9 @@ void ki_table_remove(struct ki_table *t, uint32_t id)
 {
     struct ki_member *m = t->members[id];
     ki_map_remove(&t->by_name, ki_table_hash(t, ki_member_name(m)), id);
+    table_addr_leave(t, id);
+    if (id < t->free_from)
+        t->free_from = id;
     uint32_t last = t->order[t->count - 1];
     t->order[m->order] = last;
     t->members[last]->order = m->order;

@@ -18,6 +18,7 @@ struct ki_member {
     struct ki_suspicion *suspicion;  /* owned; NULL unless suspect */
     uint32_t incarnation;
     uint32_t order;                  /* its place in the probe order */
+    uint32_t addr_next, addr_prev;   /* the ring of the ids that share its address */
     uint16_t port;
     uint16_t meta_len;
     uint8_t name_len;
@@ -40,6 +41,7 @@ struct ki_identity {
 struct ki_table {
     struct ki_mem *mem;
     struct ki_map by_name;
+    struct ki_map by_addr;      /* canonical address and port, to one of those that share it */
     uint8_t hash_key[16];
     struct ki_member **members; /* by id; NULL: free */
     uint32_t *order;            /* ids, shuffled */
@@ -47,14 +49,25 @@ struct ki_table {
     uint32_t count;             /* members, ourselves included */
     uint32_t used;              /* ids below it may be in use */
     uint32_t max;
+    uint32_t free_from;         /* every id below it is in use */
     uint32_t by_state[4];       /* how many are in each state */
 };
+
+/* The bytes that make an address: 4 of a v4-mapped IPv6 address, all of any other. */
+static inline struct ki_span ki_canonical(struct ki_span addr)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (addr.len == 16 && memcmp(addr.ptr, mapped, sizeof mapped) == 0)
+        return ki_span(addr.ptr + 12, 4);
+    return addr;
+}
 
 void ki_table_init(struct ki_table *t, struct ki_mem *mem, uint32_t max, const uint8_t hash_key[16]);
 void ki_table_free(struct ki_table *t);
 
 uint64_t ki_table_hash(const struct ki_table *t, struct ki_span name);
 uint32_t ki_table_find(const struct ki_table *t, struct ki_span name); /* or KI_NO_MEMBER */
+uint32_t ki_table_find_addr(const struct ki_table *t, struct ki_span addr, uint16_t port); /* likewise; any of several */
 struct ki_member *ki_table_at(const struct ki_table *t, uint32_t id);  /* NULL: no such member */
 
 /* Returns 0 and the id, -1 when the table is full, -2 when memory is out; nothing changed then. */

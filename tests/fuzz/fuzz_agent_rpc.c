@@ -185,12 +185,12 @@ static bool rpc_take(struct ki_rpc_conn *conn)
     }
 }
 
-static uint64_t rpc_play(const uint8_t *data, size_t size, const char *key, size_t piece)
+static uint64_t rpc_play(const uint8_t *data, size_t size, bool with_key, size_t piece)
 {
     static uint8_t in[RPC_INPUT_MAX];
-    char owned[8] = "";
-    struct ki_rpc rpc = {.agent = &agent, .log = agent.log, .auth_key = key ? strcpy(owned, key) : NULL};
-    struct ki_rpc_conn conn = {.rpc = &rpc, .in = in, .in_cap = sizeof in, .authenticated = key == NULL};
+    char owned[] = "key";
+    struct ki_rpc rpc = {.agent = &agent, .log = agent.log, .auth_key = with_key ? owned : NULL};
+    struct ki_rpc_conn conn = {.rpc = &rpc, .in = in, .in_cap = sizeof in, .authenticated = !with_key};
     agent.heard = 1;
     ki_rpc_frame_start(&conn.frame, KI_RPC_HEADER_MAX);
     bool open = true;
@@ -223,8 +223,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return -1;
     if (!agent.core)
         rpc_begin();
-    const char *key = data[0] & 1 ? "key" : NULL;
-    uint64_t pieces = rpc_play(data + 1, size - 1, key, (size_t)(data[0] >> 1) + 1);
-    LONE_CHECK(rpc_play(data + 1, size - 1, key, RPC_INPUT_MAX) == pieces);
+    bool with_key = data[0] & 1;
+    uint64_t pieces = rpc_play(data + 1, size - 1, with_key, (size_t)(data[0] >> 1) + 1);
+    LONE_CHECK(rpc_play(data + 1, size - 1, with_key, RPC_INPUT_MAX) == pieces);
     return 0;
 }

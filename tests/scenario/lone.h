@@ -176,8 +176,14 @@ static inline void lone_check_table(const struct ki_table *t)
         LONE_CHECK((m->suspicion != NULL) == (m->state == KI_SUSPECT));
         LONE_CHECK(m->name_len > 0 && (m->addr_len == 4 || m->addr_len == 16) && m->meta_len <= KITH_META_MAX);
         LONE_CHECK(ki_table_find(t, ki_member_name(m)) == id);
+        LONE_CHECK(t->members[m->addr_next]->addr_prev == id && t->members[m->addr_prev]->addr_next == id);
+        uint32_t found = ki_table_find_addr(t, ki_member_addr(m), m->port);
+        LONE_CHECK(found != KI_NO_MEMBER && t->members[found]->port == m->port);
+        LONE_CHECK(ki_table_find_addr(t, ki_member_addr(t->members[m->addr_next]), m->port) == found);
     }
-    LONE_CHECK(count == t->count && t->by_name.count == t->count);
+    LONE_CHECK(count == t->count && t->by_name.count == t->count && t->by_addr.count <= t->count);
+    for (uint32_t id = 0; id < t->free_from; id++)
+        LONE_CHECK(t->members[id] != NULL);
     for (unsigned i = 0; i < 4; i++)
         LONE_CHECK(by_state[i] == t->by_state[i]);
 }
@@ -190,6 +196,7 @@ static inline void lone_check_streams(const struct kith *k)
         const struct ki_stream *s =
             (const struct ki_stream *)(const void *)((const char *)at - offsetof(struct ki_stream, link));
         bytes += s->raw.cap + s->opened_buf.cap + s->inflated.cap + s->out.cap + s->squeezed.cap + s->sealed.cap;
+        bytes += s->set.cap + s->ltimes.cap + s->lefts.cap;
         LONE_CHECK(s->raw.len <= s->raw.cap && s->head_sent <= s->head_len && s->id != 0);
     }
     LONE_CHECK(count == k->stream_count && count <= k->cfg.streams_max);
@@ -204,7 +211,6 @@ static inline void lone_check_events(const struct kith *k)
             continue;
         records += k->about[id].record_due;
         changed += k->about[id].changed != 0;
-        LONE_CHECK(!k->about[id].listed_left);
         LONE_CHECK(k->about[id].standing.status != KI_STATUS_NONE);
     }
     LONE_CHECK(records == k->records_due && changed == k->changed_count);

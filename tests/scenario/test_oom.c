@@ -109,6 +109,9 @@ static void oom_leave(struct world *w)
     oom_run(w, 8 * LONE_SECOND);
     kith_read_gauges(world_node(w, VICTIM), &g);
     assert_true(g.left_pool);
+    for (unsigned i = 0; i < 12 && world_status(w, 0, "node-1") == KITH_STATUS_ALIVE; i++)
+        oom_run(w, LONE_SECOND); /* it could not say a word: they find out by probing */
+    oom_run(w, LONE_SECOND);
     for (unsigned n = 0; n < POOL; n++) {
         enum kith_status status = world_status(w, n, "node-1");
         if (n != VICTIM)

@@ -5,9 +5,11 @@
 
 #include <cmocka.h>
 
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/member_list.h"
@@ -172,8 +174,13 @@ static void test_full(void **state)
     assert_non_null(kith);
     for (size_t i = 0; i < KI_COUNT(commands); i++) {
         char line[512];
+        char shell[] = "sh", option[] = "-c";
+        char *const argv[] = {shell, option, line, NULL};
+        pid_t pid;
+        int status;
         snprintf(line, sizeof line, "'%s' %s >/dev/full 2>/dev/null", kith, commands[i]);
-        int status = system(line);
+        assert_int_equal(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), KI_EXIT_FAILED);
     }

@@ -93,6 +93,17 @@ static void same(const struct ki_intents *t, const struct model *m)
     }
 }
 
+/* The places are linked in the order of hearing, both ways. */
+static void linked(const struct ki_intents *t)
+{
+    uint32_t at = t->oldest, older = UINT32_MAX, seen = 0;
+    for (; at != UINT32_MAX; older = at, at = t->items[at].newer, seen++) {
+        assert_true(seen < t->count && at < t->count && t->items[at].older == older);
+        assert_true(older == UINT32_MAX || t->items[older].heard_us <= t->items[at].heard_us);
+    }
+    assert_true(seen == t->count && t->newest == older);
+}
+
 static void random_operations(unsigned one_in, uint64_t seed)
 {
     struct failing f = {.one_in = one_in};
@@ -103,7 +114,7 @@ static void random_operations(unsigned one_in, uint64_t seed)
     ki_rng_init(&f.rng, seed);
     ki_rng_init(&rng, seed + 1);
     ki_mem_init(&mem, failing_resize, failing_release, &f, 0);
-    ki_intents_init(&t, &mem, MAX);
+    ki_intents_init(&t, &mem, MAX, (const uint8_t[16]){0});
     unsigned nomem = 0;
     for (uint64_t now = 1; now < 20000; now++) {
         char name[8];
@@ -136,6 +147,7 @@ static void random_operations(unsigned one_in, uint64_t seed)
             }
         }
         same(&t, &m);
+        linked(&t);
     }
     assert_true((nomem > 0) == (one_in > 0) && t.dropped > 0);
     ki_intents_free(&t);

@@ -1,0 +1,157 @@
+/* Serf's user state inside a push/pull: everyone's Lamport time of the newest intent, and who has left.
+ *
+ * Built while the members are walked anyway: each leaves its name and time in a list beside, and its name in another
+ * if it has left.  Both are put together when all have been seen, so what is said of one member is of one moment.
+ *
+ * Merged in two walks, both in slices: the first makes a set of the names listed as left, the second takes the times
+ * and asks the set whether each is that of a leave or of a join.  The set holds keyed hashes, so one name costs the
+ * same whatever a peer lists.  Of names unknown here only as many are taken as could be remembered.
+ *
+ * Invariant: what a slice does is bounded by its budget, in bytes; STATE_ENTRY is what an entry costs beside its own.
+ * Deliberately not here: what an intent does (intent.c), and user events, which are not replayed yet. */
+#include "node/stream.h"
+
+#define STATE_ENTRY 64 /* a lookup or two in memory that is not in the cache: about as long as copying 64 bytes takes */
+#define STATE_KEYS 256 /* room for the keys and clocks around the lists */
+
+/* ---- building ---- */
+
+static bool state_append(struct kith *k, struct ki_buf *list, const struct ki_pack *p)
+{
+    size_t need = list->len + p->w.len;
+    if (need > list->cap && !ki_buf_reserve(k, list, need + need / 2 + 1024) && !ki_buf_reserve(k, list, need))
+        return false;
+    memcpy(list->ptr + list->len, p->w.start, p->w.len);
+    list->len += p->w.len;
+    return true;
+}
+
+bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
+{
+    uint8_t buf[KITH_NAME_MAX + 16];
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    const struct ki_standing *standing = &k->about[id].standing;
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    ki_encode_serf_state_status(&p, ki_member_name(m), standing->ltime);
+    KI_ASSERT(!p.w.full);
+    if (!state_append(k, &s->ltimes, &p))
+        return false;
+    if (standing->status != KI_STATUS_LEFT)
+        return true;
+    p = ki_pack(buf, sizeof buf, false);
+    ki_encode_serf_state_left(&p, ki_member_name(m));
+    KI_ASSERT(!p.w.full);
+    s->left_count++;
+    return state_append(k, &s->lefts, &p);
+}
+
+size_t ki_state_len(const struct ki_stream *s)
+{
+    return STATE_KEYS + s->lefts.len + s->ltimes.len;
+}
+
+void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_pack *p)
+{
+    ki_encode_serf_state_begin(p, k->clock.time, k->event_clock.time, s->left_count);
+    ki_put(&p->w, s->lefts.ptr, s->lefts.len);
+    ki_encode_serf_state_middle(p, k->query_clock.time, s->build_count);
+    ki_put(&p->w, s->ltimes.ptr, s->ltimes.len);
+    KI_ASSERT(!p->w.full);
+}
+
+/* ---- merging ---- */
+
+/* The place of a hash in the set, or the empty one where it belongs. */
+static uint64_t *state_place(const struct ki_state_merge *m, struct ki_span name, const struct kith *k, uint64_t *hash)
+{
+    *hash = ki_table_hash(&k->table, name);
+    *hash += *hash == 0; /* 0 marks an empty place */
+    size_t at = (size_t)*hash & (m->set_cap - 1);
+    while (m->set[at] != 0 && m->set[at] != *hash)
+        at = (at + 1) & (m->set_cap - 1);
+    return &m->set[at];
+}
+
+/* An empty set with room for every name listed as left that we could remember.  false: no memory for it. */
+static bool state_begin(struct kith *k, struct ki_stream *s)
+{
+    struct ki_state_merge *m = &s->merge;
+    const struct ki_serf_state *state = &m->state;
+    if (state->ltime > 0)
+        ki_clock_witness(&k->clock, state->ltime - 1);
+    if (state->event_ltime > 0)
+        ki_clock_witness(&k->event_clock, state->event_ltime - 1);
+    if (state->query_ltime > 0)
+        ki_clock_witness(&k->query_clock, state->query_ltime - 1);
+    m->reader = ki_reader(state->left_members.ptr, state->left_members.len);
+    m->step = KI_STATE_LEFT;
+    m->items = UINT32_MAX; /* not begun */
+    m->names = 0;
+    m->unknown = 0;
+    m->set_cap = 0;
+    uint64_t most = (uint64_t)k->cfg.members_max + k->cfg.intents_max;
+    uint64_t names = ki_min_u64(most, state->left_members.len); /* a name takes at least a byte */
+    if (names == 0)
+        return true;
+    size_t cap = 16;
+    while (cap < 2 * names)
+        cap *= 2;
+    if (!ki_buf_reserve(k, &s->set, cap * sizeof *m->set))
+        return false;
+    memset(s->set.ptr, 0, cap * sizeof *m->set);
+    m->set = (uint64_t *)(void *)s->set.ptr;
+    m->set_cap = cap;
+    return true;
+}
+
+static bool state_left(struct kith *k, struct ki_state_merge *m, size_t *budget)
+{
+    struct ki_span name;
+    while (*budget > 0) {
+        size_t before = m->reader.left;
+        if (m->state.left_members.len == 0 || m->names * 2 >= m->set_cap ||
+            !ki_serf_left_next(&m->reader, &m->items, &name)) {
+            m->reader = ki_reader(m->state.status_ltimes.ptr, m->state.status_ltimes.len);
+            m->items = UINT32_MAX;
+            m->step = KI_STATE_LTIMES;
+            return true;
+        }
+        uint64_t hash;
+        uint64_t *place = state_place(m, name, k, &hash);
+        m->names += *place == 0;
+        *place = hash;
+        *budget -= ki_min_size(*budget, before - m->reader.left + STATE_ENTRY);
+    }
+    return false;
+}
+
+static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span name, uint64_t ltime)
+{
+    bool known = ki_table_find(&k->table, name) != KI_NO_MEMBER;
+    if (name.len == 0 || ltime == UINT64_MAX || (!known && m->unknown++ >= k->cfg.intents_max))
+        return;
+    uint64_t hash;
+    if (m->set_cap > 0 && *state_place(m, name, k, &hash) != 0)
+        ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + 1, .node = name}, ki_span(NULL, 0));
+    else
+        ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
+}
+
+enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t *budget)
+{
+    struct ki_state_merge *m = &s->merge;
+    if (m->step == KI_STATE_BEGIN && !state_begin(k, s))
+        return KI_STATE_NO_ROOM;
+    if (m->step == KI_STATE_LEFT && !state_left(k, m, budget))
+        return KI_STATE_MORE;
+    struct ki_span name;
+    uint64_t ltime;
+    while (*budget > 0) {
+        size_t before = m->reader.left;
+        if (m->state.status_ltimes.len == 0 || !ki_serf_status_next(&m->reader, &m->items, &name, &ltime))
+            return KI_STATE_DONE;
+        state_apply(k, m, name, ltime);
+        *budget -= ki_min_size(*budget, before - m->reader.left + STATE_ENTRY);
+    }
+    return KI_STATE_MORE;
+}
