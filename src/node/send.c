@@ -11,6 +11,8 @@
 
 #define SEND_FRONT (2 + 2 * KI_COMPOUND_MAX) /* largest compound header */
 #define SEND_CRC_LEN 5
+#define SEND_TIMES_MIN 4 /* news is sent so often, if there are so many others: profile local asks for 2 below 10 members,
+                          * which one unlucky choice of targets in a healing pool uses up */
 #define SEND_SQUEEZE_FRONT 32 /* room for the front of a compress message */
 #define SEND_SQUEEZE_MIN 160 /* bytes: below it LZW's 9-bit codes and 15-byte front never win on real messages */
 
@@ -205,6 +207,9 @@ static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id)
 static void send_news(struct kith *k, struct send_build *b)
 {
     uint32_t limit = ki_retransmit_limit(k->cfg.retransmit_mult, k->table.count);
+    uint32_t floor = (uint32_t)ki_min_u64(k->table.count - 1, SEND_TIMES_MIN);
+    if (limit < floor)
+        limit = floor;
     for (unsigned q = 0; q < KI_QUEUES; q++) {
         ki_queue_next_datagram(&k->queues[q]);
         while (b->count < KI_COMPOUND_MAX) {

@@ -209,6 +209,28 @@ static void force_leave_and_prune(void **state)
     world_free(w);
 }
 
+static void story_local(struct kith_config *c)
+{
+    const struct kith_config lan = *c;
+    kith_config_init(c, KITH_PROFILE_LOCAL);
+    c->name = lan.name;
+    c->addr = lan.addr;
+}
+
+static void news_is_told_often_enough(void **state)
+{
+    (void)state;
+    struct world *w = story_pool(6, story_local);
+    world_run(w, 5 * SECOND);
+    uint64_t before = story_counter(w, 1, "news_out");
+    assert_int_equal(kith_begin(world_node(w, 1)), 0);
+    assert_int_equal(kith_tag_set(world_node(w, 1), (struct kith_str){"a", 1}, (struct kith_str){"1", 1}), 0);
+    assert_int_equal(kith_commit(world_node(w, 1), world_now(w), NULL), 0);
+    world_run(w, 3 * SECOND);
+    assert_true(story_counter(w, 1, "news_out") - before >= 4); /* 2 by the formula */
+    world_free(w);
+}
+
 static void living_member_refutes_force_leave(void **state)
 {
     (void)state;
@@ -499,6 +521,7 @@ int main(void)
         cmocka_unit_test(leave_alone_is_quick),
         cmocka_unit_test(last_ones_do_not_wait_for_each_other),
         cmocka_unit_test(force_leave_and_prune),
+        cmocka_unit_test(news_is_told_often_enough),
         cmocka_unit_test(living_member_refutes_force_leave),
         cmocka_unit_test(tags_travel_as_one),
         cmocka_unit_test(indirect_ack_saves_from_suspicion),
