@@ -205,7 +205,8 @@ struct kith_config {
     uint32_t intent_timeout_ms;        /* an intent about an unknown member is forgotten after */
 
     /* limits */
-    uint32_t datagram_max;             /* bytes of the largest datagram built; 576..65507, default 1400 */
+    uint32_t datagram_max;             /* bytes of the largest datagram built; default 1400; 576..65507, and enough for
+                                        * a ping between two names: 470 + our name + label */
     uint32_t members_max;              /* members remembered, living and dead */
     uint32_t intents_max;              /* intents about members not yet known */
     uint32_t queue_max;                /* news waiting in each broadcast queue */

@@ -11,6 +11,7 @@
 #define LIFE_INTERVAL_MAX 3600000 /* milliseconds: with the multipliers below no product leaves 64 bits */
 #define LIFE_MULT_MAX 100
 #define LIFE_COUNT_MAX (1u << 24) /* entries of a table: what is doubled or counted twice stays far from 2^32 */
+#define LIFE_PING_LEN 170      /* bytes of an indirect ping without the two names */
 #define LIFE_INCARNATION_MAX (UINT32_MAX - 65536) /* headroom for refutations */
 
 static const struct life_timing { /* memberlist's profiles, milliseconds */
@@ -85,6 +86,13 @@ static bool life_identity_fine(const struct kith_config *c)
            c->label.len <= 255 && c->key_count <= KI_KEYS_MAX;
 }
 
+/* A ping or an indirect ping between two long names must fit, or healthy members would be accused. */
+static bool life_pings_fit(const struct kith_config *c)
+{
+    size_t label = c->label.len ? 2 + c->label.len : 0;
+    return c->datagram_max >= LIFE_PING_LEN + c->name.len + KITH_NAME_MAX + label + KI_SEAL_OVERHEAD_MAX;
+}
+
 static bool life_timing_fine(const struct kith_config *c)
 {
     return c->probe_timeout_ms > 0 && c->probe_timeout_ms < c->probe_interval_ms && c->gossip_interval_ms > 0 &&
@@ -156,7 +164,7 @@ static void life_init(struct kith *k, const struct kith_config *c)
 int kith_new(kith **out, const struct kith_config *c)
 {
     *out = NULL;
-    if (!life_identity_fine(c) || !life_timing_fine(c) || !life_limits_fine(c))
+    if (!life_identity_fine(c) || !life_timing_fine(c) || !life_pings_fit(c) || !life_limits_fine(c))
         return KITH_ERR_ARG;
     struct ki_mem mem;
     ki_mem_init(&mem, c->memory.resize, c->memory.release, c->memory.arg, c->memory_max);

@@ -6,6 +6,8 @@
  * they cannot wait for each other for ever. */
 #include "node/stream.h"
 
+#define STREAM_RESERVED 8   /* one in so many of streams_max is kept for what we dial ourselves */
+#define STREAM_LIFE_MULT 30 /* stream timeouts: 5 minutes in profile lan, for 20 MiB at 70 kB/s */
 #define STREAM_SLICE (64 * 1024) /* bytes of work a tick: LZW, the slowest, does 100 MB/s: about 0.6 ms */
 
 /* ---- buffers ---- */
@@ -99,7 +101,7 @@ static struct ki_stream *stream_find(const struct kith *k, uint32_t id)
 
 static void stream_progress(const struct kith *k, struct ki_stream *s)
 {
-    s->deadline_us = k->now.mono_us + (uint64_t)k->cfg.stream_timeout_ms * 1000;
+    s->deadline_us = ki_min_u64(s->end_us, k->now.mono_us + (uint64_t)k->cfg.stream_timeout_ms * 1000);
 }
 
 static uint32_t stream_same_source(const struct kith *k, const struct kith_addr *from)
@@ -125,6 +127,7 @@ static struct ki_stream *stream_new(struct kith *k, const struct kith_addr *peer
         k->last_stream = 1;
     s->id = k->last_stream;
     s->peer = *peer;
+    s->end_us = KITH_NEVER;
     stream_progress(k, s);
     ki_list_push(&k->streams, &s->link);
     k->stream_count++;
@@ -136,7 +139,8 @@ int kith_stream_accept(struct kith *k, struct kith_time now, const struct kith_a
     ki_input(k, now);
     if (!ki_active(k))
         return KITH_ERR_STATE;
-    if (k->stream_count >= k->cfg.streams_max || stream_same_source(k, from) >= k->cfg.streams_per_source) {
+    uint32_t ours = k->cfg.streams_max / STREAM_RESERVED; /* strangers who hold streams must not keep us from dialling */
+    if (k->stream_count >= k->cfg.streams_max - ours || stream_same_source(k, from) >= k->cfg.streams_per_source) {
         ki_count(k, KI_COUNT_streams_refused);
         return KITH_ERR_FULL;
     }
@@ -145,6 +149,7 @@ int kith_stream_accept(struct kith *k, struct kith_time now, const struct kith_a
         return KITH_ERR_NOMEM;
     ki_count(k, KI_COUNT_streams_in);
     s->purpose = KI_PURPOSE_ANSWER;
+    s->end_us = k->now.mono_us + STREAM_LIFE_MULT * (uint64_t)k->cfg.stream_timeout_ms * 1000;
     s->opened = true;
     s->known = true;
     s->rx = KI_RX_READ;

@@ -51,6 +51,7 @@ struct ki_stream {
     enum ki_purpose purpose;
     uint64_t token;
     struct kith_addr peer;
+    uint64_t end_us;      /* an accepted one lives no longer, however it trickles */
     uint64_t deadline_us; /* no progress until then: abort */
     enum ki_rx rx;
     enum ki_tx tx;

@@ -264,8 +264,6 @@ static void tick_failure_detection(struct kith *k)
     uint64_t now_us = k->now.mono_us;
     if (k->probe.deadline_us <= now_us)
         ki_probe_input(k, KI_PROBE_TIME);
-    if (k->probe.deadline_us <= now_us) /* a late tick can pass both deadlines */
-        ki_probe_input(k, KI_PROBE_TIME);
     if (k->nack_wait.close_us <= now_us)
         tick_nacks_close(k);
     if (k->relay_count > 0)

@@ -19,10 +19,11 @@ static enum ki_probe_act probe_end(struct ki_probe *p, enum ki_probe_act verdict
     return verdict;
 }
 
-static enum ki_probe_act probe_ask(struct ki_probe *p)
+/* The helpers get their time even when our own timer ran late. */
+static enum ki_probe_act probe_ask(struct ki_probe *p, uint64_t now_us)
 {
     p->state = KI_PROBE_INDIRECT;
-    p->deadline_us = p->started_us + p->interval_us;
+    p->deadline_us = ki_max_u64(p->started_us + p->interval_us, now_us + (p->interval_us - p->timeout_us));
     return KI_PROBE_ASK;
 }
 
@@ -38,11 +39,11 @@ enum ki_probe_act ki_probe_step(struct ki_probe *p, enum ki_probe_input input, u
     case KI_PROBE_ACK:
         return p->state == KI_PROBE_IDLE ? KI_PROBE_NOTHING : probe_end(p, KI_PROBE_ALIVE);
     case KI_PROBE_REFUSED:
-        return p->state == KI_PROBE_DIRECT ? probe_ask(p) : KI_PROBE_NOTHING;
+        return p->state == KI_PROBE_DIRECT ? probe_ask(p, now_us) : KI_PROBE_NOTHING;
     case KI_PROBE_TIME:
         if (now_us < p->deadline_us)
             return KI_PROBE_NOTHING;
-        return p->state == KI_PROBE_DIRECT ? probe_ask(p) : probe_end(p, KI_PROBE_SUSPECT);
+        return p->state == KI_PROBE_DIRECT ? probe_ask(p, now_us) : probe_end(p, KI_PROBE_SUSPECT);
     }
     KI_UNREACHABLE();
 }

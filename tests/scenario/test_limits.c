@@ -222,6 +222,36 @@ static void streams_max_refuses(void **state)
     limits_end(k);
 }
 
+static void one_stream_in_eight_is_ours(void **state)
+{
+    (void)state;
+    struct kith_config c;
+    lone_config(&c);
+    c.streams_max = c.streams_per_source = 16;
+    kith *k = limits_new(&c);
+    struct kith_addr from = lone_addr(10, 1), to = lone_addr(9, 7946);
+    struct kith_stream_action action;
+    uint32_t id, first = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(kith_stream_accept(k, NOW, &from, &id), i < 14 ? 0 : KITH_ERR_FULL);
+        first = first ? first : id;
+    }
+    assert_int_equal(kith_join(k, NOW, &to, 1, false, NULL), 0);
+    assert_true(kith_poll_stream(k, &action) && action.kind == KITH_STREAM_OPEN);
+    for (uint64_t at = LONE_SECOND; at < 300 * LONE_SECOND; at += LONE_SECOND) { /* a byte a second, for ever */
+        size_t taken;
+        kith_stream_bytes(k, lone_time(at), first, "\x09", 1, &taken);
+        kith_tick(k, lone_time(at));
+    }
+    struct kith_gauges g;
+    kith_tick(k, lone_time(301 * LONE_SECOND));
+    while (kith_poll_stream(k, &action))
+        ;
+    kith_read_gauges(k, &g);
+    assert_int_equal(g.streams, 0);
+    limits_end(k);
+}
+
 static void stream_timeout_makes_room(void **state)
 {
     (void)state;
@@ -508,6 +538,7 @@ int main(void)
         cmocka_unit_test(relays_max_refuses),
         cmocka_unit_test(tickets_max_refuses),
         cmocka_unit_test(streams_max_refuses),
+        cmocka_unit_test(one_stream_in_eight_is_ours),
         cmocka_unit_test(stream_timeout_makes_room),
         cmocka_unit_test(stream_bytes_max_pushes_back),
         cmocka_unit_test(frame_max_is_refused_by_its_length),

@@ -37,9 +37,10 @@ static const struct row {
     R(false, "late direct ack",         KI_PROBE_ACK,     349, KI_PROBE_ALIVE,   KI_PROBE_IDLE,     NEVER),
 
     R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
-    R(false, "timer ran late",          KI_PROBE_TIME,    290, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 300),
-    R(false, "silence",                 KI_PROBE_TIME,    300, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
-    R(false, "ack after the verdict",   KI_PROBE_ACK,     301, KI_PROBE_NOTHING, KI_PROBE_IDLE,     NEVER),
+    R(false, "timer ran late",          KI_PROBE_TIME,    290, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 490),
+    R(false, "helpers get their time",  KI_PROBE_TIME,    489, KI_PROBE_NOTHING, KI_PROBE_INDIRECT, 490),
+    R(false, "silence",                 KI_PROBE_TIME,    490, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
+    R(false, "ack after the verdict",   KI_PROBE_ACK,     491, KI_PROBE_NOTHING, KI_PROBE_IDLE,     NEVER),
 
     R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
     R(false, "refused: ask at once",    KI_PROBE_REFUSED,   5, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 300),
@@ -52,8 +53,9 @@ static const struct row {
     R(false, "and nobody reaches it",   KI_PROBE_TIME,   9999, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
 
     R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
-    R(false, "we slept over both",      KI_PROBE_TIME,    400, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 300),
-    R(false, "the second step",         KI_PROBE_TIME,    400, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
+    R(false, "we slept over both",      KI_PROBE_TIME,    400, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 600),
+    R(false, "no verdict at once",      KI_PROBE_TIME,    400, KI_PROBE_NOTHING, KI_PROBE_INDIRECT, 600),
+    R(false, "but in its time",         KI_PROBE_TIME,    600, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
     /* clang-format on */
 #undef R
 };
