@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compression on and off, kith and Serf, in every combination; states large enough to be worth compressing."""
+"""Compression on and off, kith and Serf, in every combination, 5 + 5 agents; states large enough to be worth compressing."""
 import lib
 
 PADDING = "the same words again and again, " * 10
@@ -12,13 +12,15 @@ def combination(kith_off, serf_off):
         serf_flags = ["-disable-compression"] if serf_off else []
         serf = pool.start("serf", *serf_flags, "-tag", "pad=" + PADDING)
         kith = pool.start("kith", *kith_flags, "-tag", "pad=" + PADDING, "-join", serf.join_addr)
-        second = pool.start("serf", *serf_flags, "-tag", "pad=" + PADDING, "-join", kith.join_addr)
-        pool.full([serf, kith, second], 20)
-        for number, agent in enumerate((serf, kith, second)):
+        agents = ([serf, kith] + pool.start("serf", *serf_flags, "-tag", "pad=" + PADDING, "-join", kith.join_addr, count=4)
+                  + pool.start("kith", *kith_flags, "-tag", "pad=" + PADDING, "-join", serf.join_addr, count=4))
+        pool.full(agents, 20)
+        changed = (serf, kith, agents[2])
+        for number, agent in enumerate(changed):
             agent.set_tags({"pad": PADDING + str(number)})
-        for number, agent in enumerate((serf, kith, second)):
-            lib.wait(lambda: all(o.members()[agent.name]["Tags"].get("pad") == PADDING + str(number)
-                                 for o in (serf, kith, second)), 20, "the changed tag of %s everywhere" % agent.name)
+        for number, agent in enumerate(changed):
+            lib.wait(lambda: all(o.members()[agent.name]["Tags"].get("pad") == PADDING + str(number) for o in agents),
+                     20, "the changed tag of %s everywhere" % agent.name)
     words = {False: "compresses", True: "does not"}
     one.__doc__ = "kith %s, Serf %s: joins and gossip both ways" % (words[kith_off], words[serf_off])
     one.__name__ = "compress_%d%d" % (kith_off, serf_off)
