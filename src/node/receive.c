@@ -177,7 +177,10 @@ static void receive_unpack(struct kith *k, struct receive_stack *s, struct ki_sp
 
 static int receive_walk(struct kith *k, const struct kith_addr *from, struct ki_span plain)
 {
-    struct receive_stack s = {.depth = 1};
+    struct receive_stack s; /* frames above depth are void: clearing them cost more than reading a ping */
+    s.depth = 1;
+    s.arena_used = 0;
+    s.error = 0;
     s.frames[0] = (struct receive_frame){.single = plain, .is_single = true};
     while (s.depth > 0) {
         struct ki_span message = receive_next(k, &s);
