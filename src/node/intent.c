@@ -8,6 +8,10 @@
 #include "wire/serf_query.h"
 
 #define INTENT_NO_BROADCAST 2 /* a query's flag */
+/* A full state tells of a leave as one later than it was said, and stock agents take it so each time they hear it: the
+ * time of a leave of ours creeps ahead of the clocks.  Who hears of it before it hears of us then holds us leaving for
+ * ever, unless our join is later still. */
+#define INTENT_MARGIN 16
 #define INTENT_WINDOW 512 /* events and queries older than so many Lamport ticks are stale (Serf's buffer) */
 
 static int intent_spread(struct kith *k, unsigned queue, struct ki_span raw, kith_ticket ticket)
@@ -129,7 +133,7 @@ int ki_say_join(struct kith *k)
         return 0;
     uint8_t buf[384];
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
-    struct ki_serf_join msg = {.ltime = k->clock.time, .node = ki_name_of(k->cfg.name)};
+    struct ki_serf_join msg = {.ltime = k->clock.time + INTENT_MARGIN, .node = ki_name_of(k->cfg.name)};
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
     k->saying_join = true;

@@ -125,14 +125,22 @@ static bool state_left(struct kith *k, struct ki_state_merge *m, size_t *budget)
     return false;
 }
 
+/* One later than it was said, so that it outranks a join of that time; but what we know already does not creep. */
+static void state_leave(struct kith *k, uint32_t id, struct ki_span name, uint64_t ltime)
+{
+    bool news = id == KI_NO_MEMBER || k->about[id].standing.status != KI_STATUS_LEFT;
+    ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + news, .node = name}, ki_span(NULL, 0));
+}
+
 static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span name, uint64_t ltime)
 {
-    bool known = ki_table_find(&k->table, name) != KI_NO_MEMBER;
+    uint32_t id = ki_table_find(&k->table, name);
+    bool known = id != KI_NO_MEMBER;
     if (name.len == 0 || ltime == UINT64_MAX || (!known && m->unknown++ >= k->cfg.intents_max))
         return;
     uint64_t hash;
     if (m->set_cap > 0 && *state_place(m, name, k, &hash) != 0)
-        ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + 1, .node = name}, ki_span(NULL, 0));
+        state_leave(k, id, name, ltime);
     else
         ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }

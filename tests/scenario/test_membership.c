@@ -72,6 +72,31 @@ static void join_tells_everyone(void **state)
     world_free(w);
 }
 
+static void leaves_do_not_creep_and_joins_outrank_them(void **state)
+{
+    (void)state;
+    struct world *w = story_pool(4, NULL);
+    assert_int_equal(kith_leave(world_node(w, 2), world_now(w), NULL), 0);
+    world_run(w, 8 * SECOND);
+    struct kith_member left, later, back;
+    struct kith_gauges g;
+    assert_int_equal(kith_find(world_node(w, 0), (struct kith_str){"node-2", 6}, &left), 0);
+    uint64_t leave_ltime = left.status_ltime;
+    world_run(w, 300 * SECOND); /* many full exchanges */
+    assert_int_equal(kith_find(world_node(w, 0), (struct kith_str){"node-2", 6}, &later), 0);
+    assert_int_equal(later.status_ltime, leave_ltime);
+    kith_read_gauges(world_node(w, 0), &g);
+    world_crash(w, 2);
+    struct kith_config c;
+    world_config(&c, 2);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 0, NULL), 0);
+    world_run(w, 5 * SECOND);
+    kith_self(world_node(w, 2), &back);
+    assert_true(back.status_ltime >= g.member_ltime + 16);
+    world_free(w);
+}
+
 static void join_ends_with_its_count(void **state)
 {
     (void)state;
@@ -513,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(join_tells_everyone),
+        cmocka_unit_test(leaves_do_not_creep_and_joins_outrank_them),
         cmocka_unit_test(join_ends_with_its_count),
         cmocka_unit_test(quiet_pool_suspects_nobody),
         cmocka_unit_test(crash_is_noticed_and_health_stays),
