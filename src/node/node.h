@@ -131,7 +131,6 @@ struct ki_ask {
     struct kith_addr *addrs; /* JOIN: owned */
     uint32_t addr_count, addr_next, open, reached;
     int last_error;
-    bool replay;
 };
 
 struct ki_done { /* an event that is not about a member */

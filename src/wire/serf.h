@@ -29,7 +29,7 @@ struct ki_serf_join { /* node not empty */
     struct ki_span node;
 };
 
-/* The user state of a push/pull.  The maps stay encoded: ki_status_next() walks them. */
+/* The user state of a push/pull.  The maps stay encoded: ki_serf_status_next() walks them. */
 struct ki_serf_state {
     uint64_t ltime;
     struct ki_span status_ltimes; /* encoded map of str to u64; empty: none */
