@@ -156,6 +156,30 @@ struct kith_key {
     uint8_t len;
 };
 
+/* What kith_config.stock switches off: whatever kith does beyond memberlist 0.2.2 and Serf 0.9.4 that their members could
+ * notice.  For pools that mix both kinds, in a simulation above all; real pools gain nothing by it.
+ *
+ *   Tags         no _kith among them.
+ *   Incarnation  begins at 1 with each life; a loaded one is not heeded.  Joins are said at the present Lamport time, not
+ *                a little later, and a join intent of a former life is not answered with a newer one.
+ *   Probing      the pace has one wasted turn at each wrap of the list; local health stretches only the wait for a
+ *                verdict; a refused port waits for its timeout; helpers say nack after a whole probe timeout, and missing
+ *                nacks are counted at the verdict; peers are drawn by 3 tries a member, which may miss some; the ping
+ *                that carries an accusation carries no other news; a pause of the process excuses nobody.
+ *   Refuting     by gossip alone: nobody is told what is said of it, the accuser gets no refutation of its own, and an
+ *                exchange is answered before what it says of us is read.
+ *   Accusing     suspects and dead in an exchange are accusations of our own, and may confirm those of others.
+ *   Failed       members are dead for failure detection for gossip_to_the_dead_ms, then unknown: exchanges leave them
+ *                out, and whoever claims the name begins anew.  A dice throw decides each reconnect_interval_ms whether
+ *                one of them is contacted (the more are failed, the likelier), and which.  Never in bare pools.
+ *   Status       a death notice that a member says itself means failed until its leave intent is heard; a leave that
+ *                does not happen stays announced; one silent vote loses the name.
+ *   News         is not repeated more often in tiny pools; no extra exchange follows a join.
+ *
+ * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
+ * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a
+ * leave whose news is late, and what is not built: coordinates, and answers to queries other than the vote. */
+
 /** Everything an instance can be told.  Always start from kith_config_init(): it sets every field. */
 struct kith_config {
     size_t size; /* sizeof(struct kith_config), set by kith_config_init() */
@@ -180,6 +204,10 @@ struct kith_config {
     bool resolve_conflicts;            /* vote when another claims our name (Serf's); default true */
     bool compress;                     /* LZW, when it makes a datagram smaller and on streams; default true */
 
+    /* behaviour */
+    bool stock;                        /* none of kith's own additions, as described above; default false */
+    bool buddy;                        /* a ping to a suspect carries the accusation (Lifeguard); default true */
+
     /* timing, milliseconds, and multipliers: memberlist's, by profile */
     uint32_t probe_interval_ms;
     uint32_t probe_timeout_ms;
@@ -199,7 +227,8 @@ struct kith_config {
     uint32_t broadcast_timeout_ms;     /* how long leave and tag changes wait for their news to be out */
     uint32_t leave_propagate_ms;       /* how long a leaving node stays to help its news along */
     uint32_t reap_interval_ms;
-    uint32_t reconnect_interval_ms;    /* one failed member is contacted again each so often; 0: never */
+    uint32_t reconnect_interval_ms;    /* a failed member hears from somebody about each so often; 0: never.
+                                        * Serf: 30,000 */
     uint32_t reconnect_timeout_ms;     /* a failed member is forgotten after */
     uint32_t tombstone_timeout_ms;     /* a left member is forgotten after */
     uint32_t intent_timeout_ms;        /* an intent about an unknown member is forgotten after */
@@ -401,7 +430,7 @@ enum { /* struct kith_event.changed */
        KITH_CHANGED_TAGS = 8,
        KITH_CHANGED_REAPED = 16,  /* forgotten; the last event about it */
        KITH_CHANGED_SUSPECT = 32, /* became suspect, or is no longer */
-       KITH_CHANGED_LEAVING = 64
+       KITH_CHANGED_LEAVING = 64  /* is leaving, or no longer */
 };
 
 struct kith_event {
@@ -460,6 +489,19 @@ struct kith_gauges {
     bool left_pool;
 };
 KITH_API void kith_read_gauges(const kith *k, struct kith_gauges *out);
+
+/** Describes a datagram in one line of text, for traces and logs: what is in it, layer by layer, its messages in order:
+ *  "ping 17 of node-2 | suspect node-3 inc 4 by node-1 | alive node-4 inc 1".
+ *
+ *  In:      k    whose keys open it, whose label it should carry, and whose memory hooks and limits hold; unchanged.
+ *                NULL: any label, and what is sealed stays so ("sealed 93 bytes").
+ *           buf, len  the whole datagram, which may be anybody's.
+ *  Out:     out  at most cap bytes (1 or more), always ending in NUL; what does not fit is cut and ends in "...".
+ *                Bytes of names that would confuse a reader (control, space, '|', '\\', no UTF-8) are written \xNN.
+ *  Returns: 0; KITH_ERR_AUTH, KITH_ERR_LABEL: not for k's pool; KITH_ERR_MALFORMED, KITH_ERR_NOMEM: some part could not
+ *           be read.  The text tells what could, all the same.
+ */
+KITH_API int kith_describe(const kith *k, const void *buf, size_t len, char *out, size_t cap);
 
 /** True when both name the same place: ports equal, and addresses equal in canonical form. */
 KITH_API bool kith_addr_equal(const struct kith_addr *a, const struct kith_addr *b);

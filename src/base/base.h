@@ -16,6 +16,13 @@
 
 #define KI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 
+/* Fetches what lies there into the cache while other work is done.  Only a hint: any address will do. */
+#if defined(__GNUC__)
+#define KI_PREFETCH(ptr) __builtin_prefetch(ptr)
+#else
+#define KI_PREFETCH(ptr) ((void)(ptr))
+#endif
+
 static inline uint64_t ki_min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

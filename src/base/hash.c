@@ -17,47 +17,59 @@ static uint64_t hash_load_le(const uint8_t *at, size_t len)
     return value;
 }
 
+/* The same of 8 bytes, spelled out: compilers make one load of it. */
+static inline uint64_t hash_load_le8(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+}
+
 static uint64_t hash_rotate(uint64_t value, unsigned bits)
 {
     return value << bits | value >> (64 - bits);
 }
 
-static void hash_rounds(uint64_t v[4], unsigned count)
+/* The state in four variables, so that it stays in registers. */
+struct hash_state {
+    uint64_t a, b, c, d;
+};
+
+static inline struct hash_state hash_round(struct hash_state v)
 {
-    while (count-- > 0) {
-        v[0] += v[1];
-        v[1] = hash_rotate(v[1], 13) ^ v[0];
-        v[0] = hash_rotate(v[0], 32);
-        v[2] += v[3];
-        v[3] = hash_rotate(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = hash_rotate(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = hash_rotate(v[1], 17) ^ v[2];
-        v[2] = hash_rotate(v[2], 32);
-    }
+    v.a += v.b;
+    v.c += v.d;
+    v.b = hash_rotate(v.b, 13) ^ v.a;
+    v.d = hash_rotate(v.d, 16) ^ v.c;
+    v.a = hash_rotate(v.a, 32);
+    v.c += v.b;
+    v.a += v.d;
+    v.b = hash_rotate(v.b, 17) ^ v.c;
+    v.d = hash_rotate(v.d, 21) ^ v.a;
+    v.c = hash_rotate(v.c, 32);
+    return v;
 }
 
-static void hash_word(uint64_t v[4], uint64_t word)
+static inline struct hash_state hash_word(struct hash_state v, uint64_t word)
 {
-    v[3] ^= word;
-    hash_rounds(v, 2);
-    v[0] ^= word;
+    v.d ^= word;
+    v = hash_round(hash_round(v));
+    v.a ^= word;
+    return v;
 }
 
 uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len)
 {
     const uint8_t *at = data;
-    uint64_t k0 = hash_load_le(key, 8);
-    uint64_t k1 = hash_load_le(key + 8, 8);
+    uint64_t k0 = hash_load_le8(key);
+    uint64_t k1 = hash_load_le8(key + 8);
     /* "somepseudorandomlygeneratedbytes" */
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-                     k1 ^ 0x7465646279746573};
+    struct hash_state v = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                           k1 ^ 0x7465646279746573};
     uint64_t last = (uint64_t)len << 56;
     for (; len >= 8; len -= 8, at += 8)
-        hash_word(v, hash_load_le(at, 8));
-    hash_word(v, last | hash_load_le(at, len));
-    v[2] ^= 0xff;
-    hash_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        v = hash_word(v, hash_load_le8(at));
+    v = hash_word(v, last | hash_load_le(at, len));
+    v.c ^= 0xff;
+    v = hash_round(hash_round(hash_round(hash_round(v))));
+    return v.a ^ v.b ^ v.c ^ v.d;
 }

@@ -26,17 +26,12 @@ void ki_map_free(struct ki_map *map)
     ki_map_init(map, map->mem);
 }
 
-static uint32_t map_tag(uint64_t hash)
-{
-    return (uint32_t)(hash ^ hash >> 32);
-}
-
 uint32_t ki_map_get(const struct ki_map *map, uint64_t hash, ki_map_equal equal, const void *owner,
                     const void *key)
 {
     if (map->count == 0)
         return KI_MAP_NONE;
-    uint32_t tag = map_tag(hash);
+    uint32_t tag = ki_map_tag(hash);
     size_t mask = map->cap - 1;
     for (size_t i = tag & mask; map->slots[i].value != KI_MAP_NONE; i = (i + 1) & mask) {
         const struct ki_map_slot *slot = &map->slots[i];
@@ -54,11 +49,16 @@ static void map_place(struct ki_map_slot *slots, size_t cap, struct ki_map_slot 
     slots[i] = entry;
 }
 
-static bool map_grow(struct ki_map *map)
+bool ki_map_reserve(struct ki_map *map, size_t count)
 {
-    size_t cap = map->cap ? map->cap * 2 : MAP_CAP_MIN;
-    if (cap > SIZE_MAX / sizeof *map->slots)
-        return false;
+    size_t cap = map->cap ? map->cap : MAP_CAP_MIN;
+    while (count > cap / 4 * 3) {
+        if (cap > SIZE_MAX / 2 / sizeof *map->slots)
+            return false;
+        cap *= 2;
+    }
+    if (cap == map->cap)
+        return true;
     struct ki_map_slot *slots = ki_mem_resize(map->mem, NULL, cap * sizeof *slots);
     if (!slots)
         return false;
@@ -77,16 +77,16 @@ static bool map_grow(struct ki_map *map)
 bool ki_map_put(struct ki_map *map, uint64_t hash, uint32_t value)
 {
     KI_ASSERT(value != KI_MAP_NONE);
-    if (map->count + 1 > map->cap / 4 * 3 && !map_grow(map))
+    if (map->count + 1 > map->cap / 4 * 3 && !ki_map_reserve(map, map->count + 1))
         return false;
-    map_place(map->slots, map->cap, (struct ki_map_slot){.tag = map_tag(hash), .value = value});
+    map_place(map->slots, map->cap, (struct ki_map_slot){.tag = ki_map_tag(hash), .value = value});
     map->count++;
     return true;
 }
 
 void ki_map_remove(struct ki_map *map, uint64_t hash, uint32_t value)
 {
-    uint32_t tag = map_tag(hash);
+    uint32_t tag = ki_map_tag(hash);
     size_t mask = map->cap - 1;
     KI_ASSERT(map->count > 0 && value != KI_MAP_NONE);
     size_t hole = tag & mask;

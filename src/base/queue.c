@@ -19,6 +19,8 @@
  */
 #include "base/queue.h"
 
+#include "base/canary.h"
+
 struct ki_queue_entry {
     uint64_t id;
     uint32_t key;
@@ -32,6 +34,8 @@ struct ki_queue_entry {
 enum {
     QUEUE_CAP_MIN = 8,
     QUEUE_KEEP = 64, /* an emptied queue gives back storage beyond so many entries */
+    QUEUE_AHEAD = 16, /* pieces: about as many as a datagram holds, and as many as a processor fetches at a time */
+    QUEUE_LINE = 64,  /* bytes of a cache line: two hold a usual piece */
     QUEUE_BATCH = 64 /* entries moved in one pass: 1 KiB of stack, and most datagrams hold fewer */
 };
 
@@ -78,6 +82,12 @@ static uint32_t queue_key(uint32_t sent, size_t len)
 {
     uint32_t tier = sent < UINT16_MAX ? sent : UINT16_MAX;
     return tier << 16 | (uint32_t)(UINT16_MAX - len);
+}
+
+/* Of the same piece after one more transmission: the piece itself need not be looked at. */
+static uint32_t queue_next_key(uint32_t key)
+{
+    return key >> 16 < UINT16_MAX ? key + (1u << 16) : key;
 }
 
 static uint32_t queue_tier(const struct ki_queue_entry *entry)
@@ -136,11 +146,6 @@ static void queue_delete(struct ki_queue *queue, size_t at)
 
 /* ---- subjects and slots ---- */
 
-static uint64_t queue_hash(uint32_t subject)
-{
-    return subject * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio: spreads neighbours */
-}
-
 static bool queue_is_about(const void *owner, uint32_t slot, const void *key)
 {
     const struct ki_queue *queue = owner;
@@ -152,7 +157,7 @@ static uint32_t queue_find(const struct ki_queue *queue, uint32_t subject)
 {
     if (subject == KI_SUBJECT_NONE)
         return KI_MAP_NONE;
-    return ki_map_get(&queue->by_subject, queue_hash(subject), queue_is_about, queue, &subject);
+    return ki_map_get(&queue->by_subject, ki_map_hash_number(subject), queue_is_about, queue, &subject);
 }
 
 static bool queue_reserve(struct ki_queue *queue)
@@ -196,7 +201,7 @@ static struct ki_news *queue_unslot(struct ki_queue *queue, uint32_t slot)
 {
     struct ki_news *news = queue->slots[slot].news;
     if (news->subject != KI_SUBJECT_NONE)
-        ki_map_remove(&queue->by_subject, queue_hash(news->subject), slot);
+        ki_map_remove(&queue->by_subject, ki_map_hash_number(news->subject), slot);
     queue->slots[slot].next_free = queue->slot_free;
     queue->slot_free = slot;
     queue->count--;
@@ -263,7 +268,7 @@ bool ki_queue_put(struct ki_queue *queue, uint32_t subject, uint64_t ticket, con
     uint32_t old = queue_find(queue, subject);
     uint32_t slot = old != KI_MAP_NONE ? old : queue_next_slot(queue);
     if (old == KI_MAP_NONE && subject != KI_SUBJECT_NONE &&
-        !ki_map_put(&queue->by_subject, queue_hash(subject), slot)) {
+        !ki_map_put(&queue->by_subject, ki_map_hash_number(subject), slot)) {
         ki_mem_free(queue->mem, news);
         return false;
     }
@@ -276,7 +281,7 @@ bool ki_queue_put(struct ki_queue *queue, uint32_t subject, uint64_t ticket, con
         queue->slots[old].news = news;
     } else {
         queue_fill_slot(queue, slot, news);
-        if (queue->count == queue->max)
+        if (queue->count == queue->max && !KI_CANARY(HOARD))
             *replaced = queue_push_out(queue);
         queue->count++;
     }
@@ -310,6 +315,22 @@ static size_t queue_best(const struct ki_queue *queue, size_t room)
     return SIZE_MAX;
 }
 
+/* None of what is taken is in the cache: a piece is fetched before its turn, and the slot that leads to it before that. */
+static void queue_fetch_slot(const struct ki_queue *queue, size_t at)
+{
+    if (at < queue->entry_count && queue->entries[at].slot != QUEUE_GONE)
+        KI_PREFETCH(&queue->slots[queue->entries[at].slot & ~QUEUE_TAKEN]);
+}
+
+static void queue_fetch_piece(const struct ki_queue *queue, size_t at)
+{
+    if (at >= queue->entry_count || queue->entries[at].slot == QUEUE_GONE)
+        return;
+    const struct ki_news *news = queue->slots[queue->entries[at].slot & ~QUEUE_TAKEN].news;
+    KI_PREFETCH(news);
+    KI_PREFETCH((const uint8_t *)news + QUEUE_LINE);
+}
+
 const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_t limit,
                                     uint64_t *done_ticket)
 {
@@ -318,6 +339,8 @@ const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_
     size_t at = queue_best(queue, room);
     if (at == SIZE_MAX)
         return NULL;
+    queue_fetch_slot(queue, at + QUEUE_AHEAD);
+    queue_fetch_piece(queue, at + QUEUE_AHEAD / 2);
     struct ki_queue_entry *entry = &queue->entries[at];
     struct ki_news *news = queue->slots[entry->slot].news;
     news->sent++;
@@ -365,8 +388,7 @@ static void queue_settle(struct ki_queue *queue)
             continue;
         }
         entry.slot &= ~QUEUE_TAKEN;
-        const struct ki_news *news = queue->slots[entry.slot].news;
-        entry.key = queue_key(news->sent, news->len);
+        entry.key = queue_next_key(entry.key);
         moved[last++] = entry;
     }
     if (gone > 0)
@@ -379,6 +401,10 @@ void ki_queue_next_datagram(struct ki_queue *queue)
     queue_free_leaving(queue);
     while (queue->taken > 0)
         queue_settle(queue);
+    for (size_t i = 0; i < QUEUE_AHEAD; i++) /* most datagrams begin at the front */
+        queue_fetch_slot(queue, i);
+    for (size_t i = 0; i < QUEUE_AHEAD / 2; i++)
+        queue_fetch_piece(queue, i);
     if (queue->count == 0 && queue->entry_cap > QUEUE_KEEP)
         queue_release_storage(queue);
 }

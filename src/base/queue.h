@@ -65,6 +65,12 @@ uint64_t ki_queue_drop_subject(struct ki_queue *queue, uint32_t subject);
 const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_t limit,
                                     uint64_t *done_ticket);
 
+/* Nothing waits, and the next datagram has nothing to tidy up. */
+static inline bool ki_queue_idle(const struct ki_queue *queue)
+{
+    return queue->count == 0 && queue->taken == 0 && !queue->leaving;
+}
+
 /* Starts filling a new datagram: pieces taken for the last one may be taken again. */
 void ki_queue_next_datagram(struct ki_queue *queue);
 

@@ -1,75 +1,68 @@
 /* Events for the application and records for the disk.
  *
  * Both are pulled and both coalesce: a member carries a mask of what has changed since it was last told, so a slow
- * reader costs no memory and sees the latest state once.  changed_ids holds each member with a mask once, in order.
+ * reader costs no memory and sees the latest state once.  The ids of those with a mask are linked in order, each once.
  * A member that is forgotten lives on as a ghost until its last event and record are told; ghosts and other events
  * are bounded by events_max, beyond which the oldest is dropped and counted. */
 #include "node/node.h"
 
-bool ki_about_reserve(struct kith *k)
+void ki_standing_set(struct kith *k, uint32_t id, struct ki_standing standing)
 {
-    uint32_t need = k->table.count + 1;
-    if (need <= k->about_cap)
-        return true;
-    uint32_t cap = k->about_cap ? k->about_cap * 2 : 16; /* as the table grows: ids stay below it */
-    struct ki_about *about = ki_mem_resize(&k->mem, k->about, cap * sizeof *about);
-    if (!about)
-        return false;
-    k->about = about;
-    uint32_t *ring = ki_mem_new(&k->mem, cap * sizeof *ring);
-    if (!ring)
-        return false;
-    for (uint32_t i = 0; i < k->changed_count; i++)
-        ring[i] = k->changed_ids[(k->changed_head + i) % k->changed_cap];
-    ki_mem_free(&k->mem, k->changed_ids);
-    k->changed_ids = ring;
-    k->changed_head = 0;
-    k->changed_cap = cap;
-    k->about_cap = cap;
-    return true;
+    struct ki_standing *known = &ki_about(k, id)->standing;
+    k->by_status[known->status]--;
+    k->by_status[standing.status]++;
+    *known = standing;
 }
 
 void ki_changed(struct kith *k, uint32_t id, uint8_t bits)
 {
-    if (k->about[id].changed == 0) {
-        KI_ASSERT(k->changed_count < k->changed_cap);
-        k->changed_ids[(k->changed_head + k->changed_count++) % k->changed_cap] = id;
-    }
-    k->about[id].changed |= bits;
+    struct ki_about *about = ki_about(k, id);
+    about->changed |= bits;
+    if (about->queued)
+        return;
+    about->queued = true;
+    about->changed_next = KI_NO_MEMBER;
+    *(k->changed_first == KI_NO_MEMBER ? &k->changed_first : &ki_about(k, k->changed_last)->changed_next) = id;
+    k->changed_last = id;
 }
 
-/* Its id may be given to another member before what waits is told. */
-static void event_unqueue(struct kith *k, uint32_t id)
+/* ---- ghosts ---- */
+
+static void event_ghost_free(struct kith *k, struct ki_ghost *ghost)
+{
+    ki_list_remove(&ghost->link);
+    k->ghost_count--;
+    ki_member_free(&k->mem, &ghost->member);
+    ki_mem_free(&k->mem, ghost);
+}
+
+/* Its id may be given to another member before a claim of its name is told. */
+static void event_unclaim(struct kith *k, uint32_t id)
 {
     for (uint32_t i = 0; i < k->done_count; i++) {
         struct ki_done *done = &k->dones[(k->done_head + i) % k->cfg.events_max];
         if (done->kind == KITH_EVENT_CONFLICT && done->id == id)
             done->id = KI_NO_MEMBER;
     }
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < k->changed_count; i++) {
-        uint32_t queued = k->changed_ids[(k->changed_head + i) % k->changed_cap];
-        if (queued != id)
-            k->changed_ids[(k->changed_head + kept++) % k->changed_cap] = queued;
-    }
-    k->changed_count = kept;
 }
 
-static void event_ghost_free(struct kith *k, struct ki_ghost *ghost)
+void ki_ghost_make(struct kith *k, uint32_t id)
 {
-    ki_list_remove(&ghost->link);
-    k->ghost_count--;
-    ki_mem_free(&k->mem, ghost->member);
-    ki_mem_free(&k->mem, ghost);
-}
-
-/* Takes over `last`, a copy of the member. */
-void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last)
-{
+    struct ki_about *about = ki_about(k, id);
+    struct ki_ghost last = {.changed = about->changed | KITH_CHANGED_REAPED,
+                            .status = (enum ki_status)about->standing.status,
+                            .status_ltime = about->standing.ltime,
+                            .event_due = true,
+                            .record_due = about->recorded_alive};
     struct ki_ghost *ghost = ki_mem_new(&k->mem, sizeof *ghost);
-    event_unqueue(k, id);
+    event_unclaim(k, id);
+    k->records_due -= about->record_due;
+    ki_standing_set(k, id, (struct ki_standing){.status = KI_STATUS_NONE});
+    about->changed = 0; /* where it waits in the queue of events stays, for whoever has the id then */
+    about->recorded_alive = about->record_due = false;
+    ki_table_take(&k->table, id, &last.member);
     if (!ghost) {
-        ki_mem_free(&k->mem, last);
+        ki_member_free(&k->mem, &last.member);
         ki_count(k, KI_COUNT_events_dropped);
         return;
     }
@@ -80,16 +73,12 @@ void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last)
         event_ghost_free(k, oldest);
         ki_count(k, KI_COUNT_events_dropped);
     }
-    const struct ki_about *about = &k->about[id];
-    *ghost = (struct ki_ghost){.member = last,
-                               .changed = about->changed,
-                               .status = about->standing.status,
-                               .status_ltime = about->standing.ltime,
-                               .event_due = true,
-                               .record_due = about->recorded_alive};
+    *ghost = last;
     ki_list_push(&k->ghosts, &ghost->link);
     k->ghost_count++;
 }
+
+/* ---- events ---- */
 
 bool ki_dones_reserve(struct kith *k)
 {
@@ -145,11 +134,29 @@ static bool event_poll_ghost(struct kith *k, struct kith_event *out)
         struct ki_ghost *ghost = KI_CONTAINER(at, struct ki_ghost, link);
         if (!ghost->event_due)
             continue;
-        struct ki_standing standing = {.ltime = ghost->status_ltime, .status = ghost->status};
+        struct ki_standing standing = {.ltime = ghost->status_ltime, .status = (uint8_t)ghost->status};
         *out = (struct kith_event){.kind = KITH_EVENT_MEMBER, .changed = ghost->changed};
-        ki_view(k, ghost->member, &standing, KI_NO_MEMBER, &out->member);
+        ki_view(k, &ghost->member, &standing, KI_NO_MEMBER, &out->member);
         ghost->event_due = false;
         k->shown = ghost;
+        return true;
+    }
+    return false;
+}
+
+static bool event_poll_changed(struct kith *k, struct kith_event *out)
+{
+    while (k->changed_first != KI_NO_MEMBER) {
+        uint32_t id = k->changed_first;
+        struct ki_about *about = ki_about(k, id);
+        uint8_t changed = about->changed;
+        k->changed_first = about->changed_next;
+        about->changed = 0;
+        about->queued = false;
+        if (changed == 0)
+            continue; /* it was forgotten, and its ghost has told so */
+        *out = (struct kith_event){.kind = KITH_EVENT_MEMBER, .changed = changed};
+        ki_view(k, ki_table_at(&k->table, id), &about->standing, id, &out->member);
         return true;
     }
     return false;
@@ -171,7 +178,7 @@ static bool event_poll_done(struct kith *k, struct kith_event *out)
         const struct ki_member *m = ki_table_at(&k->table, done.id);
         if (!m)
             continue; /* forgotten meanwhile: nobody's name is contested */
-        ki_view(k, m, &k->about[done.id].standing, done.id, &out->member);
+        ki_view(k, m, &ki_about(k, done.id)->standing, done.id, &out->member);
         return true;
     }
     return false;
@@ -182,16 +189,7 @@ bool kith_poll_event(struct kith *k, struct kith_event *out)
     event_release_shown(k);
     if (event_poll_ghost(k, out)) /* first: a member of the same name that lives now came after it */
         return true;
-    if (k->changed_count > 0) {
-        uint32_t id = k->changed_ids[k->changed_head];
-        k->changed_head = (k->changed_head + 1) % k->changed_cap;
-        k->changed_count--;
-        *out = (struct kith_event){.kind = KITH_EVENT_MEMBER, .changed = k->about[id].changed};
-        k->about[id].changed = 0;
-        ki_view(k, ki_table_at(&k->table, id), &k->about[id].standing, id, &out->member);
-        return true;
-    }
-    return event_poll_done(k, out);
+    return event_poll_changed(k, out) || event_poll_done(k, out);
 }
 
 /* ---- records ---- */
@@ -199,7 +197,7 @@ bool kith_poll_event(struct kith *k, struct kith_event *out)
 /* Notes that what the disk says of a member is no longer so.  Serf's snapshot holds who is alive. */
 void ki_record_status(struct kith *k, uint32_t id)
 {
-    struct ki_about *about = &k->about[id];
+    struct ki_about *about = ki_about(k, id);
     bool alive = about->standing.status == KI_STATUS_ALIVE || about->standing.status == KI_STATUS_LEAVING;
     bool due = alive != about->recorded_alive && id != k->self;
     if (due != about->record_due)
@@ -215,7 +213,7 @@ static bool event_record_ghost(struct kith *k, struct kith_record *out)
         struct ki_ghost *ghost = KI_CONTAINER(at, struct ki_ghost, link);
         if (!ghost->record_due)
             continue;
-        struct ki_span name = ki_member_name(ghost->member);
+        struct ki_span name = ki_member_name(&ghost->member);
         *out = (struct kith_record){.kind = KITH_RECORD_GONE, .name = {(const char *)name.ptr, name.len}};
         ghost->record_due = false;
         k->shown = ghost;
@@ -227,7 +225,7 @@ static bool event_record_ghost(struct kith *k, struct kith_record *out)
 static bool event_record_member(struct kith *k, struct kith_record *out)
 {
     for (; k->records_due > 0 && k->record_cursor < k->table.used; k->record_cursor++) {
-        struct ki_about *about = &k->about[k->record_cursor];
+        struct ki_about *about = ki_about(k, k->record_cursor);
         const struct ki_member *m = ki_table_at(&k->table, k->record_cursor);
         if (!m || !about->record_due)
             continue;
@@ -256,8 +254,7 @@ static bool event_record_number(struct kith_record *out, enum kith_record_kind k
 static bool event_record_numbers(struct kith *k, struct kith_record *out)
 {
     uint64_t incarnation = k->recorded_incarnation;
-    if (event_record_number(out, KITH_RECORD_INCARNATION, ki_table_at(&k->table, k->self)->incarnation,
-                            &incarnation)) {
+    if (event_record_number(out, KITH_RECORD_INCARNATION, k->incarnation, &incarnation)) {
         k->recorded_incarnation = (uint32_t)incarnation;
         return true;
     }
@@ -301,8 +298,8 @@ void kith_durable(struct kith *k, struct kith_time now, uint64_t seq, int error)
         if (!ki_table_at(&k->table, id))
             continue;
         /* as if the disk said the opposite: what is gone may stand there as alive */
-        enum ki_status status = k->about[id].standing.status;
-        k->about[id].recorded_alive = status != KI_STATUS_ALIVE && status != KI_STATUS_LEAVING;
+        uint8_t status = ki_about(k, id)->standing.status;
+        ki_about(k, id)->recorded_alive = status != KI_STATUS_ALIVE && status != KI_STATUS_LEAVING;
         ki_record_status(k, id);
     }
 }
@@ -312,6 +309,5 @@ void ki_events_free(struct kith *k)
     while (!ki_list_empty(&k->ghosts))
         event_ghost_free(k, KI_CONTAINER(k->ghosts.next, struct ki_ghost, link));
     ki_mem_free(&k->mem, k->dones);
-    ki_mem_free(&k->mem, k->changed_ids);
-    ki_mem_free(&k->mem, k->about);
+    ki_chunks_free(&k->about, &k->mem);
 }

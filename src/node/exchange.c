@@ -101,11 +101,12 @@ static void exchange_build_end(struct kith *k, struct ki_stream *s)
         ki_buf_free(k, &s->ltimes);
         ki_buf_free(k, &s->lefts);
     }
+    bool rejoin = s->purpose == KI_PURPOSE_SYNC && s->token == KI_SYNC_RECONNECT && k->cfg.stock;
     uint8_t header[KI_OUT_GAP];
     struct ki_pack p = ki_pack(header, sizeof header, false);
     ki_encode_push_pull_header(&p, &(struct ki_push_pull_header){.nodes = s->build_count,
                                                                  .user_state_len = (int64_t)(s->out.len - nodes_end),
-                                                                 .join = s->purpose == KI_PURPOSE_JOIN ||
+                                                                 .join = s->purpose == KI_PURPOSE_JOIN || rejoin ||
                                                                          (s->purpose == KI_PURPOSE_ANSWER &&
                                                                           s->scan.header.join)});
     KI_ASSERT(!p.w.full);
@@ -120,7 +121,7 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
     while (*budget > 0 && s->build_cursor < k->table.used) {
         uint32_t id = s->build_cursor++;
         const struct ki_member *m = ki_table_at(&k->table, id);
-        if (!m)
+        if (!m || ki_buried(k, m))
             continue;
         if (!exchange_room(k, s, 1024)) /* 63 bytes, and at most 16 + 255 + 512 */
             return;
@@ -143,11 +144,15 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
 
 static void exchange_note_versions(struct ki_scan *scan, const uint8_t *v, bool alive)
 {
+    if (alive && v && scan->noted && memcmp(scan->noted_versions, v, sizeof scan->noted_versions) == 0)
+        return; /* nearly all members are like the one before */
     if (alive && v) {
         scan->pmin = v[0] > scan->pmin ? v[0] : scan->pmin;
         scan->pmax = v[1] < scan->pmax ? v[1] : scan->pmax;
         scan->dmin = v[3] > scan->dmin ? v[3] : scan->dmin;
         scan->dmax = v[4] < scan->dmax ? v[4] : scan->dmax;
+        scan->noted = true;
+        memcpy(scan->noted_versions, v, sizeof scan->noted_versions);
     }
     uint8_t pcur = v ? v[2] : 0, dcur = v ? v[5] : 0;
     scan->pcur_low = pcur < scan->pcur_low ? pcur : scan->pcur_low;
@@ -248,6 +253,7 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     }
     s->merge_pos = s->scan.nodes_at;
     s->merge_left = s->scan.header.nodes;
+    s->merge_near = 0;
     s->rx = KI_RX_MERGE;
     bool fine = exchange_versions_fine(k, &s->scan);
     if (!fine)
@@ -259,7 +265,8 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     }
     ki_count(k, KI_COUNT_push_pulls_in);
     uint32_t own = ki_table_at(&k->table, k->self)->incarnation;
-    if (fine && s->scan.accused && s->scan.accused_incarnation >= own && k->life == KI_LIFE_LIVE)
+    bool accused = s->scan.accused && s->scan.accused_incarnation >= own;
+    if (fine && accused && k->life == KI_LIFE_LIVE && !k->cfg.stock)
         ki_refute(k, s->scan.accused_incarnation, NULL);
     if (!fine)
         s->rx = KI_RX_DONE; /* answered, so that the other side sees it too, but not merged */
@@ -378,8 +385,41 @@ void ki_exchange_scan(struct kith *k, struct ki_stream *s, size_t *budget)
 
 /* ---- merging ---- */
 
-static void exchange_merge_node(struct kith *k, const struct kith_addr *peer, const struct ki_node_state *node)
+/* The member at the other end, or KI_NO_MEMBER.  Who dialled us is known by its host alone: if the pool has one port. */
+static uint32_t exchange_teller(struct kith *k, const struct ki_stream *s)
 {
+    struct kith_addr peer = s->peer;
+    if (s->purpose == KI_PURPOSE_ANSWER)
+        peer.port = k->cfg.addr.port;
+    return ki_find_addr(k, &peer);
+}
+
+/* A full state says whom it accuses, not who has accused them.  memberlist takes such an accusation for its own; but if
+ * many exchange with the one member that has made it, each seems to accuse by itself, and so much agreement ends the
+ * suspicion before it can be refuted.  So suspects are left to gossip, which names their accusers; the dead are the
+ * teller's accusation (after a partition nobody else makes it here), and confirm nothing that we have heard of. */
+static void exchange_accused(struct kith *k, const struct ki_stream *s, const struct kith_addr *peer,
+                             const struct ki_node_state *node)
+{
+    uint32_t id = ki_table_find(&k->table, node->name);
+    struct ki_suspect accusation = {
+        .incarnation = node->incarnation, .node = node->name, .from = ki_name_of(k->cfg.name)};
+    if (id != k->self && !k->cfg.stock) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        const struct ki_member *teller = ki_table_at(&k->table, exchange_teller(k, s));
+        if (teller && node->state == KI_DEAD && m && m->state == KI_SUSPECT && node->incarnation >= m->incarnation)
+            ki_suspicion_again(k, id, ki_member_name(teller));
+        if (node->state == KI_SUSPECT || (m && m->state == KI_SUSPECT))
+            return;
+        if (teller)
+            accusation.from = ki_member_name(teller);
+    }
+    ki_apply_suspect(k, peer, &accusation);
+}
+
+static void exchange_merge_node(struct kith *k, struct ki_stream *s, const struct ki_node_state *node)
+{
+    const struct kith_addr *peer = s->purpose == KI_PURPOSE_ANSWER ? NULL : &s->peer;
     struct ki_identity identity = {.name = node->name,
                                    .addr = node->addr,
                                    .port = node->port,
@@ -389,14 +429,13 @@ static void exchange_merge_node(struct kith *k, const struct kith_addr *peer, co
     struct ki_suspect accusation = {.incarnation = node->incarnation, .node = node->name, .from = node->name};
     switch (node->state) {
     case KI_ALIVE:
-        ki_apply_alive(k, NULL, &identity);
+        ki_apply_alive(k, NULL, ki_table_find_near(&k->table, node->name, &s->merge_near), &identity);
         return;
     case KI_LEFT:
         ki_apply_dead(k, peer, &accusation);
         return;
     default: /* dead or suspect: never instant death, the member gets its chance to refute */
-        accusation.from = ki_name_of(k->cfg.name);
-        ki_apply_suspect(k, peer, &accusation);
+        exchange_accused(k, s, peer, node);
         return;
     }
 }
@@ -419,7 +458,6 @@ static void exchange_merge_user(struct kith *k, struct ki_stream *s, size_t *bud
 
 void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
 {
-    const struct kith_addr *peer = s->purpose == KI_PURPOSE_ANSWER ? NULL : &s->peer;
     while (s->merge_left > 0) {
         if (*budget == 0)
             return;
@@ -432,7 +470,7 @@ void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
         s->merge_left--;
         *budget -= ki_min_size(*budget, used + EXCHANGE_MERGE);
         if (node.name.len <= KITH_NAME_MAX)
-            exchange_merge_node(k, peer, &node);
+            exchange_merge_node(k, s, &node);
         else
             ki_count(k, KI_COUNT_name_too_long);
     }

@@ -40,7 +40,9 @@ static void intent_tell(struct kith *k, uint32_t id, enum ki_status_change chang
 
 static struct ki_status_result intent_step(struct kith *k, uint32_t id, enum ki_status_input input, uint64_t ltime)
 {
-    struct ki_status_result result = ki_status_step(&k->about[id].standing, input, ltime, k->now.mono_us);
+    struct ki_standing standing = ki_about(k, id)->standing;
+    struct ki_status_result result = ki_status_step(&standing, input, ltime, (uint32_t)(k->now.mono_us / 1000000));
+    ki_standing_set(k, id, standing);
     intent_tell(k, id, result.change);
     return result;
 }
@@ -56,7 +58,7 @@ void ki_status_up(struct kith *k, uint32_t id)
 
 void ki_status_down(struct kith *k, uint32_t id)
 {
-    bool gone = ki_table_at(&k->table, id)->state == KI_LEFT;
+    bool gone = ki_table_at(&k->table, id)->state == KI_LEFT && (k->bare || !k->cfg.stock);
     intent_step(k, id, gone ? KI_STATUS_GONE : KI_STATUS_DOWN, 0);
 }
 
@@ -87,8 +89,9 @@ int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_spa
     uint32_t id = ki_table_find(&k->table, msg->node);
     if (id == KI_NO_MEMBER)
         return intent_note(k, msg->node, false, msg->ltime, raw);
-    bool newer = msg->ltime > k->about[id].standing.ltime;
-    if (newer && id == k->self && k->life == KI_LIFE_LIVE && !k->saying_join)
+    bool newer = msg->ltime > ki_about(k, id)->standing.ltime;
+    k->heard_before = !newer;
+    if (newer && id == k->self && k->life == KI_LIFE_LIVE && !k->saying_join && !k->cfg.stock)
         return ki_say_join(k); /* an intent of our former life: it may have been to leave, so ours must be newer */
     struct ki_status_result result = intent_step(k, id, KI_STATUS_JOIN_INTENT, msg->ltime);
     return result.heeded && raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
@@ -108,10 +111,13 @@ static int intent_leave(struct kith *k, const struct ki_serf_leave *msg, struct 
     uint32_t id = ki_table_find(&k->table, msg->node);
     if (id == KI_NO_MEMBER)
         return intent_note(k, msg->node, true, msg->ltime, raw);
-    struct ki_standing *standing = &k->about[id].standing;
+    struct ki_standing *standing = &ki_about(k, id)->standing;
+    bool stay = id == k->self && k->life == KI_LIFE_LIVE;
+    if (stay && raw.len && !k->cfg.stock && k->now.mono_us - k->join_said_us > (uint64_t)k->cfg.broadcast_timeout_ms * 1000)
+        return ki_say_join(k); /* whoever told us has not heard the join that we said against it */
     if (msg->ltime <= standing->ltime)
         return 0;
-    if (id == k->self && k->life < KI_LIFE_LEAVE_INTENT)
+    if (stay)
         return ki_say_join(k); /* somebody says we left: we did not */
     int error = raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, ticket) : 0;
     if (error)
@@ -133,9 +139,11 @@ int ki_say_join(struct kith *k)
         return 0;
     uint8_t buf[384];
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
-    struct ki_serf_join msg = {.ltime = k->clock.time + INTENT_MARGIN, .node = ki_name_of(k->cfg.name)};
+    uint64_t margin = k->cfg.stock ? 0 : INTENT_MARGIN;
+    struct ki_serf_join msg = {.ltime = k->clock.time + margin, .node = ki_name_of(k->cfg.name)};
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
+    k->join_said_us = k->now.mono_us;
     k->saying_join = true;
     int error = ki_join_intent(k, &msg, ki_span(buf, p.w.len));
     k->saying_join = false;
@@ -159,16 +167,23 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
 }
 
 /* A leave that has not happened long after it was announced is not happening: its intent was that of a former life, or
- * of somebody else.  A leave waits twice for its news and once to help it along; this is three times as long. */
+ * of somebody else.  A leave waits twice for its news and once to help it along; this is three times as long.  Before
+ * that the member is told that we hold it leaving; if it does not, it says so to all. */
 void ki_leaving_check(struct kith *k)
 {
-    uint64_t most_us = 3000 * (2 * (uint64_t)k->cfg.broadcast_timeout_ms + k->cfg.leave_propagate_ms);
-    for (uint32_t id = 0; id < k->table.used; id++) {
+    uint64_t soon_s = (k->cfg.broadcast_timeout_ms + 999) / 1000;
+    uint64_t most_s = (3 * (2 * (uint64_t)k->cfg.broadcast_timeout_ms + k->cfg.leave_propagate_ms) + 999) / 1000;
+    uint64_t now_s = k->now.mono_us / 1000000;
+    for (uint32_t id = 0; k->by_status[KI_STATUS_LEAVING] > 0 && id < k->table.used; id++) {
         const struct ki_member *m = ki_table_at(&k->table, id);
-        const struct ki_standing *standing = &k->about[id].standing;
-        if (m && id != k->self && m->state == KI_ALIVE && standing->status == KI_STATUS_LEAVING &&
-            k->now.mono_us - standing->since_us > most_us)
+        const struct ki_standing *standing = &ki_about(k, id)->standing;
+        if (!m || id == k->self || m->state != KI_ALIVE || standing->status != KI_STATUS_LEAVING)
+            continue;
+        struct kith_addr addr = ki_addr_of(m);
+        if (now_s - standing->since_s > most_s)
             intent_step(k, id, KI_STATUS_JOIN_INTENT, standing->ltime + 1);
+        else if (now_s - standing->since_s > soon_s)
+            ki_tell(k, id, &addr, false);
     }
 }
 

@@ -14,13 +14,13 @@
 #define LIFE_PING_LEN 170      /* bytes of an indirect ping without the two names */
 #define LIFE_INCARNATION_MAX (UINT32_MAX - 65536) /* headroom for refutations */
 
-static const struct life_timing { /* memberlist's profiles, milliseconds */
+static const struct life_timing { /* memberlist's profiles, milliseconds; reconnect: two probe intervals */
     uint32_t stream_timeout, indirect, retransmit, suspicion, push_pull, probe_timeout, probe_interval, gossip,
-        gossip_nodes, to_the_dead;
+        gossip_nodes, to_the_dead, reconnect;
 } life_timings[] = {
-    [KITH_PROFILE_LAN] = {10000, 3, 4, 4, 30000, 500, 1000, 200, 3, 30000},
-    [KITH_PROFILE_WAN] = {30000, 3, 4, 6, 60000, 3000, 5000, 500, 4, 60000},
-    [KITH_PROFILE_LOCAL] = {1000, 1, 2, 3, 15000, 200, 1000, 100, 3, 15000},
+    [KITH_PROFILE_LAN] = {10000, 3, 4, 4, 30000, 500, 1000, 200, 3, 30000, 2000},
+    [KITH_PROFILE_WAN] = {30000, 3, 4, 6, 60000, 3000, 5000, 500, 4, 60000, 10000},
+    [KITH_PROFILE_LOCAL] = {1000, 1, 2, 3, 15000, 200, 1000, 100, 3, 15000, 2000},
 };
 
 static void life_limits(struct kith_config *c)
@@ -55,6 +55,7 @@ void kith_config_init(struct kith_config *c, enum kith_profile profile)
                               .verify_outgoing = true,
                               .compress = true,
                               .resolve_conflicts = true,
+                              .buddy = true,
                               .probe_interval_ms = t->probe_interval,
                               .probe_timeout_ms = t->probe_timeout,
                               .gossip_interval_ms = t->gossip,
@@ -71,7 +72,7 @@ void kith_config_init(struct kith_config *c, enum kith_profile profile)
                               .broadcast_timeout_ms = 5000,
                               .leave_propagate_ms = 1000,
                               .reap_interval_ms = 15000,
-                              .reconnect_interval_ms = 30000,
+                              .reconnect_interval_ms = t->reconnect,
                               .reconnect_timeout_ms = 24u * 3600 * 1000,
                               .tombstone_timeout_ms = 24u * 3600 * 1000,
                               .intent_timeout_ms = 5u * 60 * 1000};
@@ -147,6 +148,8 @@ static void life_init(struct kith *k, const struct kith_config *c)
     ki_intents_init(&k->intents, &k->mem, c->intents_max, hash_key);
     for (unsigned i = 0; i < KI_QUEUES; i++)
         ki_queue_init(&k->queues[i], &k->mem, c->queue_max);
+    ki_chunks_init(&k->about, sizeof(struct ki_about));
+    k->changed_first = k->changed_last = KI_NO_MEMBER;
     ki_list_init(&k->ghosts);
     ki_list_init(&k->streams);
     ki_probe_init(&k->probe);
@@ -229,6 +232,7 @@ void kith_free(kith *k)
     ki_mem_free(&k->mem, k->arena);
     ki_intents_free(&k->intents);
     ki_keyring_free(&k->keyring);
+    ki_recall_free(&k->recall, &k->mem);
     ki_table_free(&k->table);
     life_free_str(k, k->cfg.name);
     life_free_str(k, k->cfg.label);
@@ -273,7 +277,6 @@ static void life_start_timers(struct kith *k)
     k->probe_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->probe_interval_ms * 1000) + 1;
     if (c->push_pull_interval_ms)
         k->push_pull_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->push_pull_interval_ms * 1000) + 1;
-    k->reconnect_cursor = (uint32_t)ki_crng_u64(&k->crng); /* each node begins with another */
     k->reap_next_us = now_us + (uint64_t)c->reap_interval_ms * 1000;
     if (c->reconnect_interval_ms)
         k->reconnect_next_us = now_us + ki_rng_below(&k->rng, (uint64_t)c->reconnect_interval_ms * 1000) + 1;
@@ -286,6 +289,8 @@ int kith_ready(struct kith *k, struct kith_time now)
     k->now = now;
     uint64_t wall_s = now.wall_us / 1000000;
     uint64_t first = ki_max_u64(ki_max_u64(wall_s, 1), (uint64_t)k->loaded_incarnation + 1);
+    if (k->cfg.stock)
+        first = 1;
     struct ki_identity self = {.name = ki_name_of(k->cfg.name),
                                .addr = ki_span(k->cfg.addr.ip, k->cfg.addr.ip_len),
                                .port = k->cfg.addr.port,
@@ -328,11 +333,8 @@ static void life_paused(struct kith *k, uint64_t late_us)
     }
     if (k->nack_wait.close_us != KITH_NEVER)
         k->nack_wait.close_us += late_us;
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        struct ki_member *m = ki_table_at(&k->table, id);
-        if (m && m->suspicion)
-            m->suspicion->start_us += late_us;
-    }
+    for (uint32_t i = 0; i < k->table.accused_count; i++)
+        k->table.accused[i]->suspicion.start_us += late_us;
     if (k->suspicion_next_us != KITH_NEVER)
         k->suspicion_next_us += late_us;
 }
@@ -340,7 +342,7 @@ static void life_paused(struct kith *k, uint64_t late_us)
 void ki_input(struct kith *k, struct kith_time now)
 {
     KI_ASSERT(now.mono_us >= k->now.mono_us);
-    if (now.mono_us - k->now.mono_us > LIFE_PAUSE_US) {
+    if (now.mono_us - k->now.mono_us > LIFE_PAUSE_US && !k->cfg.stock) {
         uint64_t deadline_us = kith_deadline(k);
         if (deadline_us < now.mono_us && now.mono_us - deadline_us > LIFE_PAUSE_US)
             life_paused(k, now.mono_us - deadline_us);

@@ -15,6 +15,7 @@
 #include "base/crng.h"
 #include "base/list.h"
 #include "base/queue.h"
+#include "base/recall.h"
 #include "serf/clock.h"
 #include "serf/intents.h"
 #include "serf/seen.h"
@@ -79,6 +80,7 @@ struct ki_send {
     uint32_t id;
     uint64_t ltime; /* VOTE */
     bool nack;      /* INDIRECT: the helper understands nack */
+    bool verdict;   /* NEWS_OF: the dead are dead, not suspect */
     bool to_member; /* the address is a known member's: news may ride along */
     struct kith_addr to;
 };
@@ -145,15 +147,19 @@ struct ki_done { /* an event that is not about a member */
 /* Beside a member: Serf's standing, and what has not been told yet. */
 struct ki_about {
     struct ki_standing standing;
-    uint8_t changed;      /* KITH_CHANGED_ bits not yet polled */
-    bool recorded_alive;  /* what the last record said */
+    uint32_t changed_next; /* the next id with a member event due, or KI_NO_MEMBER */
+    uint8_t changed;       /* KITH_CHANGED_ bits not yet polled */
+    bool queued;           /* the id waits among those; perhaps, since a member was forgotten, for nothing */
+    bool recorded_alive;   /* what the last record said */
     bool record_due;
 };
+
+_Static_assert(sizeof(struct ki_about) == 24, "nothing is wasted");
 
 /* A member that is forgotten but whose last event or record has not been polled. */
 struct ki_ghost {
     struct ki_list link; /* kith.ghosts */
-    struct ki_member *member;
+    struct ki_member member; /* taken over from the table */
     uint8_t changed;
     enum ki_status status;
     uint64_t status_ltime;
@@ -163,38 +169,17 @@ struct ki_ghost {
 struct ki_stream; /* stream.h */
 
 struct kith {
-    struct ki_mem mem;
-    struct kith_config cfg; /* name, label: owned; tags, keys: not kept here */
-    struct ki_crng crng;
-    struct ki_rng rng;
-    struct ki_keyring keyring;
+    /* What every call looks at comes first, side by side: of ten thousand instances in one process none is in the cache
+     * when its turn comes. */
     struct kith_time now; /* of the last input */
     enum ki_life life;
-    bool bare; /* delegate versions 0/0/0: membership only */
-    uint8_t versions[6];
-    uint64_t counters[KI_COUNTER_TOTAL];
-
-    struct ki_table table;
-    struct ki_about *about; /* by id, as many as about_cap */
-    uint32_t about_cap;
     uint32_t self;
-    uint8_t meta[KITH_META_MAX]; /* ours, encoded */
-    uint32_t meta_len;
-    uint8_t draft[KITH_META_MAX];
-    uint32_t draft_len;
-    bool draft_open;
-
-    /* failure detection */
-    struct ki_probe probe;
-    uint32_t probe_id;
-    uint32_t probe_seq;
-    uint32_t probe_cursor; /* into table.order */
-    uint32_t health;
-    struct ki_nack_wait nack_wait;
-    struct ki_relay *relays;
-    uint32_t relay_count, relay_cap;
-    size_t answer_room;    /* bytes with which the sender of this datagram may still be answered if it is no member, */
-    unsigned answers_left; /* and in how many datagrams */
+    bool bare;            /* delegate versions 0/0/0: membership only */
+    bool news_none;       /* there is certainly no news, nor anything left to tidy up in the queues */
+    bool record_group_open, left_record_due;
+    uint32_t stream_count, relay_count, ask_count, done_count;
+    uint32_t changed_first, changed_last; /* ids with a member event due, linked through ki_about; or KI_NO_MEMBER */
+    uint32_t records_due;                 /* members with record_due */
 
     /* due times, monotonic; KITH_NEVER: off */
     uint64_t probe_next_us;
@@ -203,59 +188,92 @@ struct kith {
     uint64_t suspicion_next_us; /* not later than the first suspicion to end */
     uint64_t reap_next_us;
     uint64_t reconnect_next_us;
-    uint32_t reconnect_cursor;  /* id after the one contacted last */
-    uint64_t again_us;          /* an extra exchange soon after a join or reconnect, with */
-    struct kith_addr again_addr; /* this one, or (ip_len 0) a member picked then */
+    uint64_t told_us;           /* not due, but how far telling has got ahead: see ki_tell() */
+    uint64_t again_us;          /* an extra exchange soon after a join or reconnect, with again_addr */
     uint64_t leave_next_us;
+
+    /* failure detection */
+    struct ki_probe probe;
+    uint32_t probe_id;
+    uint32_t probe_incarnation; /* what it had when the probe began: the verdict is about that one */
+    uint32_t probe_seq;
+    uint32_t probe_cursor; /* into table.order */
+    uint32_t health;
+    struct ki_nack_wait nack_wait;
+    struct ki_relay *relays;
+    size_t answer_room;    /* bytes with which the sender of this datagram may still be answered if it is no member, */
+    unsigned answers_left; /* and in how many datagrams */
+
+    uint32_t incarnation;  /* ours, as the table has it */
+    uint32_t recorded_incarnation;
+    struct ki_clock clock, event_clock, query_clock;
+    uint64_t recorded_clock, recorded_event_clock, recorded_query_clock;
+    struct ki_vote *vote;  /* NULL: none */
+    struct ki_list streams;
+    struct ki_list ghosts;
+    struct ki_ghost *shown; /* the ghost whose borrowed event or record is out */
+    struct ki_sends sends[KI_CLASSES];
+    uint8_t *plain;         /* one datagram before sealing, cfg.datagram_max */
+    struct ki_table table;
+    struct ki_recall recall; /* messages of this table's epoch that change nothing */
+    bool heard_before;       /* the message just handled is one of those */
+    struct ki_chunks about; /* struct ki_about by id: ki_about() */
+    uint64_t counters[KI_COUNTER_TOTAL];
+
+    struct ki_mem mem;
+    struct kith_config cfg; /* name, label: owned; tags, keys: not kept here */
+    struct ki_crng crng;
+    struct ki_rng rng;
+    struct ki_keyring keyring;
+
+    /* ourselves and others */
+    uint8_t versions[6];
+    uint8_t meta[KITH_META_MAX]; /* ours, encoded */
+    uint32_t meta_len;
+    uint8_t draft[KITH_META_MAX];
+    uint32_t draft_len;
+    bool draft_open;
+    uint32_t by_status[KI_STATUS_FAILED + 1]; /* how many members are in each status; of NONE nothing */
+    uint32_t relay_cap;
+    struct kith_addr again_addr; /* ip_len 0: a member picked then */
     bool leave_late;
     kith_ticket leave_news; /* of the news that the present step of leaving waits for; 0: none */
 
     /* Serf */
-    struct ki_clock clock, event_clock, query_clock;
     struct ki_intents intents;
+    uint64_t join_said_us; /* when we said it last */
     bool saying_join; /* the join intent being handled is our own */
-    struct ki_vote *vote; /* NULL: none */
     uint32_t votes_silent; /* in a row */
     struct ki_seen *seen; /* allocated with the first event or query that passes */
 
     /* output */
     struct ki_queue queues[KI_QUEUES];
-    struct ki_sends sends[KI_CLASSES];
-    uint8_t *plain;   /* one datagram before sealing, cfg.datagram_max */
-    uint8_t *squeeze; /* and compressed; allocated when first needed */
+    uint8_t *squeeze; /* a datagram compressed; allocated when first needed */
     void *encoder;    /* struct ki_lzw_encoder, likewise */
     uint8_t *opened;  /* one datagram without its seal; grows to the largest seen */
     size_t opened_cap;
     uint8_t *arena;   /* what compressed layers of one datagram inflate to; allocated when first needed */
     size_t arena_cap;
 
-    /* asks and events */
+    /* asks, events and records */
     struct ki_ask *asks;
-    uint32_t ask_count;
     kith_ticket last_ticket;
     struct ki_done *dones;
-    uint32_t done_head, done_count;
-    uint32_t *changed_ids; /* ring of ids with a member event due, cap about_cap + 1 */
-    uint32_t changed_head, changed_count, changed_cap;
-    struct ki_list ghosts;
+    uint32_t done_head;
     uint32_t ghost_count;
-    struct ki_ghost *shown; /* the ghost whose borrowed event or record is out */
-
-    /* records */
     uint32_t loaded_incarnation;
-    uint64_t recorded_clock, recorded_event_clock, recorded_query_clock;
-    uint32_t recorded_incarnation;
     uint64_t record_seq;
     uint32_t record_cursor;
-    uint32_t records_due; /* members with record_due */
-    bool record_group_open, left_record_due;
 
     /* streams */
-    struct ki_list streams;
-    uint32_t stream_count;
     uint64_t stream_bytes;
     uint32_t last_stream;
 };
+
+static inline struct ki_about *ki_about(const struct kith *k, uint32_t id) /* of a member */
+{
+    return ki_chunks_at(&k->about, id, sizeof(struct ki_about));
+}
 
 static inline void ki_count(struct kith *k, enum ki_counter counter)
 {
@@ -274,12 +292,13 @@ bool ki_active(const struct kith *k);                /* between ready and left *
 /* peers.c */
 struct kith_addr ki_addr_of(const struct ki_member *m);
 bool ki_addr_from_span(struct ki_span bytes, uint16_t port, struct kith_addr *out);
-uint32_t ki_find_addr(const struct kith *k, const struct kith_addr *addr); /* a member there, or KI_NO_MEMBER */
+uint32_t ki_find_addr(struct kith *k, const struct kith_addr *addr); /* a member there, or KI_NO_MEMBER */
 /* Up to count random members other than ourselves and `except`: ALIVE those alive, as memberlist chooses helpers and
  * partners; GOSSIP also those suspect or dead a short while, who may have something to refute.  Returns how many. */
 enum ki_pick { KI_PICK_ALIVE, KI_PICK_GOSSIP };
 uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids);
 bool ki_speaks_kith(const struct ki_member *m); /* announces _kith */
+bool ki_buried(const struct kith *k, const struct ki_member *m); /* stock: failure detection has forgotten it */
 bool ki_anyone_else(const struct kith *k);      /* another member is alive or suspect */
 
 
@@ -292,14 +311,24 @@ void ki_ack_received(struct kith *k, uint32_t seq);
 int ki_handle_user(struct kith *k, struct ki_span body);
 
 /* rumour.c: the merge rule carried out.  from may be NULL (our own doing). */
-int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki_identity *identity);
+/* id: what ki_table_find() says of its name, which is of KITH_NAME_MAX bytes at most */
+int ki_apply_alive(struct kith *k, const struct kith_addr *from, uint32_t id, const struct ki_identity *identity);
 int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
 int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
+/* Tells a member what we hold of one, as a datagram of its own; not more than so many a second. */
+/* Tells a member what we hold of another.  Whom we hold dead is suspected, so that a receiver that knows it alive hears it
+ * out first; verdict: dead, to one that suspects it already.  So every answer outranks what it answers, and two that
+ * disagree fall silent. */
+void ki_tell(struct kith *k, uint32_t id, const struct kith_addr *to, bool verdict);
+/* Tells the sender of an accusation what has overtaken it, if we know. */
+void ki_tell_overtaken(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg, bool suspect);
 int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket); /* new incarnation, current meta */
 void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser);
 int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id);
 void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last event */
 void ki_suspicion_check(struct kith *k);
+/* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
+void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 
 /* intent.c */
 int ki_handle_serf(struct kith *k, struct ki_span message); /* after the 08 */
@@ -344,8 +373,8 @@ int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count);
 void ki_changed(struct kith *k, uint32_t id, uint8_t bits);
 bool ki_dones_reserve(struct kith *k); /* room for all of them, so that telling cannot fail */
 void ki_done_event(struct kith *k, const struct ki_done *done);
-bool ki_about_reserve(struct kith *k); /* room beside every member the table has room for, and one more */
-void ki_ghost_add(struct kith *k, uint32_t id, struct ki_member *last);
+void ki_standing_set(struct kith *k, uint32_t id, struct ki_standing standing);
+void ki_ghost_make(struct kith *k, uint32_t id); /* a member is forgotten, but for its last event and record */
 void ki_record_status(struct kith *k, uint32_t id);
 void ki_events_free(struct kith *k);
 

@@ -19,7 +19,7 @@ bool kith_addr_equal(const struct kith_addr *a, const struct kith_addr *b)
 struct kith_addr ki_addr_of(const struct ki_member *m)
 {
     struct kith_addr addr = {.ip_len = m->addr_len, .port = m->port};
-    memcpy(addr.ip, m->data, m->addr_len);
+    memcpy(addr.ip, ki_member_data(m), m->addr_len);
     return addr;
 }
 
@@ -32,7 +32,7 @@ bool ki_addr_from_span(struct ki_span bytes, uint16_t port, struct kith_addr *ou
     return true;
 }
 
-uint32_t ki_find_addr(const struct kith *k, const struct kith_addr *addr)
+uint32_t ki_find_addr(struct kith *k, const struct kith_addr *addr)
 {
     return ki_table_find_addr(&k->table, ki_span(addr->ip, addr->ip_len), addr->port);
 }
@@ -83,8 +83,22 @@ static uint32_t peers_pick_small(struct kith *k, enum ki_pick what, uint32_t exc
     return picked;
 }
 
+/* memberlist's way: 3 tries for each member there is, found or not. */
+static uint32_t peers_pick_stock(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids)
+{
+    uint32_t picked = 0;
+    for (uint64_t tries = 0; picked < count && tries < 3 * (uint64_t)k->table.count; tries++) {
+        uint32_t id = k->table.order[ki_rng_below(&k->rng, k->table.count)];
+        if (id != except && peers_fit(k, what, id) && !peers_has(ids, picked, id))
+            ids[picked++] = id;
+    }
+    return picked;
+}
+
 uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids)
 {
+    if (k->cfg.stock)
+        return peers_pick_stock(k, what, except, count, ids);
     if (k->table.count <= 64)
         return peers_pick_small(k, what, except, count, ids);
     /* 3 tries for each wanted, and 32 more: with half of the pool dead all are found but once in 2^32 */
@@ -102,6 +116,12 @@ uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t co
             ids[picked++] = id;
     }
     return picked;
+}
+
+bool ki_buried(const struct kith *k, const struct ki_member *m)
+{
+    return k->cfg.stock && m->state == KI_DEAD &&
+           k->now.mono_us - m->changed_us > (uint64_t)k->cfg.gossip_to_the_dead_ms * 1000;
 }
 
 bool ki_speaks_kith(const struct ki_member *m)

@@ -5,10 +5,13 @@
  * A malformed part does not spoil those before it, and those after it are still read: as memberlist does, and a
  * sender that can write one part can write all of them.
  * Deliberately not here: what messages mean. */
+#include "base/hash.h"
 #include "node/node.h"
 #include "wire/lzw.h"
 
 #define RECEIVE_ARENA_MAX (64 * 1024) /* the largest datagram there is */
+#define RECEIVE_RECALL_MIN 128        /* members */
+#define RECEIVE_AHEAD 16              /* alive messages read before they are applied */
 #define RECEIVE_DEPTH_MAX 16          /* frames of the stack; nesting_max is at most this */
 
 static int receive_malformed(struct kith *k, enum ki_counter counter)
@@ -43,23 +46,97 @@ static struct ki_identity receive_identity(const struct ki_alive *msg)
                                 .versions = msg->versions.len ? msg->versions.ptr : NULL};
 }
 
+/* ---- what is heard again and again: alive messages and join intents ----
+ *
+ * A joining pool tells everybody of everybody, many times over, in compounds of a dozen such messages.  What is known to
+ * change nothing (base/recall.h) is not even read.  For the rest: finding a member takes two looks at memory that is not
+ * in the cache, one after the other, but those of all messages can be under way at once: so all are decoded first, then
+ * what they are about is fetched, and then they are applied in order. */
+
+struct receive_alive {
+    struct ki_span message;
+    struct ki_identity identity;
+    uint64_t hash;   /* of the name */
+    uint64_t recall; /* of the message */
+    bool fine, old;
+};
+
+/* Small pools are in the cache anyway. */
+static bool receive_recalls(const struct kith *k)
+{
+    return k->table.count >= RECEIVE_RECALL_MIN;
+}
+
+static uint64_t receive_hash(const struct kith *k, struct ki_span message)
+{
+    return ki_recall_hash(ki_siphash(k->table.hash_key, message.ptr, message.len), k->table.epoch);
+}
+
+static void receive_remember(struct kith *k, struct ki_span message)
+{
+    if (k->heard_before && receive_recalls(k)) /* an alive message and an intent each, and half of it free */
+        ki_recall_put(&k->recall, &k->mem, receive_hash(k, message), 4 * k->table.count);
+}
+
+static void receive_alive_begin(const struct kith *k, struct ki_span message, struct receive_alive *out)
+{
+    out->message = message;
+    out->recall = receive_recalls(k) ? receive_hash(k, message) : 0;
+    ki_recall_fetch(&k->recall, out->recall);
+}
+
+static void receive_alive_read(const struct kith *k, struct receive_alive *out)
+{
+    struct ki_reader r = ki_reader(out->message.ptr + 1, out->message.len - 1);
+    struct ki_alive alive = {0};
+    out->old = false;
+    out->fine = ki_decode_alive(&r, &alive);
+    if (!out->fine)
+        return;
+    out->identity = receive_identity(&alive);
+    out->hash = ki_table_hash(&k->table, alive.node);
+    ki_table_fetch_place(&k->table, out->hash);
+}
+
+static int receive_alive_apply(struct kith *k, const struct kith_addr *from, const struct receive_alive *alive)
+{
+    ki_count(k, KI_COUNT_alives_in);
+    if (alive->old)
+        return 0;
+    if (!alive->fine)
+        return receive_malformed(k, KI_COUNT_malformed);
+    if (alive->identity.name.len > KITH_NAME_MAX)
+        return receive_malformed(k, KI_COUNT_name_too_long);
+    uint32_t id = ki_table_find_hashed(&k->table, alive->identity.name, alive->hash);
+    k->heard_before = false;
+    int error = ki_apply_alive(k, from, id, &alive->identity);
+    receive_remember(k, alive->message);
+    return error;
+}
+
+static int receive_join_intent(struct kith *k, struct ki_span message)
+{
+    if (ki_recall_has(&k->recall, receive_hash(k, message))) {
+        ki_count(k, KI_COUNT_user_messages_in);
+        ki_count(k, KI_COUNT_intents_in);
+        return 0;
+    }
+    k->heard_before = false;
+    int error = ki_handle_user(k, ki_span(message.ptr + 1, message.len - 1));
+    receive_remember(k, message);
+    return error;
+}
+
 static int receive_rumour(struct kith *k, const struct kith_addr *from, uint8_t type, struct ki_span body)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
     struct ki_suspect accusation = {0};
-    struct ki_alive alive = {0};
-    if (type == KI_MSG_ALIVE) {
-        ki_count(k, KI_COUNT_alives_in);
-        if (!ki_decode_alive(&r, &alive))
-            return receive_malformed(k, KI_COUNT_malformed);
-        struct ki_identity identity = receive_identity(&alive);
-        return ki_apply_alive(k, from, &identity);
-    }
     ki_count(k, type == KI_MSG_SUSPECT ? KI_COUNT_suspects_in : KI_COUNT_deads_in);
     if (!ki_decode_suspect(&r, &accusation))
         return receive_malformed(k, KI_COUNT_malformed);
     if (accusation.from.len > KITH_NAME_MAX || accusation.node.len > KITH_NAME_MAX)
         return receive_malformed(k, KI_COUNT_name_too_long);
+    ki_tell_overtaken(k, from, &accusation, type == KI_MSG_SUSPECT); /* and then it changes nothing */
     return type == KI_MSG_SUSPECT ? ki_apply_suspect(k, from, &accusation) : ki_apply_dead(k, from, &accusation);
 }
 
@@ -76,12 +153,13 @@ static int receive_message(struct kith *k, const struct kith_addr *from, struct 
     case KI_MSG_NACK:
         return ki_handle_nack(k, body);
     case KI_MSG_SUSPECT:
-    case KI_MSG_ALIVE:
     case KI_MSG_DEAD:
         return receive_rumour(k, from, message.ptr[0], body);
     case KI_MSG_USER:
+        if (body.len > 0 && body.ptr[0] == KI_SERF_JOIN && !k->bare && receive_recalls(k))
+            return receive_join_intent(k, message);
         return ki_handle_user(k, body);
-    default: /* stream messages, and what later versions add */
+    default: /* stream messages, and what later versions add; alive messages are not sent here */
         ki_count(k, KI_COUNT_unknown_type);
         return 0;
     }
@@ -175,6 +253,39 @@ static void receive_unpack(struct kith *k, struct receive_stack *s, struct ki_sp
         receive_note(s, receive_malformed(k, KI_COUNT_malformed));
 }
 
+/* This alive message, and those that follow it without anything between. */
+static void receive_alives(struct kith *k, const struct kith_addr *from, struct receive_stack *s, struct ki_span message)
+{
+    struct receive_frame *top = &s->frames[s->depth - 1];
+    struct receive_alive alives[RECEIVE_AHEAD];
+    unsigned count = 0;
+    bool more = true;
+    while (more) {
+        receive_alive_begin(k, message, &alives[count++]);
+        struct ki_compound rest = top->compound;
+        bool malformed = false;
+        more = !top->is_single && count < RECEIVE_AHEAD && ki_compound_next(&rest, &message, &malformed) &&
+               message.ptr[0] == KI_MSG_ALIVE;
+        if (more)
+            top->compound = rest;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        alives[i].old = receive_recalls(k) && ki_recall_has(&k->recall, alives[i].recall);
+        if (!alives[i].old)
+            receive_alive_read(k, &alives[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!alives[i].old && alives[i].fine)
+            ki_table_fetch_member(&k->table, alives[i].hash);
+    }
+    uint32_t epoch = k->table.epoch;
+    for (unsigned i = 0; i < count; i++) {
+        if (alives[i].old && k->table.epoch != epoch)
+            receive_alive_read(k, &alives[i]); /* what one of them has changed may make another news */
+        receive_note(s, receive_alive_apply(k, from, &alives[i]));
+    }
+}
+
 static int receive_walk(struct kith *k, const struct kith_addr *from, struct ki_span plain)
 {
     struct receive_stack s; /* frames above depth are void: clearing them cost more than reading a ping */
@@ -188,6 +299,8 @@ static int receive_walk(struct kith *k, const struct kith_addr *from, struct ki_
             s.depth--;
         else if (message.ptr[0] == KI_MSG_COMPOUND || message.ptr[0] == KI_MSG_COMPRESS)
             receive_unpack(k, &s, message);
+        else if (message.ptr[0] == KI_MSG_ALIVE)
+            receive_alives(k, from, &s, message);
         else
             receive_note(&s, receive_message(k, from, message));
     }
@@ -212,6 +325,19 @@ static int receive_open(struct kith *k, struct ki_reader *r)
         return 0; /* rolling encryption on: plain text is still welcome */
     ki_count(k, KI_COUNT_auth_failed);
     return KITH_ERR_AUTH;
+}
+
+/* Whoever speaks is there: one that we hold suspect or dead is told so, and refutes (Lifeguard's buddy system, the other
+ * way round).  Not where names share addresses: the one that speaks may be another. */
+static void receive_from_accused(struct kith *k, const struct kith_addr *from)
+{
+    if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_SUSPECT] == 0 || k->cfg.stock || !k->cfg.buddy)
+        return;
+    uint32_t id = ki_find_addr(k, from);
+    const struct ki_member *m = id == KI_NO_MEMBER ? NULL : ki_table_at(&k->table, id);
+    if (!m || k->table.addr_shared || (m->state != KI_SUSPECT && m->state != KI_DEAD))
+        return;
+    ki_tell(k, id, from, false);
 }
 
 int kith_datagram(struct kith *k, struct kith_time now, const struct kith_addr *from, const void *buf, size_t len)
@@ -240,5 +366,8 @@ int kith_datagram(struct kith *k, struct kith_time now, const struct kith_addr *
         return receive_malformed(k, KI_COUNT_malformed_crc);
     if (r.left == 0)
         return receive_malformed(k, KI_COUNT_malformed);
-    return receive_walk(k, from, ki_span(r.pos, r.left));
+    error = receive_walk(k, from, ki_span(r.pos, r.left));
+    if (error == 0)
+        receive_from_accused(k, from);
+    return error;
 }

@@ -3,9 +3,14 @@
  *
  * Order inside each change: first what may fail for want of memory, then the rest, so that a failure leaves no
  * half-made change. */
+#include "base/canary.h"
 #include "node/node.h"
 #include "swim/timing.h"
 
+#define RUMOUR_SETTLE_PROBES 2  /* probe intervals after which news has reached whom it reaches by gossip */
+#define RUMOUR_SETTLE_MS 30     /* or so long for each member, if that is longer: what exchanges cost grows with the pool */
+#define RUMOUR_TELLS 100        /* a second at most: two that do not understand each other must not do so faster */
+#define RUMOUR_TELLS_AHEAD 20   /* of them at once */
 #define RUMOUR_DEATHS_SLICE 100 /* declared in one call: 5 to 10 us each when the queue of news is full */
 
 static int rumour_nomem(struct kith *k)
@@ -46,11 +51,24 @@ static int rumour_spread_accusation(struct kith *k, uint32_t id, enum ki_rumour 
     return ki_broadcast(k, KI_QUEUE_MEMBERS, id, ticket, ki_span(buf, p.w.len));
 }
 
+/* The view has changed: a while later, a full exchange with somebody.  Each member hears a rumour from 8 others or so, but
+ * only in the mean: one in a few thousand hears it from none, and then not before the next exchange of its own, which in
+ * a pool of a hundred is minutes away.  Changes that come in the meantime are settled by the same exchange. */
+static void rumour_settle(struct kith *k)
+{
+    if (k->again_us != KITH_NEVER || k->cfg.stock || k->cfg.push_pull_interval_ms == 0 || k->life != KI_LIFE_LIVE)
+        return;
+    uint64_t wait_us = 1000 * ki_max_u64((uint64_t)RUMOUR_SETTLE_PROBES * k->cfg.probe_interval_ms,
+                                         (uint64_t)RUMOUR_SETTLE_MS * k->table.count);
+    k->again_addr = (struct kith_addr){.ip_len = 0};
+    k->again_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
+}
+
 /* ---- entering and forgetting ---- */
 
 int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id)
 {
-    if (!ki_about_reserve(k))
+    if (!ki_chunks_reserve(&k->about, &k->mem, k->table.used + 1))
         return rumour_nomem(k);
     int error = ki_table_add(&k->table, identity, state, k->now.mono_us, &k->rng, id);
     if (error == -1) {
@@ -59,9 +77,7 @@ int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_
     }
     if (error)
         return rumour_nomem(k);
-    KI_ASSERT(*id < k->about_cap);
-    k->about[*id] = (struct ki_about){.standing.status = KI_STATUS_NONE};
-    return 0;
+    return 0; /* what is beside a free id says nothing: as it was made, or as ki_ghost_make() left it */
 }
 
 void ki_forget(struct kith *k, uint32_t id)
@@ -70,20 +86,7 @@ void ki_forget(struct kith *k, uint32_t id)
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
         ki_probe_init(&k->probe);
-    k->about[id].changed |= KITH_CHANGED_REAPED;
-    struct ki_member *m = ki_table_at(&k->table, id);
-    struct ki_member *last =
-        ki_mem_copy(&k->mem, m, sizeof *m + m->addr_len + m->name_len + m->meta_len);
-    if (last) {
-        last->suspicion = NULL;
-        ki_ghost_add(k, id, last);
-    } else {
-        ki_count(k, KI_COUNT_events_dropped);
-    }
-    if (k->about[id].record_due)
-        k->records_due--;
-    k->about[id] = (struct ki_about){.standing.status = KI_STATUS_NONE};
-    ki_table_remove(&k->table, id);
+    ki_ghost_make(k, id);
 }
 
 /* ---- alive ---- */
@@ -111,12 +114,13 @@ static struct ki_merge_input rumour_input(const struct kith *k, uint32_t id, enu
 static void rumour_compare(const struct kith *k, const struct ki_identity *identity, const struct ki_member *m,
                            struct ki_merge_input *in)
 {
-    in->same_addr = m->port == identity->port && ki_span_equal(ki_member_addr(m), identity->addr);
+    bool buried = ki_buried(k, m); /* as if it had never been seen */
+    in->same_addr = !buried && m->port == identity->port && ki_span_equal(ki_member_addr(m), identity->addr);
     bool same_versions = !identity->versions || memcmp(identity->versions, m->versions, 6) == 0;
     in->same_content = ki_span_equal(ki_member_meta(m), identity->meta) && same_versions;
     bool reclaim = k->cfg.dead_reclaim_ms > 0 &&
                    k->now.mono_us - m->changed_us > (uint64_t)k->cfg.dead_reclaim_ms * 1000;
-    in->may_move = m->state == KI_LEFT || (m->state == KI_DEAD && reclaim);
+    in->may_move = buried || m->state == KI_LEFT || (m->state == KI_DEAD && reclaim);
 }
 
 /* Serf's layer hears of a member that has come up: never seen, or dead or left until now. */
@@ -132,6 +136,7 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
         return error;
     }
     ki_status_up(k, id);
+    rumour_settle(k);
     return 0;
 }
 
@@ -150,10 +155,11 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
     ki_table_set_state(&k->table, id, KI_ALIVE, k->now.mono_us);
     if (was == KI_DEAD || was == KI_LEFT)
         ki_status_up(k, id);
-    else if (was == KI_SUSPECT)
+    else if (was == KI_SUSPECT && !KI_CANARY(MUTE))
         ki_changed(k, id, KITH_CHANGED_SUSPECT);
     if (tags_differ)
         ki_changed(k, id, KITH_CHANGED_TAGS);
+    rumour_settle(k);
     return 0;
 }
 
@@ -161,9 +167,11 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
 void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser)
 {
     uint32_t own = ki_table_at(&k->table, k->self)->incarnation;
+    if (KI_CANARY(GRUDGE))
+        return;
     ki_count(k, KI_COUNT_refutations);
     ki_health(k, 1);
-    if (ki_announce_self(k, ki_refuting(own, accused), 0) != 0 || !accuser)
+    if (ki_announce_self(k, ki_refuting(own, accused), 0) != 0 || !accuser || k->cfg.stock)
         return;
     bool member = ki_find_addr(k, accuser) != KI_NO_MEMBER;
     size_t len = 80 + k->cfg.name.len + k->meta_len; /* of our alive */
@@ -176,7 +184,7 @@ int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
 {
     const struct ki_member *m = ki_table_at(&k->table, k->self);
     uint8_t addr[16];
-    memcpy(addr, m->data, m->addr_len);
+    memcpy(addr, ki_member_addr(m).ptr, m->addr_len);
     struct ki_identity identity = {.name = ki_name_of(k->cfg.name),
                                    .addr = ki_span(addr, m->addr_len),
                                    .port = m->port,
@@ -191,6 +199,7 @@ int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
         ki_queue_drop_subject(&k->queues[KI_QUEUE_MEMBERS], k->self); /* it must not go out; its asker is told here */
         return rumour_nomem(k);
     }
+    k->incarnation = incarnation;
     if (tags_differ)
         ki_changed(k, k->self, KITH_CHANGED_TAGS);
     return 0;
@@ -206,32 +215,51 @@ static void rumour_conflict(struct kith *k, uint32_t id, const struct ki_identit
         ki_vote_start(k);
 }
 
-/* One that believes a member alive whom we hold suspect or dead is told so: if it is that member, it can refute. */
-static void rumour_tell(struct kith *k, uint32_t id, const struct kith_addr *from)
+void ki_tell(struct kith *k, uint32_t id, const struct kith_addr *to, bool verdict)
 {
-    if (!from || ki_table_at(&k->table, id)->state == KI_LEFT)
+    const uint64_t gap_us = 1000000 / RUMOUR_TELLS;
+    if (k->told_us > k->now.mono_us + RUMOUR_TELLS_AHEAD * gap_us) {
+        ki_count(k, KI_COUNT_replies_dropped);
         return;
-    if (ki_find_addr(k, from) == KI_NO_MEMBER)
-        return;
+    }
+    k->told_us = ki_max_u64(k->told_us, k->now.mono_us) + gap_us;
     ki_count(k, KI_COUNT_accusations_told);
     ki_send(k, KI_CLASS_OTHER,
-            &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = id, .to_member = true, .to = *from});
+            &(struct ki_send){
+                .kind = KI_SEND_NEWS_OF, .id = id, .to_member = true, .verdict = verdict, .to = *to});
 }
 
-int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki_identity *identity)
+/* A member whose rumour we know better is told what we hold. */
+static void rumour_tell(struct kith *k, uint32_t id, const struct kith_addr *from, bool verdict)
+{
+    if (from && !k->cfg.stock && ki_find_addr(k, from) != KI_NO_MEMBER)
+        ki_tell(k, id, from, verdict);
+}
+
+/* Nearly all that is ever heard: a living member lives, where it lived and no newer than known.  ki_merge() would say
+ * IGNORE too, but asks for more. */
+static bool rumour_repeats(const struct kith *k, uint32_t id, const struct ki_identity *alive)
+{
+    if (id == KI_NO_MEMBER || id == k->self)
+        return false;
+    const struct ki_member *m = ki_table_member(&k->table, id);
+    return m->state == KI_ALIVE && alive->incarnation <= m->incarnation && alive->port == m->port &&
+           ki_span_equal(ki_member_addr(m), alive->addr);
+}
+
+int ki_apply_alive(struct kith *k, const struct kith_addr *from, uint32_t id, const struct ki_identity *identity)
 {
     struct ki_identity alive = *identity;
-    if (alive.name.len > KITH_NAME_MAX) {
-        ki_count(k, KI_COUNT_name_too_long);
-        return KITH_ERR_MALFORMED;
-    }
     if (rumour_versions_bad(alive.versions)) {
         ki_count(k, KI_COUNT_version_mismatch);
         return KITH_ERR_VERSION;
     }
+    if (rumour_repeats(k, id, &alive)) {
+        k->heard_before = true;
+        return 0;
+    }
     if (alive.port == 0)
         alive.port = k->cfg.addr.port; /* memberlist: peers before per-node ports share ours */
-    uint32_t id = ki_table_find(&k->table, alive.name);
     struct ki_merge_input in = rumour_input(k, id, KI_RUMOUR_ALIVE, alive.incarnation);
     if (in.known)
         rumour_compare(k, &alive, ki_table_at(&k->table, id), &in);
@@ -247,7 +275,8 @@ int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki
         rumour_conflict(k, id, &alive);
         return 0;
     case KI_MERGE_STALE:
-        rumour_tell(k, id, from);
+        if (ki_table_at(&k->table, id)->state != KI_LEFT) /* whoever is accused can refute, if it hears of it */
+            rumour_tell(k, id, from, false);
         return 0;
     case KI_MERGE_IGNORE:
     case KI_MERGE_CONFIRM:
@@ -260,21 +289,19 @@ int ki_apply_alive(struct kith *k, const struct kith_addr *from, const struct ki
 
 static int rumour_accept_suspect(struct kith *k, uint32_t id, const struct ki_suspect *msg)
 {
-    struct ki_member *m = ki_table_at(&k->table, id);
-    struct ki_suspicion *suspicion = ki_mem_new(&k->mem, sizeof *suspicion);
+    struct ki_suspicion *suspicion = ki_table_accuse(&k->table, id);
     if (!suspicion)
         return rumour_nomem(k);
     int error = rumour_spread_accusation(k, id, KI_RUMOUR_SUSPECT, msg->incarnation, msg->from, 0);
     if (error) {
-        ki_mem_free(&k->mem, suspicion);
+        ki_table_absolve(&k->table, id);
         return error;
     }
     uint64_t min_us = ki_suspicion_min_us(k->cfg.suspicion_mult, k->table.count,
                                           (uint64_t)k->cfg.probe_interval_ms * 1000);
     ki_suspicion_start(suspicion, k->now.mono_us, min_us, k->cfg.suspicion_max_mult, k->cfg.suspicion_mult,
                        k->table.count, ki_table_hash(&k->table, msg->from));
-    m->incarnation = msg->incarnation;
-    m->suspicion = suspicion;
+    ki_table_at(&k->table, id)->incarnation = msg->incarnation;
     ki_table_set_state(&k->table, id, KI_SUSPECT, k->now.mono_us);
     k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
     ki_count(k, KI_COUNT_suspicions);
@@ -290,11 +317,11 @@ int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct 
     if (result.verdict == KI_MERGE_REFUTE) {
         ki_refute(k, msg->incarnation, from);
     } else if (result.verdict == KI_MERGE_CONFIRM) {
-        struct ki_member *m = ki_table_at(&k->table, id);
-        if (!ki_suspicion_confirm(m->suspicion, ki_table_hash(&k->table, msg->from)))
+        struct ki_suspicion *suspicion = ki_table_suspicion(&k->table, id);
+        if (!ki_suspicion_confirm(suspicion, ki_table_hash(&k->table, msg->from)))
             return 0;
         ki_count(k, KI_COUNT_suspicions_confirmed);
-        k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(m->suspicion));
+        k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
         return rumour_spread_accusation(k, id, KI_RUMOUR_SUSPECT, msg->incarnation, msg->from, 0);
     } else if (result.verdict == KI_MERGE_ACCEPT) {
         return rumour_accept_suspect(k, id, msg);
@@ -323,9 +350,40 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
         return error;
     struct ki_member *m = ki_table_at(&k->table, id);
     m->incarnation = msg->incarnation;
+    if (id == k->self)
+        k->incarnation = msg->incarnation;
     ki_table_set_state(&k->table, id, result.state, k->now.mono_us);
     ki_status_down(k, id);
+    rumour_settle(k);
     return 0;
+}
+
+void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from)
+{
+    rumour_spread_accusation(k, id, KI_RUMOUR_SUSPECT, ki_table_at(&k->table, id)->incarnation, from, 0);
+}
+
+/* The accuser itself has sent it, not one that passes it on. */
+static bool rumour_first_hand(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg)
+{
+    uint32_t sender = from ? ki_find_addr(k, from) : KI_NO_MEMBER;
+    return sender != KI_NO_MEMBER && ki_span_equal(ki_member_name(ki_table_at(&k->table, sender)), msg->from);
+}
+
+/* One that accuses a member which has refuted, or suspects one which is known to be gone, would go on for long: the first
+ * until a full exchange, the second, when all others know it and so nobody confirms, until the longest timeout.  But
+ * "dead" is said only to one that has found out by itself that the member does not answer: after a partition, those who
+ * have seen it all along hear it accused by the other side.  To them our word is one more accusation. */
+void ki_tell_overtaken(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg, bool suspect)
+{
+    uint32_t id = ki_table_find(&k->table, msg->node);
+    if (id == KI_NO_MEMBER)
+        return;
+    const struct ki_member *m = ki_table_at(&k->table, id);
+    bool refuted = m->state == KI_ALIVE && m->incarnation > msg->incarnation;
+    bool gone = (m->state == KI_DEAD || m->state == KI_LEFT) && m->incarnation >= msg->incarnation;
+    if (refuted || (suspect && gone))
+        rumour_tell(k, id, from, rumour_first_hand(k, from, msg));
 }
 
 /* Declares dead those whose suspicion has run out, not too many at once, and notes when the next one does. */
@@ -333,11 +391,9 @@ void ki_suspicion_check(struct kith *k)
 {
     uint32_t declared = 0;
     k->suspicion_next_us = KITH_NEVER;
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        struct ki_member *m = ki_table_at(&k->table, id);
-        if (!m || m->state != KI_SUSPECT)
-            continue;
-        uint64_t deadline_us = ki_suspicion_deadline_us(m->suspicion);
+    for (uint32_t i = k->table.accused_count; i-- > 0;) { /* from behind: who dies gives its place to one already seen */
+        const struct ki_accused *accused = k->table.accused[i];
+        uint64_t deadline_us = ki_suspicion_deadline_us(&accused->suspicion);
         if (deadline_us > k->now.mono_us) {
             k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, deadline_us);
             continue;
@@ -347,6 +403,7 @@ void ki_suspicion_check(struct kith *k)
             ki_count(k, KI_COUNT_slices);
             return;
         }
+        const struct ki_member *m = ki_table_at(&k->table, accused->id);
         uint8_t name[KITH_NAME_MAX];
         memcpy(name, ki_member_name(m).ptr, m->name_len);
         struct ki_suspect dead = {.incarnation = m->incarnation,

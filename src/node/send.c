@@ -5,6 +5,7 @@
  *           label, seal or CRC, and compression when it makes it smaller, into the caller's buffer.
  *
  * News rides only on datagrams to members: an answer to a stranger has at most 3 times the bytes it asked with. */
+#include "base/canary.h"
 #include "node/node.h"
 #include "swim/timing.h"
 #include "wire/lzw.h"
@@ -57,7 +58,7 @@ static size_t send_room(const struct kith *k)
 {
     size_t label = k->cfg.label.len ? 2 + k->cfg.label.len : 0;
     size_t seal = !send_seals(k) ? SEND_CRC_LEN : send_seal_version(k) ? KI_SEAL_OVERHEAD : KI_SEAL_OVERHEAD_MAX;
-    return k->cfg.datagram_max - label - seal;
+    return k->cfg.datagram_max - label - (KI_CANARY(OVERFILL) ? 0 : seal);
 }
 
 /* Whoever forges a source address must not gain by it: a stranger is answered with at most 3 times the bytes of its
@@ -90,6 +91,7 @@ int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket t
     k->counters[KI_COUNT_queue_dropped] += k->queues[queue].dropped - dropped;
     if (replaced)
         ki_news_done(k, replaced); /* newer news says what it said */
+    k->news_none = false;
     if (k->gossip_next_us == KITH_NEVER)
         k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
     return 0;
@@ -175,7 +177,7 @@ static void send_indirect_part(struct kith *k, struct send_build *b, const struc
 }
 
 /* What we hold of a member: alive, or the accusation, in our own name (the buddy system of Lifeguard section IV.C). */
-static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id)
+static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id, bool verdict)
 {
     struct ki_pack p = send_part(b);
     const struct ki_member *m = ki_table_at(&k->table, id);
@@ -194,7 +196,10 @@ static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id)
         ki_encode_suspect(&p, &accusation);
         break;
     case KI_DEAD:
-        ki_encode_dead(&p, &accusation);
+        if (verdict)
+            ki_encode_dead(&p, &accusation);
+        else
+            ki_encode_suspect(&p, &accusation);
         break;
     case KI_LEFT:
         accusation.from = accusation.node;
@@ -204,10 +209,24 @@ static void send_news_of_part(struct kith *k, struct send_build *b, uint32_t id)
     send_add(b, &p);
 }
 
+/* The leave intent by which we hold a member leaving. */
+static void send_leave_of_part(struct kith *k, struct send_build *b, uint32_t id)
+{
+    struct ki_pack p = send_part(b);
+    struct ki_serf_leave msg = {.ltime = ki_about(k, id)->standing.ltime,
+                                .node = ki_member_name(ki_table_at(&k->table, id))};
+    ki_put_u8(&p.w, KI_MSG_USER);
+    ki_encode_serf_leave(&p, &msg);
+    send_add(b, &p);
+}
+
 static void send_news(struct kith *k, struct send_build *b)
 {
+    if (k->news_none)
+        return;
+    k->news_none = true;
     uint32_t limit = ki_retransmit_limit(k->cfg.retransmit_mult, k->table.count);
-    uint32_t floor = (uint32_t)ki_min_u64(k->table.count - 1, SEND_TIMES_MIN);
+    uint32_t floor = k->cfg.stock ? 0 : (uint32_t)ki_min_u64(k->table.count - 1, SEND_TIMES_MIN);
     if (limit < floor)
         limit = floor;
     for (unsigned q = 0; q < KI_QUEUES; q++) {
@@ -223,6 +242,7 @@ static void send_news(struct kith *k, struct send_build *b)
             ki_count(k, KI_COUNT_news_out);
             ki_news_done(k, done);
         }
+        k->news_none = k->news_none && ki_queue_idle(&k->queues[q]);
     }
 }
 
@@ -254,13 +274,15 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
     if (!m)
         return false; /* forgotten meanwhile */
     if (send->kind == KI_SEND_NEWS_OF)
-        send_news_of_part(k, b, send->id);
-    else if (send->kind == KI_SEND_INDIRECT)
+        send_news_of_part(k, b, send->id, send->verdict);
+    if (send->kind == KI_SEND_NEWS_OF && ki_about(k, send->id)->standing.status == KI_STATUS_LEAVING)
+        send_leave_of_part(k, b, send->id);
+    if (send->kind == KI_SEND_INDIRECT)
         send_indirect_part(k, b, send);
-    else if (send->kind != KI_SEND_GOSSIP)
+    else if (send->kind != KI_SEND_GOSSIP && send->kind != KI_SEND_NEWS_OF)
         send_ping_part(k, b, send);
-    if (send->kind == KI_SEND_PING && m->state != KI_ALIVE)
-        send_news_of_part(k, b, send->id);
+    if (send->kind == KI_SEND_PING && m->state != KI_ALIVE && k->cfg.buddy)
+        send_news_of_part(k, b, send->id, send->verdict);
     return true;
 }
 
@@ -341,7 +363,7 @@ static bool send_build(struct kith *k, const struct ki_send *send, uint8_t *buf,
     struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
     if (!send_first_part(k, &b, send))
         return false;
-    if (send->to_member)
+    if ((send->to_member || KI_CANARY(CHATTY)) && !(k->cfg.stock && send->kind == KI_SEND_PING && b.count > 1))
         send_news(k, &b);
     if (b.count == 0)
         return false;
@@ -371,8 +393,8 @@ bool kith_poll_datagram(struct kith *k, struct kith_time now, struct kith_addr *
         struct ki_sends *ring = &k->sends[class];
         while (ring->count > 0) {
             struct ki_send send = ring->items[ring->head];
-            ring->head = (ring->head + 1) % ring->cap;
             ring->count--;
+            ring->head = ring->count > 0 ? (ring->head + 1) % ring->cap : 0; /* the front is in the cache */
             if (!send_build(k, &send, buf, cap, len))
                 continue;
             *to = send.to;

@@ -30,14 +30,14 @@ bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
 {
     uint8_t buf[KITH_NAME_MAX + 16];
     const struct ki_member *m = ki_table_at(&k->table, id);
-    const struct ki_standing *standing = &k->about[id].standing;
+    const struct ki_standing *standing = &ki_about(k, id)->standing;
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
     ki_encode_serf_state_status(&p, ki_member_name(m), standing->ltime);
     KI_ASSERT(!p.w.full);
     if (!state_append(k, &s->ltimes, &p))
         return false;
-    if (standing->status != KI_STATUS_LEFT)
-        return true;
+    if (standing->status != KI_STATUS_LEFT || standing->returning)
+        return true; /* the time is that of its join: told as one of a leave, it would outrank the join elsewhere */
     p = ki_pack(buf, sizeof buf, false);
     ki_encode_serf_state_left(&p, ki_member_name(m));
     KI_ASSERT(!p.w.full);
@@ -88,6 +88,7 @@ static bool state_begin(struct kith *k, struct ki_stream *s)
     m->items = UINT32_MAX; /* not begun */
     m->names = 0;
     m->unknown = 0;
+    m->near = 0;
     m->set_cap = 0;
     uint64_t most = (uint64_t)k->cfg.members_max + k->cfg.intents_max;
     uint64_t names = ki_min_u64(most, state->left_members.len); /* a name takes at least a byte */
@@ -125,17 +126,35 @@ static bool state_left(struct kith *k, struct ki_state_merge *m, size_t *budget)
     return false;
 }
 
-/* One later than it was said, so that it outranks a join of that time; but what we know already does not creep. */
+/* One later than it was said, so that it outranks a join of that time; but what we know already does not creep.  One that
+ * failure detection holds alive, after this very peer's members were merged, is back: the peer tells of a former life. */
 static void state_leave(struct kith *k, uint32_t id, struct ki_span name, uint64_t ltime)
 {
-    bool news = id == KI_NO_MEMBER || k->about[id].standing.status != KI_STATUS_LEFT;
+    bool known = id != KI_NO_MEMBER;
+    if (known && id != k->self && ki_table_at(&k->table, id)->state == KI_ALIVE && !k->cfg.stock)
+        return;
+    bool news = !known || ki_about(k, id)->standing.status != KI_STATUS_LEFT;
     ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + news, .node = name}, ki_span(NULL, 0));
+}
+
+/* Nearly all that is ever told: the time that we know too.  Neither a leave nor a join of that time would do anything,
+ * but move the clock; and a leave of one tick less, which counts as one of this time, not even that. */
+static bool state_repeats(const struct kith *k, const struct ki_state_merge *m, const struct ki_standing *known,
+                          uint64_t ltime)
+{
+    if (ltime < known->ltime)
+        return ltime + 1 < k->clock.time;
+    return ltime == known->ltime && (m->names == 0 || known->status == KI_STATUS_LEFT);
 }
 
 static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span name, uint64_t ltime)
 {
-    uint32_t id = ki_table_find(&k->table, name);
+    uint32_t id = ki_table_find_near(&k->table, name, &m->near);
     bool known = id != KI_NO_MEMBER;
+    if (known && state_repeats(k, m, &ki_about(k, id)->standing, ltime)) {
+        ki_clock_witness(&k->clock, ltime);
+        return;
+    }
     if (name.len == 0 || ltime == UINT64_MAX || (!known && m->unknown++ >= k->cfg.intents_max))
         return;
     uint64_t hash;

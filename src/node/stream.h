@@ -32,6 +32,8 @@ struct ki_scan {
     /* versions: what all must speak, and what any speaks (memberlist's verifyProtocol) */
     uint8_t pmin, pmax, dmin, dmax;
     uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
+    uint8_t noted_versions[6]; /* of the living member noted last, if noted */
+    bool noted;
 };
 
 /* Merging Serf's user state. */
@@ -43,6 +45,7 @@ struct ki_state_merge {
     uint64_t *set;              /* hashes of the names listed as left, in ki_stream.set */
     size_t set_cap, names;
     uint32_t unknown;           /* names met that are no member's */
+    uint32_t near;              /* id of the member that probably comes next, by our table */
 };
 
 struct ki_stream {
@@ -76,6 +79,7 @@ struct ki_stream {
     struct ki_scan scan;
     int64_t merge_left;
     size_t merge_pos;
+    uint32_t merge_near;    /* id of the member that probably comes next, by our table */
     struct ki_state_merge merge;
     struct ki_buf set;
 

@@ -81,7 +81,8 @@ int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count)
         k->meta_len = 0;
         return count ? KITH_ERR_ARG : 0;
     }
-    tags_put(&set, ki_span(TAGS_OWN, sizeof TAGS_OWN - 1), ki_span(TAGS_VERSION, sizeof TAGS_VERSION - 1));
+    if (!k->cfg.stock)
+        tags_put(&set, ki_span(TAGS_OWN, sizeof TAGS_OWN - 1), ki_span(TAGS_VERSION, sizeof TAGS_VERSION - 1));
     for (size_t i = 0; i < count; i++) {
         if (!tags_key_fine(tags[i].key))
             return KITH_ERR_ARG;

@@ -3,6 +3,7 @@
  * Local health (Lifeguard section IV.A): a score of 0 .. health_max-1 that failed probes, missing nacks and
  * accusations of ourselves raise and answered probes lower.  It stretches both the interval and the timeout of our
  * probes: a slow node asks less often and waits longer, before it blames others for its own slowness. */
+#include "base/canary.h"
 #include "node/node.h"
 #include "swim/timing.h"
 
@@ -24,13 +25,18 @@ uint64_t ki_scaled_interval_us(const struct kith *k)
 
 /* ---- probing ---- */
 
-/* The next member in the shuffled order that can be probed; the order is shuffled anew at each wrap. */
+/* The next member in the shuffled order that can be probed.  The order is shuffled anew at each wrap, so twice as many
+ * looks find whoever there is.  memberlist has as many as there are members and counts the wrap as one of them: a small
+ * pool has a turn without a probe now and then. */
 static uint32_t tick_next_target(struct kith *k)
 {
-    for (uint32_t i = 0; i <= k->table.count; i++) {
+    uint32_t looks = k->cfg.stock ? k->table.count : 2 * k->table.count;
+    for (uint32_t i = 0; i < looks; i++) {
         if (k->probe_cursor >= k->table.count) {
             ki_table_shuffle(&k->table, &k->rng);
             k->probe_cursor = 0;
+            if (k->cfg.stock)
+                continue;
         }
         uint32_t id = k->table.order[k->probe_cursor++];
         uint8_t state = ki_table_at(&k->table, id)->state;
@@ -44,24 +50,30 @@ static void tick_probe_start(struct kith *k)
 {
     uint32_t id = tick_next_target(k);
     uint64_t interval_us = ki_scaled_interval_us(k);
-    k->probe_next_us = k->now.mono_us + interval_us;
+    uint32_t stretch = k->cfg.stock ? 1 : k->health + 1;
+    k->probe_next_us = k->now.mono_us + (uint64_t)k->cfg.probe_interval_ms * 1000 * stretch;
     if (id == KI_NO_MEMBER)
         return;
     k->probe_id = id;
+    k->probe_incarnation = ki_table_at(&k->table, id)->incarnation;
     k->probe_seq = (uint32_t)ki_crng_u64(&k->crng);
     k->probe.interval_us = interval_us;
-    k->probe.timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * (k->health + 1);
+    k->probe.timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * stretch;
     ki_count(k, KI_COUNT_probes);
     ki_probe_input(k, KI_PROBE_START);
 }
 
+/* A nack in time shows that we hear and are heard, as an ack does: those who stay silent are gone or slow, and not we.
+ * Lifeguard blames the prober for each missing one; where half of the members fail at once, that makes all others, who
+ * are well, as slow as they can be just when there is the most to find out. */
 static void tick_nacks_close(struct kith *k)
 {
     struct ki_nack_wait *wait = &k->nack_wait;
     wait->close_us = KITH_NEVER;
     if (!wait->failed)
         return;
-    ki_health(k, wait->expected ? (int)(wait->expected - wait->received) : 1);
+    bool heard = wait->received > 0 && !k->cfg.stock;
+    ki_health(k, wait->expected == 0 ? 1 : heard ? -1 : (int)(wait->expected - wait->received));
 }
 
 /* Asks helpers, and pings over a stream: datagrams alone may be what is lost. */
@@ -86,7 +98,7 @@ static void tick_probe_ask(struct kith *k)
      * health waits that long and a quarter more, while the verdict does not. */
     if (k->nack_wait.close_us != KITH_NEVER)
         tick_nacks_close(k); /* of the probe before: a refusal can make this one ask at once */
-    uint64_t grace_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * 5 / 4;
+    uint64_t grace_us = k->cfg.stock ? 0 : (uint64_t)k->cfg.probe_timeout_ms * 1000 * 5 / 4;
     k->nack_wait = (struct ki_nack_wait){
         .seq = k->probe_seq,
         .expected = expected,
@@ -103,7 +115,7 @@ static void tick_probe_failed(struct kith *k)
     const struct ki_member *m = ki_table_at(&k->table, k->probe_id);
     uint8_t name[KITH_NAME_MAX];
     memcpy(name, ki_member_name(m).ptr, m->name_len);
-    struct ki_suspect suspect = {.incarnation = m->incarnation,
+    struct ki_suspect suspect = {.incarnation = k->probe_incarnation,
                                  .node = ki_span(name, m->name_len),
                                  .from = ki_name_of(k->cfg.name)};
     ki_count(k, KI_COUNT_probes_failed);
@@ -127,9 +139,14 @@ void ki_probe_input(struct kith *k, enum ki_probe_input input)
     case KI_PROBE_ASK:
         tick_probe_ask(k);
         return;
-    case KI_PROBE_ALIVE:
+    case KI_PROBE_ALIVE: /* well enough for the usual pace, by which health comes back in seconds */
+        k->probe_next_us = ki_min_u64(
+            k->probe_next_us,
+            ki_max_u64(k->now.mono_us, k->probe.started_us + (uint64_t)k->cfg.probe_interval_ms * 1000));
         k->nack_wait.close_us = KITH_NEVER;
         ki_health(k, -1);
+        if (KI_CANARY(HASTY) && k->counters[KI_COUNT_probes] % 16 == 0)
+            tick_probe_failed(k);
         return;
     case KI_PROBE_SUSPECT:
         tick_probe_failed(k);
@@ -159,7 +176,7 @@ static void tick_relays(struct kith *k)
 void kith_datagram_refused(struct kith *k, struct kith_time now, const struct kith_addr *to)
 {
     ki_input(k, now);
-    if (!ki_active(k) || k->probe.state != KI_PROBE_DIRECT)
+    if (!ki_active(k) || k->probe.state != KI_PROBE_DIRECT || k->cfg.stock)
         return;
     struct kith_addr target = ki_addr_of(ki_table_at(&k->table, k->probe_id));
     if (!kith_addr_equal(&target, to))
@@ -208,7 +225,8 @@ static void tick_reap(struct kith *k)
     uint64_t intent_us = (uint64_t)k->cfg.intent_timeout_ms * 1000;
     if (now_us > intent_us)
         ki_intents_expire(&k->intents, now_us - intent_us);
-    ki_leaving_check(k);
+    if (!k->cfg.stock)
+        ki_leaving_check(k);
     if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_LEFT] == 0)
         return;
     uint32_t reaped = 0;
@@ -216,7 +234,7 @@ static void tick_reap(struct kith *k)
         const struct ki_member *m = ki_table_at(&k->table, id);
         if (!m || id == k->self || (m->state != KI_DEAD && m->state != KI_LEFT))
             continue;
-        bool left = k->about[id].standing.status == KI_STATUS_LEFT;
+        bool left = ki_about(k, id)->standing.status == KI_STATUS_LEFT;
         uint32_t after_ms = left ? k->cfg.tombstone_timeout_ms : k->cfg.reconnect_timeout_ms;
         if (now_us - m->changed_us <= (uint64_t)after_ms * 1000)
             continue;
@@ -229,23 +247,59 @@ static void tick_reap(struct kith *k)
     }
 }
 
-/* One failed member is contacted again, in turn and at a fixed rate however many there are: when a partition heals, the
- * first contact carries both sides' accusations across and everyone refutes. */
+/* Serf's choice: by what is said of members. */
+static uint32_t tick_reconnect_stock(struct kith *k)
+{
+    uint32_t failed = 0, alive = 0, chosen = KI_NO_MEMBER;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        if (!ki_table_at(&k->table, id))
+            continue;
+        uint8_t status = ki_about(k, id)->standing.status;
+        if (status == KI_STATUS_FAILED && ki_rng_below(&k->rng, ++failed) == 0)
+            chosen = id;
+        alive += status != KI_STATUS_FAILED && status != KI_STATUS_LEFT;
+    }
+    return failed > 0 && ki_rng_below(&k->rng, ki_max_u64(alive, 1)) < failed ? chosen : KI_NO_MEMBER;
+}
+
+/* One of the dead, if the dice say so: D of A + D.  Those left by an operator's word are among them, since that word may
+ * have been said on one side of a partition. */
+static uint32_t tick_reconnect_dice(struct kith *k)
+{
+    uint32_t dead = k->table.by_state[KI_DEAD];
+    uint32_t alive = k->table.by_state[KI_ALIVE] + k->table.by_state[KI_SUSPECT];
+    if (ki_rng_below(&k->rng, ki_max_u64(alive, 1)) >= dead)
+        return KI_NO_MEMBER;
+    uint64_t skip = ki_rng_below(&k->rng, dead);
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (m && m->state == KI_DEAD && skip-- == 0)
+            return id;
+    }
+    return KI_NO_MEMBER;
+}
+
+/* While nobody is dead there is nothing to wake for; the first death may find the time long past. */
+static uint64_t tick_reconnect_us(const struct kith *k)
+{
+    return k->table.by_state[KI_DEAD] == 0 ? KITH_NEVER : ki_max_u64(k->reconnect_next_us, k->now.mono_us);
+}
+
+/* Of A alive and D dead members, each of the A contacts one of the D in D of A intervals: so each dead one hears from
+ * somebody about once an interval, however large the pool is, and one that is really gone costs the pool no more as it
+ * grows.  When a partition heals, the first contact carries both sides' accusations across and everyone refutes.
+ * Reconnecting must not take the streams that everything else needs. */
 static void tick_reconnect(struct kith *k)
 {
     k->reconnect_next_us = k->now.mono_us + (uint64_t)k->cfg.reconnect_interval_ms * 1000;
-    if (k->table.by_state[KI_DEAD] == 0)
+    if ((k->cfg.stock && k->bare) || k->stream_count > k->cfg.streams_max / 2) /* memberlist alone has no such thing */
         return;
-    for (uint32_t i = 0; i < k->table.used; i++) {
-        uint32_t id = k->reconnect_cursor++ % k->table.used;
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        if (!m || m->state != KI_DEAD)
-            continue;
-        struct kith_addr to = ki_addr_of(m);
-        if (ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_RECONNECT) == 0)
-            ki_count(k, KI_COUNT_reconnects);
+    uint32_t id = k->cfg.stock ? tick_reconnect_stock(k) : tick_reconnect_dice(k);
+    if (id == KI_NO_MEMBER)
         return;
-    }
+    struct kith_addr to = ki_addr_of(ki_table_at(&k->table, id));
+    if (ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_RECONNECT) == 0)
+        ki_count(k, KI_COUNT_reconnects);
 }
 
 static void tick_again(struct kith *k)
@@ -290,7 +344,7 @@ void kith_tick(struct kith *k, struct kith_time now)
         tick_again(k);
     if (k->reap_next_us <= now_us)
         tick_reap(k);
-    if (k->reconnect_next_us <= now_us)
+    if (tick_reconnect_us(k) <= now_us)
         tick_reconnect(k);
     ki_asks_check(k);
     ki_vote_check(k);
@@ -305,10 +359,12 @@ uint64_t kith_deadline(const struct kith *k)
 {
     if (!ki_active(k))
         return KITH_NEVER;
+    if (KI_CANARY(SPIN) && k->probe.state != KI_PROBE_IDLE)
+        return k->now.mono_us;
     uint64_t next = k->probe.state == KI_PROBE_IDLE ? k->probe_next_us : k->probe.deadline_us;
     const uint64_t due[] = {k->nack_wait.close_us, k->suspicion_next_us, k->gossip_next_us,
                             k->push_pull_next_us,  k->again_us,          k->reap_next_us,
-                            k->reconnect_next_us,  k->leave_next_us,     ki_streams_deadline(k)};
+                            tick_reconnect_us(k),  k->leave_next_us,     ki_streams_deadline(k)};
     for (size_t i = 0; i < KI_COUNT(due); i++)
         next = ki_min_u64(next, due[i]);
     if (k->vote)

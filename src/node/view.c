@@ -4,6 +4,7 @@
  * here changes the instance but importing a view, which enters members as they are described, without news or events:
  * it is for starting from what was known, in a snapshot or a warm simulation. */
 #include "node/node.h"
+#include "swim/timing.h"
 
 void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_standing *standing, uint32_t id,
              struct kith_member *out)
@@ -25,7 +26,7 @@ void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_st
 
 static void view_at(const struct kith *k, uint32_t id, struct kith_member *out)
 {
-    ki_view(k, ki_table_at(&k->table, id), &k->about[id].standing, id, out);
+    ki_view(k, ki_table_at(&k->table, id), &ki_about(k, id)->standing, id, out);
 }
 
 void kith_self(const struct kith *k, struct kith_member *out)
@@ -75,6 +76,7 @@ int kith_import_members(struct kith *k, struct kith_time now, const struct kith_
     ki_input(k, now);
     if (!ki_active(k))
         return KITH_ERR_STATE;
+    ki_table_reserve(&k->table, (uint32_t)ki_min_u64(k->table.count + (uint64_t)count, k->cfg.members_max));
     for (size_t i = 0; i < count; i++) {
         const struct kith_member *m = &members[i];
         if (!view_fine(m))
@@ -93,11 +95,17 @@ int kith_import_members(struct kith *k, struct kith_time now, const struct kith_
         int error = ki_member_enter(k, &identity, state, &id);
         if (error)
             return error;
-        k->about[id].standing = (struct ki_standing){
-            .ltime = m->status_ltime, .since_us = k->now.mono_us, .status = (enum ki_status)m->status};
+        ki_standing_set(k, id,
+                        (struct ki_standing){.ltime = m->status_ltime,
+                                             .since_s = (uint32_t)(k->now.mono_us / 1000000),
+                                             .status = (uint8_t)m->status});
         ki_record_status(k, id);
         ki_clock_witness(&k->clock, m->status_ltime);
     }
+    uint64_t interval_us = (uint64_t)k->cfg.push_pull_interval_ms * 1000;
+    if (interval_us > 0) /* somewhere in the longer interval that a pool of this size has */
+        k->push_pull_next_us =
+            k->now.mono_us + ki_rng_below(&k->rng, ki_push_pull_us(interval_us, k->table.count)) + 1;
     return 0;
 }
 
@@ -139,6 +147,8 @@ void kith_read_gauges(const struct kith *k, struct kith_gauges *out)
     *out = (struct kith_gauges){.members = t->count,
                                 .alive = t->by_state[KI_ALIVE] + t->by_state[KI_SUSPECT],
                                 .suspect = t->by_state[KI_SUSPECT],
+                                .failed = k->by_status[KI_STATUS_FAILED],
+                                .left = k->by_status[KI_STATUS_LEFT],
                                 .health_score = k->health,
                                 .queue_members = (uint32_t)k->queues[KI_QUEUE_MEMBERS].count,
                                 .queue_intents = (uint32_t)k->queues[KI_QUEUE_INTENTS].count,
@@ -156,12 +166,6 @@ void kith_read_gauges(const struct kith *k, struct kith_gauges *out)
                                 .left_pool = k->life == KI_LIFE_LEFT};
     const struct ki_member *self = ki_table_at(t, k->self);
     out->incarnation = self ? self->incarnation : 0;
-    for (uint32_t id = 0; id < t->used; id++) {
-        if (!ki_table_at(t, id))
-            continue;
-        out->failed += k->about[id].standing.status == KI_STATUS_FAILED;
-        out->left += k->about[id].standing.status == KI_STATUS_LEFT;
-    }
 }
 
 const char *kith_version(void)

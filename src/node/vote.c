@@ -102,7 +102,7 @@ void ki_vote_check(struct kith *k)
         return;
     k->votes_silent = vote->answers == 0 && ki_anyone_else(k) ? k->votes_silent + 1 : 0;
     bool outvoted = vote->answers > 0 && vote->for_us < vote->answers / 2 + 1;
-    if (outvoted || k->votes_silent >= VOTE_SILENT_MAX) {
+    if (outvoted || k->votes_silent >= (k->cfg.stock ? 1 : VOTE_SILENT_MAX)) {
         k->votes_silent = 0;
         ki_count(k, KI_COUNT_votes_lost);
         ki_done_event(k, &(struct ki_done){.kind = KITH_EVENT_NAME_LOST,
@@ -167,7 +167,7 @@ void ki_vote_build(const struct kith *k, struct ki_pack *p, const struct ki_send
                                             .addr = ki_member_addr(m),
                                             .port = m->port,
                                             .tags = vote_tags(ki_member_meta(m)),
-                                            .status = (int64_t)k->about[send->id].standing.status,
+                                            .status = (int64_t)ki_about(k, send->id)->standing.status,
                                             .pmin = m->versions[0],
                                             .pmax = m->versions[1],
                                             .pcur = m->versions[2],

@@ -7,9 +7,10 @@
 enum ki_status { KI_STATUS_NONE, KI_STATUS_ALIVE, KI_STATUS_LEAVING, KI_STATUS_LEFT, KI_STATUS_FAILED };
 
 struct ki_standing {
-    uint64_t ltime;    /* of the newest intent heeded */
-    uint64_t since_us; /* when it began to leave, left or failed, monotonic */
-    enum ki_status status;
+    uint64_t ltime;   /* of the newest intent heeded */
+    uint32_t since_s; /* when it began to leave, left or failed, monotonic */
+    uint8_t status;   /* enum ki_status */
+    bool returning;   /* it left or failed, and a join newer than that has been heard: it is about to come up */
 };
 
 enum ki_status_input {
@@ -29,6 +30,6 @@ struct ki_status_result {
 
 /* Moves a standing by one input.  ltime: of an intent; ignored otherwise. */
 struct ki_status_result ki_status_step(struct ki_standing *s, enum ki_status_input input, uint64_t ltime,
-                                       uint64_t now_us);
+                                       uint32_t now_s);
 
 #endif

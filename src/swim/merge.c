@@ -8,6 +8,8 @@
  * Deliberately not here: doing what the verdict says (node/rumour.c), and timers. */
 #include "swim/merge.h"
 
+#include "base/canary.h"
+
 static struct ki_merge_result merge_as(enum ki_merge_verdict verdict, enum ki_state state)
 {
     return (struct ki_merge_result){.verdict = verdict, .state = state};
@@ -29,6 +31,8 @@ static struct ki_merge_result merge_alive(const struct ki_merge_input *in)
             return merge_as(KI_MERGE_IGNORE, in->state);
         return merge_as(KI_MERGE_REFUTE, in->state);
     }
+    if (KI_CANARY(REVIVE) && in->state == KI_LEFT)
+        return merge_as(KI_MERGE_ACCEPT, KI_ALIVE);
     if (!moved && in->incarnation <= in->known_incarnation)
         return merge_as(in->state == KI_ALIVE ? KI_MERGE_IGNORE : KI_MERGE_STALE, in->state);
     return merge_as(KI_MERGE_ACCEPT, KI_ALIVE);
@@ -49,7 +53,7 @@ static struct ki_merge_result merge_dead(const struct ki_merge_input *in, enum k
 {
     if (in->state == KI_DEAD || in->state == KI_LEFT)
         return merge_as(KI_MERGE_IGNORE, in->state);
-    if (in->self && !in->leaving)
+    if (in->self && !in->leaving && !KI_CANARY(OBEY))
         return merge_as(KI_MERGE_REFUTE, in->state);
     return merge_as(KI_MERGE_ACCEPT, state);
 }
@@ -60,7 +64,7 @@ struct ki_merge_result ki_merge(const struct ki_merge_input *in)
         return merge_as(KI_MERGE_IGNORE, in->state);
     if (in->rumour == KI_RUMOUR_ALIVE)
         return merge_alive(in);
-    if (!in->known || in->incarnation < in->known_incarnation)
+    if (!in->known || (in->incarnation < in->known_incarnation && !KI_CANARY(OLD_NEWS)))
         return merge_as(KI_MERGE_IGNORE, in->state);
     switch (in->rumour) {
     case KI_RUMOUR_SUSPECT:

@@ -104,7 +104,7 @@ void ki_pack_struct(struct ki_pack *p, const struct ki_field *fields, size_t cou
         const struct ki_field *field = fields_ranked(fields, count, rank);
         if (fields_left_out(field, in))
             continue;
-        ki_pack_text(p, field->name);
+        ki_pack_str(p, ki_span(field->name, field->name_len));
         fields_pack_value(p, field, in);
     }
 }
@@ -156,8 +156,9 @@ static bool fields_unpack_value(struct ki_reader *r, const struct ki_field *fiel
 static const struct ki_field *fields_named(const struct ki_field *fields, size_t count,
                                            struct ki_span name)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(fields[i].name) == name.len && memcmp(fields[i].name, name.ptr, name.len) == 0)
+    for (size_t i = 0; i < count && name.len > 0; i++) {
+        if (fields[i].name_len == name.len && fields[i].name[0] == (char)name.ptr[0] &&
+            memcmp(fields[i].name, name.ptr, name.len) == 0)
             return &fields[i];
     }
     return NULL;

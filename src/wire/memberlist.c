@@ -12,6 +12,8 @@
  * compare them byte for byte, so the 4-byte and the 16-byte form of one address are different on the wire. */
 #include "wire/memberlist.h"
 
+#include "wire/usual.h"
+
 #define MEMBERLIST_META_MAX     512 /* memberlist's MetaMaxSize: no peer can have sent more */
 #define MEMBERLIST_VERSIONS_LEN 6
 
@@ -151,7 +153,15 @@ void ki_encode_dead(struct ki_pack *p, const struct ki_suspect *msg)
 
 void ki_encode_alive(struct ki_pack *p, const struct ki_alive *msg)
 {
-    MEMBERLIST_ENCODE(p, KI_MSG_ALIVE, memberlist_alive, msg);
+    const struct ki_node_state usual = {.name = msg->node,
+                                        .addr = msg->addr,
+                                        .port = msg->port,
+                                        .meta = msg->meta,
+                                        .incarnation = msg->incarnation,
+                                        .versions = msg->versions};
+    ki_put_u8(&p->w, KI_MSG_ALIVE);
+    if (!ki_usual_write(p, false, &usual))
+        ki_pack_struct(p, memberlist_alive, KI_COUNT(memberlist_alive), msg);
 }
 
 void ki_encode_compress_front(struct ki_pack *p, size_t buf_len)
@@ -171,7 +181,8 @@ void ki_encode_push_pull_header(struct ki_pack *p, const struct ki_push_pull_hea
 
 void ki_encode_node_state(struct ki_pack *p, const struct ki_node_state *msg)
 {
-    ki_pack_struct(p, memberlist_node_state, KI_COUNT(memberlist_node_state), msg);
+    if (!ki_usual_write(p, true, msg))
+        ki_pack_struct(p, memberlist_node_state, KI_COUNT(memberlist_node_state), msg);
 }
 
 void ki_encode_user_header(struct ki_pack *p, const struct ki_user_header *msg)
@@ -216,6 +227,16 @@ bool ki_decode_suspect(struct ki_reader *r, struct ki_suspect *out)
 
 bool ki_decode_alive(struct ki_reader *r, struct ki_alive *out)
 {
+    struct ki_node_state usual;
+    if (ki_usual_read(r, false, &usual)) {
+        *out = (struct ki_alive){.incarnation = usual.incarnation,
+                                 .node = usual.name,
+                                 .addr = usual.addr,
+                                 .port = usual.port,
+                                 .meta = usual.meta,
+                                 .versions = usual.versions};
+        return true;
+    }
     return MEMBERLIST_DECODE(r, memberlist_alive, out) &&
            memberlist_require(r, out->node.len > 0 && memberlist_is_addr(out->addr) &&
                                      out->meta.len <= MEMBERLIST_META_MAX &&
@@ -235,6 +256,8 @@ bool ki_decode_push_pull_header(struct ki_reader *r, struct ki_push_pull_header 
 
 bool ki_decode_node_state(struct ki_reader *r, struct ki_node_state *out)
 {
+    if (ki_usual_read(r, true, out))
+        return true;
     return MEMBERLIST_DECODE(r, memberlist_node_state, out) &&
            memberlist_require(r, out->name.len > 0 && memberlist_is_addr(out->addr) &&
                                      out->meta.len <= MEMBERLIST_META_MAX &&

@@ -260,6 +260,49 @@ bool ki_unpack(struct ki_reader *r, struct ki_token *out)
     return msgpack_bad(r);
 }
 
+/* ---- the usual forms, without the library ---- */
+
+/* A string shorter than 32 bytes, or with two bytes of length. */
+static inline bool msgpack_quick_str(struct ki_reader *r, struct ki_span *out)
+{
+    if (r->bad || r->left < 3)
+        return false;
+    uint8_t type = r->pos[0];
+    size_t head = 1, len = type & 0x1f;
+    if (type == 0xda) {
+        head = 3;
+        len = ki_load_be(r->pos + 1, 2);
+    } else if ((type & 0xe0) != 0xa0) {
+        return false;
+    }
+    if (len > r->left - head)
+        return false;
+    *out = ki_span(r->pos + head, len);
+    r->pos += head + len;
+    r->left -= head + len;
+    return true;
+}
+
+static inline bool msgpack_quick_uint(struct ki_reader *r, uint64_t *out)
+{
+    static const uint8_t lens[4] = {1, 2, 4, 8};
+    if (r->bad || r->left < 9)
+        return false;
+    uint8_t type = r->pos[0];
+    size_t len = 0;
+    if (type <= 0x7f) {
+        *out = type;
+    } else if (type >= 0xcc && type <= 0xcf) {
+        len = lens[type - 0xcc];
+        *out = ki_load_be(r->pos + 1, len);
+    } else {
+        return false;
+    }
+    r->pos += 1 + len;
+    r->left -= 1 + len;
+    return true;
+}
+
 bool ki_unpack_skip(struct ki_reader *r)
 {
     uint64_t left[MSGPACK_LEVELS]; /* objects still to come at each level */
@@ -284,7 +327,12 @@ bool ki_unpack_skip(struct ki_reader *r)
 bool ki_unpack_uint(struct ki_reader *r, uint64_t max, uint64_t *out)
 {
     struct ki_token token;
+    uint64_t value;
     *out = 0;
+    if (msgpack_quick_uint(r, &value)) {
+        *out = value <= max ? value : 0;
+        return value <= max || msgpack_bad(r);
+    }
     if (!ki_unpack(r, &token))
         return false;
     if (token.kind == KI_TOKEN_NIL)
@@ -330,6 +378,8 @@ bool ki_unpack_bool(struct ki_reader *r, bool *out)
 bool ki_unpack_str(struct ki_reader *r, struct ki_span *out)
 {
     struct ki_token token;
+    if (msgpack_quick_str(r, out))
+        return true;
     *out = ki_span(NULL, 0);
     if (!ki_unpack(r, &token))
         return false;
@@ -344,6 +394,8 @@ bool ki_unpack_str(struct ki_reader *r, struct ki_span *out)
 bool ki_unpack_bytes(struct ki_reader *r, struct ki_span *out)
 {
     struct ki_token token;
+    if (msgpack_quick_str(r, out))
+        return true;
     *out = ki_span(NULL, 0);
     if (!ki_unpack(r, &token))
         return false;

@@ -94,7 +94,8 @@ enum ki_field_kind {
 
 struct ki_field {
     const char *name;
-    size_t offset;
+    uint16_t offset;
+    uint8_t name_len;
     uint8_t kind;    /* enum ki_field_kind */
     uint8_t order;   /* place among the keys when sent: the rank of the name */
     bool omit_empty; /* not sent when zero or empty */
@@ -103,7 +104,7 @@ struct ki_field {
 #define KI_FIELD(type, field, wire_name, field_kind, wire_order, omit)              \
     {                                                                               \
         .name = (wire_name), .offset = offsetof(type, field), .kind = (field_kind), \
-        .order = (wire_order), .omit_empty = (omit)                                 \
+        .name_len = sizeof(wire_name) - 1, .order = (wire_order), .omit_empty = (omit) \
     }
 
 void ki_pack_struct(struct ki_pack *p, const struct ki_field *fields, size_t count, const void *in);

@@ -155,37 +155,59 @@ static inline uint64_t lone_digest(const kith *k)
     return lone_mix(hash, gauges, sizeof gauges);
 }
 
-static inline bool lone_knows(const kith *k, const struct kith_addr *addr)
+static inline bool lone_knows(kith *k, const struct kith_addr *addr)
 {
     return ki_find_addr(k, addr) != KI_NO_MEMBER;
 }
 
 /* ---- what must hold between the parts ---- */
 
+/* The index of addresses, when there is one: whoever stands for an address has it, and every address is found. */
+static inline void lone_check_addr(const struct ki_table *t, const struct ki_member *m)
+{
+    struct ki_table copy = *t; /* asking makes an index where there is none */
+    if (!t->by_addr_made)
+        return;
+    uint32_t found = ki_table_find_addr(&copy, ki_member_addr(m), m->port);
+    const struct ki_member *one = ki_table_at(t, found);
+    LONE_CHECK(one != NULL && one->port == m->port);
+    LONE_CHECK(ki_span_equal(ki_canonical(ki_member_addr(one)), ki_canonical(ki_member_addr(m))));
+    LONE_CHECK(one == m || t->addr_shared);
+}
+
 static inline void lone_check_table(const struct ki_table *t)
 {
-    uint32_t count = 0, by_state[4] = {0};
-    LONE_CHECK(t->count <= t->used && t->used <= t->cap && t->count <= t->max);
+    uint32_t count = 0, by_state[4] = {0}, free_ids = 0, away = 0;
+    LONE_CHECK(t->count <= t->used && t->used <= t->members.count * KI_CHUNK_ITEMS && t->count <= t->max);
     for (uint32_t id = 0; id < t->used; id++) {
-        const struct ki_member *m = t->members[id];
+        const struct ki_member *m = ki_table_at(t, id);
         if (!m)
             continue;
         count++;
         by_state[m->state]++;
-        LONE_CHECK(t->order[m->order] == id && m->order < t->count);
-        LONE_CHECK((m->suspicion != NULL) == (m->state == KI_SUSPECT));
+        LONE_CHECK((ki_table_suspicion(t, id) != NULL) == (m->state == KI_SUSPECT));
         LONE_CHECK(m->name_len > 0 && (m->addr_len == 4 || m->addr_len == 16) && m->meta_len <= KITH_META_MAX);
         LONE_CHECK(ki_table_find(t, ki_member_name(m)) == id);
-        LONE_CHECK(t->members[m->addr_next]->addr_prev == id && t->members[m->addr_prev]->addr_next == id);
-        uint32_t found = ki_table_find_addr(t, ki_member_addr(m), m->port);
-        LONE_CHECK(found != KI_NO_MEMBER && t->members[found]->port == m->port);
-        LONE_CHECK(ki_table_find_addr(t, ki_member_addr(t->members[m->addr_next]), m->port) == found);
+        away += ki_member_data(m) != m->here;
+        lone_check_addr(t, m);
     }
+    LONE_CHECK(away == t->away);
     LONE_CHECK(count == t->count && t->by_name.count == t->count && t->by_addr.count <= t->count);
-    for (uint32_t id = 0; id < t->free_from; id++)
-        LONE_CHECK(t->members[id] != NULL);
+    LONE_CHECK(t->by_addr_made || (t->by_addr.count == 0 && !t->addr_shared));
+    for (uint32_t id = t->free_first; id != KI_NO_MEMBER; id = ki_table_member(t, id)->incarnation)
+        LONE_CHECK(id < t->used && !ki_table_at(t, id) && free_ids++ < t->used);
+    LONE_CHECK(free_ids + count == t->used);
     for (unsigned i = 0; i < 4; i++)
         LONE_CHECK(by_state[i] == t->by_state[i]);
+    LONE_CHECK(t->accused_count == by_state[KI_SUSPECT] && t->by_accused.count == t->accused_count);
+    uint64_t ids = 0, turns = 0; /* a permutation, as far as a sum of mixed numbers tells */
+    for (uint32_t i = 0; i < t->count; i++) {
+        LONE_CHECK(ki_table_at(t, t->order[i]) != NULL);
+        turns += ki_map_hash_number(t->order[i]) * (t->order[i] + 1);
+    }
+    for (uint32_t id = 0; id < t->used; id++)
+        ids += ki_table_at(t, id) ? ki_map_hash_number(id) * (id + 1) : 0;
+    LONE_CHECK(ids == turns);
 }
 
 static inline void lone_check_streams(const struct kith *k)
@@ -205,19 +227,25 @@ static inline void lone_check_streams(const struct kith *k)
 
 static inline void lone_check_events(const struct kith *k)
 {
-    uint32_t records = 0, changed = 0, ghosts = 0;
+    uint32_t records = 0, queued = 0, ghosts = 0, by_status[KI_STATUS_FAILED + 1] = {0};
     for (uint32_t id = 0; id < k->table.used; id++) {
-        if (!k->table.members[id])
-            continue;
-        records += k->about[id].record_due;
-        changed += k->about[id].changed != 0;
-        LONE_CHECK(k->about[id].standing.status != KI_STATUS_NONE);
+        const struct ki_about *about = ki_about(k, id);
+        bool member = ki_table_at(&k->table, id) != NULL;
+        records += about->record_due;
+        queued += about->queued;
+        by_status[about->standing.status]++;
+        LONE_CHECK(about->changed == 0 || about->queued);
+        LONE_CHECK((about->standing.status != KI_STATUS_NONE) == member);
+        LONE_CHECK(member || (about->changed == 0 && !about->record_due && !about->recorded_alive));
     }
-    LONE_CHECK(records == k->records_due && changed == k->changed_count);
-    for (uint32_t i = 0; i < k->changed_count; i++) {
-        uint32_t id = k->changed_ids[(k->changed_head + i) % k->changed_cap];
-        LONE_CHECK(ki_table_at(&k->table, id) && k->about[id].changed != 0);
+    LONE_CHECK(records == k->records_due);
+    for (unsigned i = KI_STATUS_ALIVE; i <= KI_STATUS_FAILED; i++)
+        LONE_CHECK(by_status[i] == k->by_status[i]);
+    for (uint32_t id = k->changed_first; id != KI_NO_MEMBER; id = ki_about(k, id)->changed_next) {
+        LONE_CHECK(id < k->table.used && ki_about(k, id)->queued && queued-- > 0);
+        LONE_CHECK(ki_about(k, id)->changed_next != KI_NO_MEMBER || id == k->changed_last);
     }
+    LONE_CHECK(queued == 0);
     for (const struct ki_list *at = k->ghosts.next; at != &k->ghosts; at = at->next)
         ghosts++;
     LONE_CHECK(ghosts == k->ghost_count && ghosts <= k->cfg.events_max && k->done_count <= k->cfg.events_max);
@@ -233,11 +261,12 @@ static inline void lone_check(const struct kith *k)
     LONE_CHECK(k->probe.state == KI_PROBE_IDLE || ki_table_at(&k->table, k->probe_id));
     LONE_CHECK(k->cfg.memory_max == 0 || k->mem.used <= k->cfg.memory_max);
     for (unsigned i = 0; i < KI_QUEUES; i++)
-        LONE_CHECK(k->queues[i].count <= k->cfg.queue_max);
+        LONE_CHECK(k->queues[i].count <= k->cfg.queue_max && (!k->news_none || ki_queue_idle(&k->queues[i])));
     for (unsigned i = 0; i < KI_CLASSES; i++)
         LONE_CHECK(k->sends[i].count <= k->cfg.replies_max);
     const struct ki_member *self = ki_table_at(&k->table, k->self);
-    LONE_CHECK(self != NULL && (self->state == KI_ALIVE || k->life > KI_LIFE_LEAVE_INTENT));
+    LONE_CHECK(self != NULL && self->incarnation == k->incarnation);
+    LONE_CHECK((self->state == KI_ALIVE || k->life > KI_LIFE_LEAVE_INTENT));
     for (unsigned i = 1; i < KI_COUNT(k->keyring.keys); i++) /* keys do not come over the wire */
         LONE_CHECK((k->keyring.keys[i] != NULL) == (i < k->keyring.count));
 }

@@ -392,7 +392,7 @@ static void strangers_cannot_amplify(void **state)
     assert_int_equal(kith_begin(v.k), 0);
     assert_int_equal(kith_tag_set(v.k, lone_str("t"), (struct kith_str){tag, sizeof tag}), 0);
     assert_int_equal(kith_commit(v.k, v.now, NULL), 0);
-    size_t len = lone_accuse(buf, sizeof buf, true, "node-2", "x", v.k->table.members[0]->incarnation);
+    size_t len = lone_accuse(buf, sizeof buf, true, "node-2", "x", ki_table_at(&v.k->table, 0)->incarnation);
     victim_datagram(&v, &from, buf, len);
     assert_int_equal(lone_counter(v.k, "refutations"), 1);
     kith_free(v.k);

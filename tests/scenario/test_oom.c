@@ -224,7 +224,7 @@ static void a_refused_message_changes_no_view(void **state)
             assert_int_equal(memory.blocks, 0);
         }
     }
-    assert_true(refused > 10);
+    assert_true(refused > 8); /* a member is in its place already: less can fail */
 }
 
 /* Birth: every allocation of kith_new() and kith_ready() in turn. */

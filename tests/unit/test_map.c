@@ -136,12 +136,66 @@ static void test_equal_hashes(void **state)
     ki_map_free(&map);
 }
 
+/* With room made beforehand nothing fails, whatever memory there is; without memory for the room nothing changes. */
+static void test_room_made_beforehand(void **state)
+{
+    (void)state;
+    struct ki_mem mem;
+    struct ki_map map;
+    static struct owner o;
+    memset(&o, 0, sizeof o);
+    ki_mem_init(&mem, NULL, NULL, NULL, 1024);
+    ki_map_init(&map, &mem);
+    assert_false(ki_map_reserve(&map, KEYS));
+    assert_true(ki_map_reserve(&map, 0) && map.count == 0);
+    mem.max = 0;
+    assert_true(ki_map_reserve(&map, KEYS));
+    mem.max = 1; /* no more */
+    size_t cap = map.cap;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        o.hashes[key] = ki_map_hash_number(key);
+        assert_int_equal(ki_map_get(&map, o.hashes[key], owner_equal, &o, &key), KI_MAP_NONE);
+        assert_true(ki_map_put(&map, o.hashes[key], key));
+        o.in[key] = true;
+        o.count++;
+    }
+    assert_int_equal(map.cap, cap);
+    check_all(&map, &o);
+    assert_true(ki_map_reserve(&map, 1) && map.cap == cap);
+    ki_map_free(&map);
+}
+
+/* A guess is of the right hash or none; where nothing is in the way it is right. */
+static void test_guesses(void **state)
+{
+    (void)state;
+    struct ki_mem mem;
+    struct ki_map map;
+    unsigned right = 0;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_map_init(&map, &mem);
+    ki_map_prefetch(&map, 7);
+    assert_int_equal(ki_map_guess(&map, 7), KI_MAP_NONE);
+    for (uint32_t key = 0; key < KEYS; key++)
+        assert_true(ki_map_put(&map, ki_map_hash_number(key), key));
+    for (uint32_t key = 0; key < 2 * KEYS; key++) {
+        ki_map_prefetch(&map, ki_map_hash_number(key));
+        uint32_t guess = ki_map_guess(&map, ki_map_hash_number(key));
+        assert_true(guess == KI_MAP_NONE || (guess == key && key < KEYS));
+        right += guess == key;
+    }
+    assert_true(right > KEYS / 2);
+    ki_map_free(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_an_array),
         cmocka_unit_test(test_out_of_memory_changes_nothing),
         cmocka_unit_test(test_equal_hashes),
+        cmocka_unit_test(test_room_made_beforehand),
+        cmocka_unit_test(test_guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

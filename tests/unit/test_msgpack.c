@@ -587,6 +587,82 @@ static void test_struct_cut(void **state)
     }
 }
 
+/* ---- the shortcuts of typed reads ---- */
+
+struct typed { /* what a typed read makes of bytes */
+    bool fine, bad, ended;
+    uint64_t number;
+    struct ki_span bytes;
+    size_t left;
+};
+
+enum { TYPED_UINT, TYPED_SHORT, TYPED_STR, TYPED_BYTES, TYPED_KINDS };
+
+static struct typed typed_read(int kind, const uint8_t *buf, size_t len)
+{
+    struct ki_reader r = ki_reader(buf, len);
+    struct typed out = {.fine = false};
+    if (kind == TYPED_STR)
+        out.fine = ki_unpack_str(&r, &out.bytes);
+    else if (kind == TYPED_BYTES)
+        out.fine = ki_unpack_bytes(&r, &out.bytes);
+    else
+        out.fine = ki_unpack_uint(&r, kind == TYPED_UINT ? UINT64_MAX : UINT16_MAX, &out.number);
+    out.bad = r.bad;
+    out.ended = r.ended;
+    out.left = r.left;
+    return out;
+}
+
+/* The same, by the token. */
+static struct typed typed_by_token(int kind, const uint8_t *buf, size_t len)
+{
+    struct ki_reader r = ki_reader(buf, len);
+    struct ki_token token;
+    struct typed out = {.fine = ki_unpack(&r, &token)}; /* a number that is none reads as 0 */
+    if (out.fine && token.kind != KI_TOKEN_NIL) {
+        bool is_str = token.kind == KI_TOKEN_STR;
+        bool wanted = token.kind == KI_TOKEN_UINT && (kind == TYPED_UINT || token.as.uint <= UINT16_MAX);
+        if (kind == TYPED_STR || kind == TYPED_BYTES)
+            wanted = is_str || (kind == TYPED_BYTES && token.kind == KI_TOKEN_BIN);
+        out.fine = wanted;
+        if (wanted && token.kind == KI_TOKEN_UINT)
+            out.number = token.as.uint;
+        else if (wanted)
+            out.bytes = token.as.bytes;
+        r.bad = !wanted;
+    }
+    out.bad = r.bad;
+    out.ended = r.ended;
+    out.left = r.left;
+    return out;
+}
+
+/* Every first byte and a few that follow, cut at every length. */
+static void test_typed_reads_agree_with_tokens(void **state)
+{
+    (void)state;
+    static uint8_t buf[300];
+    static const uint8_t seconds[] = {0x00, 0x01, 0x02, 0x1f, 0x80, 0xff};
+    for (unsigned first = 0; first < 256; first++) {
+        for (unsigned i = 0; i < KI_COUNT(seconds); i++) {
+            memset(buf, (int)i, sizeof buf);
+            buf[0] = (uint8_t)first;
+            buf[1] = first == 0xda || first == 0xc5 ? (uint8_t)(i & 1) : seconds[i];
+            buf[2] = seconds[i];
+            for (size_t len = 0; len <= sizeof buf; len += len < 50 ? 1 : 50) {
+                for (int kind = 0; kind < TYPED_KINDS; kind++) {
+                    struct typed a = typed_read(kind, buf, len), b = typed_by_token(kind, buf, len);
+                    bool same = a.fine == b.fine && a.bad == b.bad && a.ended == b.ended && a.number == b.number &&
+                                a.bytes.ptr == b.bytes.ptr && a.bytes.len == b.bytes.len;
+                    if (!same || (a.fine && a.left != b.left))
+                        fail_msg("bytes %02x %02x %02x of %zu, kind %d", buf[0], buf[1], buf[2], len, kind);
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -598,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_depth),       cmocka_unit_test(test_full_writer),
         cmocka_unit_test(test_struct),      cmocka_unit_test(test_struct_map_forms),
         cmocka_unit_test(test_struct_cut),
+        cmocka_unit_test(test_typed_reads_agree_with_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static const struct row {
     enum ki_status_input input;
     int to;
     enum ki_status_change change;
-    bool stamps; /* since_us becomes now */
+    bool stamps; /* since_s becomes now */
 } rows[] = {
 #define R(...) {__LINE__, __VA_ARGS__}
     /* clang-format off */
@@ -52,7 +52,7 @@ static const struct row {
 
     R(NONE,    KI_STATUS_JOIN_INTENT,  NONE,    KI_CHANGE_NONE,    false),
     R(ALIVE,   KI_STATUS_JOIN_INTENT,  ALIVE,   KI_CHANGE_NONE,    false),
-    R(LEAVING, KI_STATUS_JOIN_INTENT,  ALIVE,   KI_CHANGE_NONE,    false),
+    R(LEAVING, KI_STATUS_JOIN_INTENT,  ALIVE,   KI_CHANGE_LEAVING, false),
     R(LEFT,    KI_STATUS_JOIN_INTENT,  LEFT,    KI_CHANGE_NONE,    false),
     R(FAILED,  KI_STATUS_JOIN_INTENT,  FAILED,  KI_CHANGE_NONE,    false),
     /* clang-format on */
@@ -66,12 +66,12 @@ static void table_is_followed(void **state)
     for (const struct row *r = rows; r < rows + KI_COUNT(rows); r++) {
         met[r->from][r->input] = true;
         bool intent = r->input == KI_STATUS_LEAVE_INTENT || r->input == KI_STATUS_JOIN_INTENT;
-        struct ki_standing s = {.ltime = 10, .since_us = 3, .status = (enum ki_status)r->from};
+        struct ki_standing s = {.ltime = 10, .since_s = 3, .status = (uint8_t)r->from};
         struct ki_status_result got = ki_status_step(&s, r->input, 11, 99);
         if ((int)s.status != r->to || got.change != r->change || got.heeded != intent ||
-            s.ltime != (intent ? 11 : 10) || (s.since_us == 99) != r->stamps)
+            s.ltime != (intent ? 11 : 10) || (s.since_s == 99) != r->stamps)
             fail_msg("row of line %d: to %d, change %d, heeded %d, ltime %llu, since %llu", r->line, (int)s.status,
-                     (int)got.change, got.heeded, (unsigned long long)s.ltime, (unsigned long long)s.since_us);
+                     (int)got.change, got.heeded, (unsigned long long)s.ltime, (unsigned long long)s.since_s);
     }
     for (unsigned from = 0; from < 5; from++) {
         for (unsigned input = 0; input < 5; input++)
@@ -86,10 +86,10 @@ static void old_intents_change_nothing(void **state)
     for (int from = NONE; from <= FAILED; from++) {
         for (uint64_t ltime = 9; ltime <= 10; ltime++) {
             for (int leave = 0; leave < 2; leave++) {
-                struct ki_standing s = {.ltime = 10, .since_us = 3, .status = (enum ki_status)from};
+                struct ki_standing s = {.ltime = 10, .since_s = 3, .status = (uint8_t)from};
                 struct ki_status_result got =
                     ki_status_step(&s, leave ? KI_STATUS_LEAVE_INTENT : KI_STATUS_JOIN_INTENT, ltime, 99);
-                assert_true((int)s.status == from && s.ltime == 10 && s.since_us == 3);
+                assert_true((int)s.status == from && s.ltime == 10 && s.since_s == 3);
                 assert_true(got.change == KI_CHANGE_NONE && !got.heeded);
             }
         }

@@ -51,7 +51,7 @@ struct run {
     struct ki_table t;
     struct known names[NAMES];
     uint32_t count;
-    unsigned nomem, full;
+    unsigned nomem, full, shared, indexed;
 };
 
 static const uint8_t filler[KITH_META_MAX] = {7, 7, 7};
@@ -62,8 +62,8 @@ static struct ki_identity run_identity(struct run *r, char name[8], unsigned whi
     memset(versions, (int)ki_rng_below(&r->rng, 9), 6);
     return (struct ki_identity){.name = ki_span(name, strlen(name)),
                                 .addr = ki_span(filler, ki_rng_below(&r->rng, 2) ? 4 : 16),
-                                .port = (uint16_t)ki_rng_below(&r->rng, 65536),
-                                .meta = ki_span(filler, (size_t)ki_rng_below(&r->rng, 200)),
+                                .port = (uint16_t)ki_rng_below(&r->rng, ki_rng_below(&r->rng, 2) ? 65536 : 20),
+                                .meta = ki_span(filler, (size_t)ki_rng_below(&r->rng, 60)),
                                 .incarnation = (uint32_t)ki_rng_next(&r->rng),
                                 .versions = ki_rng_below(&r->rng, 4) ? versions : NULL};
 }
@@ -115,13 +115,9 @@ static void run_state(struct run *r, unsigned which, uint64_t now)
 {
     struct known *k = &r->names[which];
     enum ki_state state = (enum ki_state)ki_rng_below(&r->rng, 4);
-    struct ki_member *m = ki_table_at(&r->t, k->id);
-    if (state == KI_SUSPECT && !m->suspicion) {
-        m->suspicion = ki_mem_new(&r->mem, sizeof *m->suspicion);
-        if (!m->suspicion) {
-            r->nomem++;
-            return;
-        }
+    if (state == KI_SUSPECT && !ki_table_suspicion(&r->t, k->id) && !ki_table_accuse(&r->t, k->id)) {
+        r->nomem++;
+        return;
     }
     ki_table_set_state(&r->t, k->id, state, now);
     if (k->state != state)
@@ -148,6 +144,24 @@ static void run_same(const struct run *r)
         assert_memory_equal(ki_member_meta(m).ptr, filler, k->meta_len);
         assert_memory_equal(ki_member_addr(m).ptr, filler, k->addr_len);
     }
+}
+
+/* Somebody is found at an address exactly when somebody is there, whether there is an index, memory for one, or not. */
+static void run_ask_addr(struct run *r)
+{
+    struct ki_span addr = ki_span(filler, ki_rng_below(&r->rng, 2) ? 4 : 16);
+    uint16_t port = (uint16_t)ki_rng_below(&r->rng, 20);
+    bool there = false;
+    for (unsigned i = 0; i < NAMES; i++) {
+        const struct known *k = &r->names[i];
+        there = there || (k->id != KI_NO_MEMBER && k->port == port && k->addr_len == addr.len);
+    }
+    uint32_t id = ki_table_find_addr(&r->t, addr, port);
+    assert_int_equal(id != KI_NO_MEMBER, there);
+    if (there)
+        assert_true(ki_table_at(&r->t, id)->port == port && ki_table_at(&r->t, id)->addr_len == addr.len);
+    r->shared += r->t.addr_shared;
+    r->indexed += r->t.by_addr_made;
 }
 
 static void run_random(unsigned one_in, uint64_t seed)
@@ -177,9 +191,10 @@ static void run_random(unsigned one_in, uint64_t seed)
         } else {
             ki_table_shuffle(&r.t, &r.rng);
         }
+        run_ask_addr(&r);
         run_same(&r);
     }
-    assert_true((r.nomem > 0) == (one_in > 0) && r.full > 0);
+    assert_true((r.nomem > 0) == (one_in > 0) && r.full > 0 && r.shared > 0 && r.indexed > 0);
     assert_true(r.t.used <= 2 * MAX); /* ids of the forgotten are used again */
     ki_table_free(&r.t);
     assert_true(r.f.blocks == 0 && r.mem.used == 0);
@@ -218,11 +233,47 @@ static void newcomers_stand_anywhere(void **state)
             struct ki_identity identity = {.name = lone_span(name), .addr = ki_span(filler, 4), .port = 1};
             assert_int_equal(ki_table_add(&t, &identity, KI_ALIVE, 0, &rng, &id), 0);
         }
-        at[t.members[id]->order]++;
+        for (unsigned i = 0; i < 8; i++)
+            at[i] += t.order[i] == id;
         ki_table_free(&t);
     }
     for (unsigned i = 0; i < 8; i++) /* 1000 expected, standard deviation 30 */
         assert_in_range(at[i], 850, 1150);
+}
+
+/* Wherever one begins to look, a name is found where it is; in order, the next one is the one expected. */
+static void near_or_not_it_is_found(void **state)
+{
+    (void)state;
+    static const uint8_t key[16] = {3};
+    struct ki_mem mem;
+    struct ki_table t;
+    struct ki_rng rng;
+    char name[8];
+    uint32_t id;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_rng_init(&rng, 1);
+    ki_table_init(&t, &mem, 100, key);
+    ki_table_reserve(&t, 90);
+    uint64_t reserved = mem.used;
+    for (unsigned i = 0; i < 90; i++) {
+        snprintf(name, sizeof name, "n%u", i);
+        struct ki_identity identity = {.name = lone_span(name), .addr = ki_span(filler, 4), .port = 1};
+        assert_int_equal(ki_table_add(&t, &identity, KI_ALIVE, 0, &rng, &id), 0);
+    }
+    assert_int_equal(mem.used, reserved); /* there was room for all of it */
+    ki_table_remove(&t, 40);
+    for (unsigned i = 0; i < 95; i++) {
+        snprintf(name, sizeof name, "n%u", i);
+        uint32_t wanted = i < 90 && i != 40 ? i : KI_NO_MEMBER;
+        for (uint32_t from = 0; from < 100; from++) {
+            uint32_t near = from;
+            assert_int_equal(ki_table_find_near(&t, lone_span(name), &near), wanted);
+            assert_int_equal(near, wanted == KI_NO_MEMBER ? from : wanted + 1);
+        }
+    }
+    ki_table_free(&t);
+    assert_int_equal(mem.used, 0);
 }
 
 int main(void)
@@ -231,6 +282,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_model),
         cmocka_unit_test(agrees_when_memory_fails),
         cmocka_unit_test(newcomers_stand_anywhere),
+        cmocka_unit_test(near_or_not_it_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
