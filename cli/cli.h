@@ -11,7 +11,7 @@
 #include "cli/flags.h"
 #include "cli/rpc_client.h"
 
-/* Exit codes, as README.md lists them. */
+/* Exit codes, as README.md lists them; `kith sim` has one more. */
 enum { KI_EXIT_OK = 0, KI_EXIT_FAILED = 1, KI_EXIT_USAGE = 2, KI_EXIT_UNREACHABLE = 4 };
 
 /* One function a subcommand: argv[0] is its name.  Each returns the exit code. */
@@ -23,6 +23,7 @@ int ki_cmd_keygen(int argc, char **argv);
 int ki_cmd_leave(int argc, char **argv);
 int ki_cmd_members(int argc, char **argv);
 int ki_cmd_monitor(int argc, char **argv);
+int ki_cmd_sim(int argc, char **argv);
 int ki_cmd_tags(int argc, char **argv);
 int ki_cmd_version(int argc, char **argv);
 

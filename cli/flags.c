@@ -23,7 +23,7 @@ int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
     fprintf(stderr, "kith %s: ", usage->command);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nSee 'kith %s -help'.\n", usage->command);
+    fprintf(stderr, " (see 'kith %s -help')\n", usage->command);
     return KI_EXIT_USAGE;
 }
 

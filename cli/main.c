@@ -30,6 +30,7 @@ static const struct {
     {"leave", "Makes an agent leave gracefully and end", ki_cmd_leave},
     {"members", "Lists the members of a pool", ki_cmd_members},
     {"monitor", "Follows an agent's log and events", ki_cmd_monitor},
+    {"sim", "Simulates clusters and measures them", ki_cmd_sim},
     {"tags", "Changes an agent's tags", ki_cmd_tags},
     {"version", "Prints the version", ki_cmd_version},
 };

@@ -1,13 +1,29 @@
 # bash completion for kith(1)
 
+# The flags of a subcommand of kith sim, but -json and -help.
+_kith_sim()
+{
+    case $1 in
+    run) echo "-nodes -for -seed -warm -profile -mix -compress -key -latency -loss -duplicate -reorder -check -trace
+            -report -kill -crash -leave -restart -pause -slow -partition" ;;
+    swarm) echo "-seeds -seed -jobs -shrink -trace -list-checkers" ;;
+    spread) echo "-nodes -mode -stop -k -fanout -loss -runs -seed -report" ;;
+    lifeguard) echo "-nodes -seed -report" ;;
+    esac
+}
+
 _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="agent dev force-leave help info join keygen leave members monitor tags version"
+    local commands="agent dev force-leave help info join keygen leave members monitor sim tags version"
     local client="-rpc-addr -rpc-auth -json -help"
     local words="" command=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+        return
+    fi
+    if [ "$command" = sim ] && [ "$COMP_CWORD" -eq 2 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "run swarm spread lifeguard -help" -- "$cur")
         return
     fi
     # With a value behind '=', bash makes three words of -flag=value.
@@ -20,7 +36,9 @@ _kith()
     -format | format) words="text json" ;;
     -status | status) words="alive leaving left failed" ;;
     -size | size) words="16 24 32" ;;
-    -config-file | config-file | -keyring-file | keyring-file | -tags-file | tags-file | -snapshot | snapshot)
+    -mode | mode) words="push pull push-pull" ;;
+    -stop | stop) words="never feedback-counter feedback-coin blind-counter blind-coin" ;;
+    -config-file | config-file | -keyring-file | keyring-file | -tags-file | tags-file | -snapshot | snapshot | -report | report)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -43,6 +61,7 @@ _kith()
         info) words="-format $client" ;;
         monitor) words="-log-level $client" ;;
         keygen) words="-size -json -help" ;;
+        sim) words="-json -help $(_kith_sim "${COMP_WORDS[2]}")" ;;
         version) words="-json -help" ;;
         esac
     fi

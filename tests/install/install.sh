@@ -7,6 +7,7 @@ prefix=$work/prefix
 libdir=$(dirname "$(find "$prefix" -name libkith.a)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 example=$KITH_SOURCE_DIR/examples/poll.c
+sim_example=$KITH_SOURCE_DIR/examples/sim_test.c
 strict=(-Wall -Wextra -Wpedantic -Werror)
 
 die() {
@@ -30,4 +31,9 @@ runs() {
     LD_LIBRARY_PATH=$libdir timeout 20 "$1" >"$work/out" 2>&1 </dev/null || status=$?
     cat "$work/out"
     [ $status -lt 124 ] || die "${1##*/} without arguments ends with status $status"
+}
+
+# passes PROGRAM: it ends well.
+passes() {
+    LD_LIBRARY_PATH=$libdir timeout 100 "$1" || die "${1##*/} ends with status $?"
 }

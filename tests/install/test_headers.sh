@@ -1,6 +1,6 @@
 #!/bin/bash
 # Each installed header compiles on its own, in programs of C99 and of C++11, with a consumer's warnings as errors; and
-# the example is short enough to be read.
+# the examples are short enough to be read.
 . "$KITH_SOURCE_DIR/tests/install/install.sh"
 
 for header in "$prefix"/include/kith/*.h; do
@@ -13,5 +13,7 @@ for header in "$prefix"/include/kith/*.h; do
     echo "$name: C99 and C++11"
 done
 
-lines=$(wc -l <"$example")
-[ "$lines" -le 200 ] || die "examples/poll.c has $lines lines, wanted at most 200"
+for file in "$example" "$sim_example"; do
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 200 ] || die "${file##*/} has $lines lines, wanted at most 200"
+done

@@ -4,7 +4,7 @@
 Above each block of the README stands what it is: `<!-- run -->` commands, with the output they give in the block below;
 `<!-- run installed -->` the same, with the library installed; `<!-- target -->` targets of the Makefile, which are only
 looked up; `<!-- screen -->` what `kith dev` shows. A block of shell commands that says nothing is a fault. All commands
-run in one shell, one after the other. Shape: numbers, blanks, and the order of lines and of tags do not count.
+run in one shell, one after the other. Shape: numbers, digests, blanks, and the order of lines and of tags do not count.
 """
 import fcntl
 import os
@@ -33,7 +33,8 @@ def shape(text):
     """What must agree: each line with numbers as 0, tags in order, single blanks; the lines in order of their bytes."""
     lines = []
     for line in text.splitlines():
-        words = [",".join(sorted(word.split(","))) for word in re.sub(r"\d+(\.\d+)?", "0", line).split()]
+        line = re.sub(r"\d+(\.\d+)?", "0", re.sub(r"\bdigest [0-9a-f]{16}\b", "digest 0", line))
+        words = [",".join(sorted(word.split(","))) for word in line.split()]
         if words:
             lines.append(" ".join(words))
     return sorted(lines)

@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(os.environ.get("KITH_SOURCE_DIR", Path(__file__).parent.parent.parent)).resolve()
 PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 LINES_MAX = {"ARCHITECTURE.md": 300}
-FOLDERS = "include src net agent cli tests tools bench examples packaging docs".split()
+FOLDERS = "include src net sim agent cli tests tools bench examples packaging docs".split()
 PLANNED = {"src/store", "src/aggregate"}  # ARCHITECTURE.md, "What comes next"
 # Functions of C, POSIX and other programs that the pages may name.
 FOREIGN = {"poll", "name", "main"}
 
 
 def sources():
-    files = (p for top in ("include", "src", "net", "agent", "cli", "examples") for p in (ROOT / top).rglob("*.[ch]"))
+    files = (p for top in ("include", "src", "net", "sim", "agent", "cli", "examples") for p in (ROOT / top).rglob("*.[ch]"))
     return {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in files}
 
 
@@ -97,13 +97,14 @@ def main():
         for fault in check((ROOT / page).read_text(encoding="utf-8"), code, LINES_MAX.get(page)):
             print("%s: %s" % (page, fault))
             faults += 1
-    excerpt = "<!-- excerpt examples/poll.c -->"
-    if excerpt not in (ROOT / "README.md").read_text(encoding="utf-8"):
-        print("README.md: the library section quotes no example")
-        faults += 1
-    if len(code["examples/poll.c"].splitlines()) > 200:
-        print("examples/poll.c: more than 200 lines")
-        faults += 1
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for example in ("examples/poll.c", "examples/sim_test.c"):
+        if "<!-- excerpt %s -->" % example not in readme:
+            print("README.md: quotes nothing of " + example)
+            faults += 1
+        if len(code[example].splitlines()) > 200:
+            print(example + ": more than 200 lines")
+            faults += 1
     print("docs: %d pages, %d faults" % (len(PAGES), faults))
     return 1 if faults else 0
 

@@ -1,0 +1,118 @@
+/* kith sim: worlds in one process, under one command.
+ *
+ * A table of subcommands, as in main.c, and the two things they share that are neither a word nor a bar: the command as
+ * a shell would take it, for reports, and figures for a person.
+ *
+ * Exit codes are kith's (0, 1 failure, 2 wrong usage), and 130 for a run that Ctrl-C has cut short. */
+#include "cli/sim.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+} sim_commands[] = {
+    {"run", "Runs one cluster under chosen faults and measures it", ki_cmd_sim_run},
+    {"swarm", "Runs random worlds, checks what must always hold, replays and shrinks failures", ki_cmd_sim_swarm},
+    {"spread", "The textbook epidemic, for up to a million nodes", ki_cmd_sim_spread},
+    {"lifeguard", "The experiment of the Lifeguard paper: slow members and false alarms", ki_cmd_sim_lifeguard},
+};
+
+static void sim_usage(FILE *to)
+{
+    fprintf(to, "Usage: kith sim <command> [options]\n\n  Simulated clusters: one process, one seed, the same every time.\n"
+                "\nCommands:\n");
+    for (size_t i = 0; i < KI_COUNT(sim_commands); i++)
+        fprintf(to, "  %-12s  %s\n", sim_commands[i].name, sim_commands[i].summary);
+    fprintf(to, "\n'kith sim <command> -help' tells what it takes.\n");
+}
+
+int ki_cmd_sim(int argc, char **argv)
+{
+    static const char *const help[] = {"help", "-h", "-help", "--help"};
+    if (argc < 2) {
+        fprintf(stderr, "kith sim: needs a command\n\n");
+        sim_usage(stderr);
+        return KI_EXIT_USAGE;
+    }
+    for (size_t i = 0; i < KI_COUNT(sim_commands); i++) {
+        if (strcmp(argv[1], sim_commands[i].name) == 0)
+            return sim_commands[i].run(argc - 1, argv + 1);
+    }
+    for (size_t i = 0; i < KI_COUNT(help); i++) {
+        if (strcmp(argv[1], help[i]) == 0) {
+            sim_usage(stdout);
+            return KI_EXIT_OK;
+        }
+    }
+    fprintf(stderr, "kith sim: no such command: %s\n\n", argv[1]);
+    sim_usage(stderr);
+    return KI_EXIT_USAGE;
+}
+
+/* ---- shared ---- */
+
+static const char sim_plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
+
+/* A word in the shell's single quotes, if it needs them.  In: to  room for four times the word and 3 more. */
+static char *sim_quote(char *to, const char *word)
+{
+    if (word[0] != '\0' && word[strspn(word, sim_plain)] == '\0') {
+        size_t len = strlen(word);
+        memcpy(to, word, len);
+        return to + len;
+    }
+    *to++ = '\'';
+    for (const char *c = word; *c; c++) {
+        if (*c == '\'') {
+            memcpy(to, "'\\'", 3);
+            to += 3;
+        }
+        *to++ = *c;
+    }
+    *to++ = '\'';
+    return to;
+}
+
+char *ki_sim_command(int argc, char **argv)
+{
+    static const char begin[] = "kith sim";
+    size_t size = sizeof begin;
+    for (int i = 0; i < argc; i++)
+        size += 4 * strlen(argv[i]) + 3;
+    char *text = malloc(size);
+    if (!text)
+        return NULL;
+    memcpy(text, begin, sizeof begin - 1);
+    char *at = text + sizeof begin - 1;
+    for (int i = 0; i < argc; i++) {
+        *at++ = ' ';
+        at = sim_quote(at, argv[i]);
+    }
+    *at = '\0';
+    return text;
+}
+
+const char *ki_sim_figure(double value, char buf[40])
+{
+    char digits[40];
+    double size = fabs(value);
+    int places = size >= 1000 || size == floor(size) ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
+    if (!(size < 1e18)) {
+        snprintf(buf, 40, "%.3g", value);
+        return buf;
+    }
+    int len = snprintf(digits, sizeof digits, "%.*f", places, value);
+    char *to = buf;
+    int whole = places > 0 ? len - places - 1 : len;
+    for (int i = 0; i < len; i++) {
+        if (i > 0 && i < whole && (whole - i) % 3 == 0 && digits[i - 1] != '-')
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return buf;
+}

@@ -1,0 +1,26 @@
+/* `kith sim`: its subcommands, and what they share beyond cli/sim_words.h and cli/sim_progress.h. */
+#ifndef KI_CLI_SIM_H
+#define KI_CLI_SIM_H
+
+#include "cli/cli.h"
+#include "cli/sim_progress.h"
+#include "cli/sim_words.h"
+
+/* Ended by Ctrl-C, after printing what there was. */
+#define KI_EXIT_INTERRUPTED 130
+
+/* One function a subcommand: argv[0] is its name, without "sim".  Each returns the exit code. */
+int ki_cmd_sim_run(int argc, char **argv);
+int ki_cmd_sim_swarm(int argc, char **argv);
+int ki_cmd_sim_spread(int argc, char **argv);
+int ki_cmd_sim_lifeguard(int argc, char **argv);
+
+/* The command that was given, as a shell would take it: "kith sim run --nodes 5".  The caller frees it; NULL: out of
+ * memory. */
+char *ki_sim_command(int argc, char **argv);
+
+/* A figure for a person: whole numbers as they are, others with 4 significant digits, from 1,000 on in groups of three.
+ * Into buf, which is returned. */
+const char *ki_sim_figure(double value, char buf[40]);
+
+#endif

@@ -1,0 +1,358 @@
+/* kith sim spread: the textbook epidemic, many runs of it, in a table, a curve, JSON or a page.
+ *
+ * The model is sim/model/spread.c and says by which rules a round goes; here are the words of the command line and
+ * what a reader sees: means over the runs with their standard errors, the rounds until everybody knew (only if
+ * that was so in every run: a mean over the lucky ones would mislead), and the S-curve with its 5th and 95th percentile.
+ *
+ * Nothing runs unless every flag makes sense.  Ctrl-C ends the runs; what is printed then counts those made. */
+#include "cli/sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/model/spread_stats.h"
+#include "sim/report.h"
+
+#define SPREAD_RUNS_MAX 1000000
+#define SPREAD_COLUMNS  61 /* of the curve in text */
+#define SPREAD_ROWS     13
+
+static const char *const spread_modes[] = {
+    [SIM_SPREAD_PUSH] = "push", [SIM_SPREAD_PULL] = "pull", [SIM_SPREAD_PUSH_PULL] = "push-pull"};
+static const char *const spread_stops[] = {[SIM_SPREAD_NEVER] = "never",
+                                           [SIM_SPREAD_FEEDBACK_COUNTER] = "feedback-counter",
+                                           [SIM_SPREAD_FEEDBACK_COIN] = "feedback-coin",
+                                           [SIM_SPREAD_BLIND_COUNTER] = "blind-counter",
+                                           [SIM_SPREAD_BLIND_COIN] = "blind-coin"};
+
+struct spread_job {
+    struct sim_spread_config config;
+    uint32_t runs;
+    bool json;
+    const char *report; /* NULL: none */
+    const char *command;
+};
+
+/* ---- text ---- */
+
+/* The rounds that theory expects, in words that follow the measured ones. */
+static const char *spread_theory(const struct sim_spread_config *config, char buf[40])
+{
+    double rounds;
+    buf[0] = '\0';
+    if (sim_spread_theory_rounds(config, &rounds))
+        snprintf(buf, 40, ", %.2f by theory", rounds);
+    return buf;
+}
+
+static void spread_title(const struct spread_job *job, uint32_t runs, char buf[200])
+{
+    const struct sim_spread_config *c = &job->config;
+    char k[32] = "";
+    if (c->stop != SIM_SPREAD_NEVER)
+        snprintf(k, sizeof k, " k = %u", (unsigned)c->k);
+    snprintf(buf, 200, "%u nodes, %s, stop: %s%s, fan-out %u, loss %g %%; %u runs, seed %llu", (unsigned)c->nodes,
+             spread_modes[c->mode], spread_stops[c->stop], k, (unsigned)c->fanout, c->loss_ppm / 1e4, (unsigned)runs,
+             (unsigned long long)c->seed);
+}
+
+static void spread_print_mean(const char *name, const struct sim_mean *value, const char *about)
+{
+    printf("  %-14s %10.4g ± %-8.2g %s\n", name, value->mean, value->error, about);
+}
+
+/* The row of a curve in a column, between two rounds on the straight line. */
+static int spread_row(const double *curve, size_t rounds, size_t column)
+{
+    double at = (double)column * (double)(rounds - 1) / (SPREAD_COLUMNS - 1);
+    size_t round = (size_t)at;
+    double share = curve[round];
+    if (round + 1 < rounds)
+        share += (curve[round + 1] - share) * (at - (double)round);
+    return SPREAD_ROWS - 1 - (int)(share * (SPREAD_ROWS - 1) + 0.5);
+}
+
+static void spread_print_curve(const struct sim_spread_summary *s)
+{
+    char grid[SPREAD_ROWS][SPREAD_COLUMNS + 1];
+    memset(grid, ' ', sizeof grid);
+    int before = spread_row(s->mean, s->rounds, 0);
+    for (size_t column = 0; column < SPREAD_COLUMNS; column++) {
+        int low = spread_row(s->low, s->rounds, column);
+        for (int row = spread_row(s->high, s->rounds, column); row <= low; row++)
+            grid[row][column] = ':';
+        int at = spread_row(s->mean, s->rounds, column);
+        for (int row = at; row == at || row < before; row++)
+            grid[row][column] = '*';
+        before = at;
+    }
+    printf("\n  nodes that know it (*), 5 %% to 95 %% of the runs (:)\n");
+    for (int row = 0; row < SPREAD_ROWS; row++) {
+        grid[row][SPREAD_COLUMNS] = '\0';
+        size_t len = SPREAD_COLUMNS;
+        while (len > 0 && grid[row][len - 1] == ' ')
+            grid[row][--len] = '\0';
+        const char *label = row == 0 ? "100 %" : row == SPREAD_ROWS / 2 ? "50 %" : row == SPREAD_ROWS - 1 ? "0 %" : "";
+        printf("  %5s |%s\n", label, grid[row]);
+    }
+    printf("        +");
+    for (size_t column = 0; column < SPREAD_COLUMNS; column++)
+        putchar('-');
+    printf("\n         0%*s%*zu\n", SPREAD_COLUMNS / 2 + 2, "round", SPREAD_COLUMNS / 2 - 2, s->rounds - 1);
+}
+
+static void spread_print(const struct spread_job *job, const struct sim_spread_summary *s)
+{
+    char title[200];
+    char theory[40];
+    spread_title(job, s->runs, title);
+    printf("%s\n\n", title);
+    spread_print_mean("residue", &s->residue, "share of nodes never reached");
+    spread_print_mean("traffic", &s->traffic, "payloads sent per node");
+    spread_print_mean("t_avg", &s->t_avg, "mean round of arrival");
+    spread_print_mean("t_last", &s->t_last, "round of the last arrival");
+    if (s->runs_to_all == s->runs)
+        printf("  %-14s %10.4g ± %-8.2g p99 %u%s\n", "rounds to all", s->rounds_to_all.mean, s->rounds_to_all.error,
+               (unsigned)s->rounds_to_all_p99, spread_theory(&job->config, theory));
+    else
+        printf("  %-14s %10s   %-8s %u of %u runs reached everybody\n", "rounds to all", "-", "", (unsigned)s->runs_to_all,
+               (unsigned)s->runs);
+    spread_print_curve(s);
+}
+
+/* ---- JSON ---- */
+
+static json_t *spread_json_curve(const struct sim_spread_summary *s)
+{
+    json_t *curve = json_array();
+    for (size_t round = 0; round < s->rounds; round++)
+        json_array_append_new(curve, json_pack("{s:I, s:f, s:f, s:f}", "round", (json_int_t)round, "mean", s->mean[round],
+                                               "p5", s->low[round], "p95", s->high[round]));
+    return curve;
+}
+
+static int spread_print_json(const struct spread_job *job, const struct sim_spread_summary *s)
+{
+    const struct sim_spread_config *c = &job->config;
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed); /* may be more than a JSON integer of jansson's */
+    json_t *to_all = json_null();
+    if (s->runs_to_all == s->runs)
+        to_all = json_pack("{s:f, s:I}", "mean", s->rounds_to_all.mean, "p99", (json_int_t)s->rounds_to_all_p99);
+    json_t *root = json_pack(
+        "{s:I, s:s, s:s, s:I, s:I, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:o}", "nodes",
+        (json_int_t)c->nodes, "mode", spread_modes[c->mode], "stop", spread_stops[c->stop], "k", (json_int_t)c->k, "fanout",
+        (json_int_t)c->fanout, "loss", c->loss_ppm / 1e6, "runs", (json_int_t)s->runs, "seed",
+        c->seed <= INT64_MAX ? json_integer((json_int_t)c->seed) : json_string(seed), "residue", s->residue.mean, "traffic",
+        s->traffic.mean, "t_avg", s->t_avg.mean, "t_last", s->t_last.mean, "rounds_to_all", to_all, "runs_to_all",
+        (json_int_t)s->runs_to_all, "standard_error", "residue", s->residue.error, "traffic", s->traffic.error, "t_avg",
+        s->t_avg.error, "t_last", s->t_last.error, "s_curve", spread_json_curve(s));
+    return ki_json_print(root, JSON_REAL_PRECISION(10));
+}
+
+/* ---- the page ---- */
+
+#define SPREAD_CELL 40
+
+static void spread_report_numbers(struct sim_report *r, const struct spread_job *job, const struct sim_spread_summary *s)
+{
+    static const char *const columns[] = {"", "mean", "standard error", "what it is"};
+    static const char *const names[] = {"residue", "traffic", "t_avg", "t_last"};
+    static const char *const about[] = {"share of nodes never reached", "payloads sent per node", "mean round of arrival",
+                                        "round of the last arrival"};
+    const struct sim_mean *const means[] = {&s->residue, &s->traffic, &s->t_avg, &s->t_last};
+    char text[2 * KI_COUNT(names)][SPREAD_CELL];
+    const char *cells[4 * KI_COUNT(names)];
+    for (size_t i = 0; i < KI_COUNT(names); i++) {
+        snprintf(text[2 * i], SPREAD_CELL, "%.4g", means[i]->mean);
+        snprintf(text[2 * i + 1], SPREAD_CELL, "%.2g", means[i]->error);
+        memcpy(&cells[4 * i], (const char *[]){names[i], text[2 * i], text[2 * i + 1], about[i]}, 4 * sizeof *cells);
+    }
+    char all[SPREAD_CELL];
+    char theory[40];
+    snprintf(all, sizeof all, "%u of %u", (unsigned)s->runs_to_all, (unsigned)s->runs);
+    char rounds[2 * SPREAD_CELL] = "-";
+    if (s->runs_to_all == s->runs)
+        snprintf(rounds, sizeof rounds, "%.2f (p99 %u%s)", s->rounds_to_all.mean, (unsigned)s->rounds_to_all_p99,
+                 spread_theory(&job->config, theory));
+    const char *const figures[] = {"residue", "payloads per node", "runs that reached all", "rounds to all"};
+    const char *const values[] = {text[0], text[2], all, rounds};
+    sim_report_figures(r, figures, values, KI_COUNT(figures));
+    sim_report_table(r, "Means over the runs", columns, KI_COUNT(columns), cells, KI_COUNT(names));
+}
+
+/* Two plots of one thing: who knows it, and, so that the end can be seen, who does not, on a logarithmic axis. */
+static bool spread_report_curves(struct sim_report *r, const struct sim_spread_summary *s)
+{
+    double *x = malloc(4 * s->rounds * sizeof *x);
+    if (!x)
+        return false;
+    double *missing = x + s->rounds;
+    double *missing_low = missing + s->rounds;
+    double *missing_high = missing_low + s->rounds;
+    for (size_t i = 0; i < s->rounds; i++) {
+        x[i] = (double)i;
+        missing[i] = 1 - s->mean[i];
+        missing_low[i] = 1 - s->high[i];
+        missing_high[i] = 1 - s->low[i];
+    }
+    const struct sim_series knows = {.name = "mean", .x = x, .y = s->mean, .count = s->rounds};
+    const struct sim_series lacks = {.name = "mean", .x = x, .y = missing, .count = s->rounds};
+    const char *band = "5 % to 95 % of the runs";
+    sim_report_plot(r, &(struct sim_plot){
+                           .title = "Nodes that know it",
+                           .x_label = "round",
+                           .y_label = "share of nodes",
+                           .series = &knows,
+                           .series_count = 1,
+                           .band = &(struct sim_band){band, x, s->low, s->high, s->rounds},
+                       });
+    sim_report_plot(r, &(struct sim_plot){
+                           .title = "Nodes that do not know it yet",
+                           .x_label = "round",
+                           .y_label = "share of nodes, logarithmic",
+                           .y_log = true,
+                           .series = &lacks,
+                           .series_count = 1,
+                           .band = &(struct sim_band){band, x, missing_low, missing_high, s->rounds},
+                       });
+    free(x);
+    return true;
+}
+
+/* Returns the exit code. */
+static int spread_report(const struct spread_job *job, const struct sim_spread_summary *s)
+{
+    char title[200];
+    spread_title(job, s->runs, title);
+    struct sim_report *r = sim_report_new("Spread of a rumour", job->command);
+    sim_report_text(r, title);
+    spread_report_numbers(r, job, s);
+    bool drawn = spread_report_curves(r, s);
+    sim_report_text(r, "Rounds are synchronous: in each, callers call random others, and who learns the rumour passes it on "
+                       "from the next round. A run ends when everybody knows it, or nobody passes it on any more.");
+    int result = drawn ? sim_report_write(r, job->report) : -ENOMEM;
+    sim_report_free(r);
+    if (result == 0)
+        return KI_EXIT_OK;
+    fprintf(stderr, "kith sim spread: cannot write %s: %s\n", job->report, strerror(-result));
+    return KI_EXIT_FAILED;
+}
+
+/* ---- running ---- */
+
+/* Makes the runs, or those until Ctrl-C.  Returns false when out of memory. */
+static bool spread_make_runs(const struct spread_job *job, struct sim_spread *s, struct sim_spread_stats *stats)
+{
+    struct ki_sim_progress progress;
+    struct sim_spread_run run;
+    bool done = true;
+    ki_sim_progress_begin(&progress);
+    for (uint32_t i = 0; done && i < job->runs && !(i > 0 && ki_sim_interrupted()); i++) {
+        done = sim_spread_next(s, &run) && sim_spread_stats_add(stats, &run);
+        ki_sim_progress_show(&progress, i + 1, job->runs, "%u of %u runs", (unsigned)(i + 1), (unsigned)job->runs);
+    }
+    ki_sim_progress_end(&progress);
+    return done;
+}
+
+static int spread_run(const struct spread_job *job)
+{
+    struct sim_spread *s = sim_spread_new(&job->config);
+    struct sim_spread_stats *stats = sim_spread_stats_new(job->config.nodes);
+    struct sim_spread_summary summary;
+    int code = KI_EXIT_FAILED;
+    ki_sim_interruptible();
+    if (!s || !stats || !spread_make_runs(job, s, stats) || !sim_spread_stats_summarize(stats, &summary)) {
+        fprintf(stderr, "kith sim spread: out of memory\n");
+    } else {
+        code = job->report ? spread_report(job, &summary) : KI_EXIT_OK;
+        if (job->json && spread_print_json(job, &summary) != KI_EXIT_OK)
+            code = KI_EXIT_FAILED;
+        if (!job->json)
+            spread_print(job, &summary);
+        if (summary.runs < job->runs)
+            code = KI_EXIT_INTERRUPTED;
+    }
+    sim_spread_free(s);
+    sim_spread_stats_free(stats);
+    return code;
+}
+
+/* The number of a word in a table, or -1. */
+static int spread_word(const char *word, const char *const words[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+struct spread_words {
+    const char *mode, *stop, *loss, *seed;
+};
+
+/* Returns 0, or the exit code with the reason printed. */
+static int spread_understand(const struct ki_usage *usage, const struct spread_words *words, struct spread_job *job)
+{
+    struct sim_spread_config *c = &job->config;
+    int mode = spread_word(words->mode, spread_modes, KI_COUNT(spread_modes));
+    int stop = spread_word(words->stop, spread_stops, KI_COUNT(spread_stops));
+    if (mode < 0)
+        return ki_usage_error(usage, "unknown mode \"%s\": push, pull or push-pull", words->mode);
+    if (stop < 0)
+        return ki_usage_error(usage, "unknown stop rule \"%s\": never, feedback-counter, feedback-coin, blind-counter or "
+                                     "blind-coin", words->stop);
+    c->mode = (enum sim_spread_mode)mode;
+    c->stop = (enum sim_spread_stop)stop;
+    if (!ki_sim_percent(words->loss, &c->loss_ppm))
+        return ki_usage_error(usage, "invalid value \"%s\" for flag -loss: want 0%% to 100%%, or 0 to 1", words->loss);
+    const char *fault = ki_sim_seed(words->seed, &c->seed);
+    if (fault)
+        return ki_usage_error(usage, "invalid value \"%s\" for flag -seed: %s", words->seed, fault);
+    if (job->runs == 0 || job->runs > SPREAD_RUNS_MAX)
+        return ki_usage_error(usage, "runs must be 1 to 1,000,000, not %u", (unsigned)job->runs);
+    const char *refusal = sim_spread_refusal(c);
+    return refusal ? ki_usage_error(usage, "%s", refusal) : 0;
+}
+
+int ki_cmd_sim_spread(int argc, char **argv)
+{
+    struct spread_job job = {.config = {.nodes = 1000, .k = 1, .fanout = 1}, .runs = 100};
+    struct spread_words words = {.mode = "push-pull", .stop = "never", .loss = "0", .seed = "1"};
+    const struct ki_flag flags[] = {
+        {"nodes", KI_FLAG_UINT, &job.config.nodes, "1000", "Nodes, 2 to 10,000,000."},
+        {"mode", KI_FLAG_TEXT, &words.mode, "push-pull", "Who tells whom: push, pull or push-pull."},
+        {"stop", KI_FLAG_TEXT, &words.stop, "never",
+         "When a node loses interest: never (until all know it),\nfeedback-counter (after k useless contacts), "
+         "feedback-coin\n(after each, with probability 1/k), blind-counter,\nblind-coin (the same, after any contact)."},
+        {"k", KI_FLAG_UINT, &job.config.k, "1", "The k of the stop rule."},
+        {"fanout", KI_FLAG_UINT, &job.config.fanout, "1", "Calls that a node makes in a round."},
+        {"loss", KI_FLAG_TEXT, &words.loss, "0%", "Share of calls that fail."},
+        {"runs", KI_FLAG_UINT, &job.runs, "100", "Runs to take the mean of."},
+        {"seed", KI_FLAG_TEXT, &words.seed, "1", "The same seed gives the same runs."},
+        {"report", KI_FLAG_TEXT, &job.report, "out.html", "Write a page with plots, too."},
+        {"json", KI_FLAG_BOOL, &job.json, NULL, "Print JSON."},
+    };
+    const struct ki_usage usage = {"sim spread",
+                                   "",
+                                   "The textbook epidemic: how one rumour spreads among many nodes by random calls.",
+                                   flags,
+                                   KI_COUNT(flags),
+                                   0,
+                                   0};
+    int first;
+    int code;
+    if (!ki_flags_parse(&usage, argc, argv, &first, &code))
+        return code;
+    code = spread_understand(&usage, &words, &job);
+    if (code != 0)
+        return code;
+    char *command = ki_sim_command(argc, argv);
+    job.command = command;
+    code = spread_run(&job);
+    free(command);
+    return code;
+}

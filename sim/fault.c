@@ -1,0 +1,132 @@
+/* Faults: what happens to nodes and to the network at the caller's word.
+ *
+ * Each takes effect at once, at the present virtual time; what was on its way stays on its way.  The observers are told
+ * that there was a fault, because some of what they check holds only in a world without any.
+ *
+ * Deliberately not here: when.  Whoever makes faults runs the world to the time and calls. */
+#include "sim/world.h"
+
+/* ---- nodes ---- */
+
+void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how)
+{
+    struct sim_node *n = sim_node_at(s, node);
+    if (!n->k)
+        return;
+    sim_trace(s, node, "fault crash%s", how == KITH_SIM_HOST ? " of the host" : "");
+    n->death = how;
+    SIM_TELL0(s, fault);
+    sim_node_stop(s, node);
+    sim_streams_node_down(s, node);
+}
+
+void kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state)
+{
+    struct sim_node *n = sim_node_at(s, node);
+    KI_ASSERT(!n->k && (state == KITH_SIM_EMPTY || s->cfg.persist));
+    sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP ? " with its records" : "");
+    SIM_TELL0(s, fault);
+    int error = sim_node_start(s, node, state);
+    KI_ASSERT(error == 0); /* the same configuration worked before */
+}
+
+void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)
+{
+    struct sim_node *n = sim_node_at(s, node);
+    if (!n->k || n->paused == paused)
+        return;
+    sim_trace(s, node, "fault %s", paused ? "pause" : "resume");
+    SIM_TELL0(s, fault);
+    n->paused = paused;
+    if (paused)
+        return;
+    sim_node_release(s, node);
+    sim_streams_wake(s, node);
+}
+
+void kith_sim_slow(kith_sim *s, uint32_t node, uint64_t until_us)
+{
+    sim_trace(s, node, "fault slow for %llu us",
+              (unsigned long long)(until_us > s->now_us ? until_us - s->now_us : 0));
+    SIM_TELL0(s, fault);
+    sim_node_at(s, node)->slow_until_us = until_us;
+}
+
+/* ---- the network ---- */
+
+bool sim_link_fine(const struct kith_sim_link *link)
+{
+    const uint32_t million = 1000000;
+    return link->latency_min_us <= link->latency_max_us && link->loss_ppm <= million && link->duplicate_ppm <= million &&
+           link->reorder_ppm <= million && link->corrupt_ppm <= million;
+}
+
+int kith_sim_link(kith_sim *s, uint32_t from, uint32_t to, const struct kith_sim_link *link)
+{
+    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
+    if (link && !sim_link_fine(link))
+        return KITH_ERR_ARG;
+    struct sim_pair *pair = sim_pair_make(s, from, to);
+    pair->own_link = link != NULL;
+    if (link)
+        pair->link = *link;
+    sim_trace(s, from, "fault link to %s: %s", sim_name(s, to), link ? "its own" : "as all");
+    SIM_TELL0(s, fault);
+    return 0;
+}
+
+int kith_sim_default_link(kith_sim *s, const struct kith_sim_link *link)
+{
+    if (!sim_link_fine(link))
+        return KITH_ERR_ARG;
+    s->cfg.link = *link;
+    sim_trace(s, KITH_SIM_ALL, "fault link: loss %u ppm, latency %u to %u us", (unsigned)link->loss_ppm,
+              (unsigned)link->latency_min_us, (unsigned)link->latency_max_us);
+    SIM_TELL0(s, fault);
+    return 0;
+}
+
+void kith_sim_cut(kith_sim *s, uint32_t from, uint32_t to, bool cut)
+{
+    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
+    sim_pair_make(s, from, to)->cut = cut;
+    sim_trace(s, from, "fault %s to %s", cut ? "cut" : "mended", sim_name(s, to));
+    SIM_TELL0(s, fault);
+}
+
+void kith_sim_side(kith_sim *s, uint32_t node, unsigned side)
+{
+    KI_ASSERT(side < SIM_SIDES);
+    sim_node_at(s, node)->side = side;
+}
+
+void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut)
+{
+    KI_ASSERT(from < SIM_SIDES && to < SIM_SIDES);
+    if (cut)
+        s->cut_sides[from] |= (uint64_t)1 << to;
+    else
+        s->cut_sides[from] &= ~((uint64_t)1 << to);
+    sim_trace(s, KITH_SIM_ALL, "fault %s from side %u to side %u", cut ? "cut" : "mended", from, to);
+    SIM_TELL0(s, fault);
+}
+
+void kith_sim_clog(kith_sim *s, uint32_t from, uint32_t to, uint64_t until_us)
+{
+    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
+    sim_pair_make(s, from, to)->clogged_until_us = until_us;
+    sim_trace(s, from, "fault clog to %s for %llu us", sim_name(s, to),
+              (unsigned long long)(until_us > s->now_us ? until_us - s->now_us : 0));
+    SIM_TELL0(s, fault);
+}
+
+void kith_sim_mend(kith_sim *s)
+{
+    for (uint32_t node = 0; node < s->count; node++)
+        s->nodes[node]->side = 0;
+    memset(s->cut_sides, 0, sizeof s->cut_sides);
+    ki_map_free(&s->by_pair);
+    s->pair_count = 0;
+    sim_trace(s, KITH_SIM_ALL, "fault all mended");
+    SIM_TELL0(s, fault);
+}

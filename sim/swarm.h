@@ -1,0 +1,121 @@
+/* The swarm: one number draws a world, its life and its faults; the world is then healed, and must agree.
+ *
+ *   swarm_plan.c   the number -> a plan          swarm.c       the plan carried out, and the verdict
+ *   swarm_fault.c  one fault begun or ended      swarm_heal.c  the core mended, the rest frozen, and waiting
+ *   swarm_hostile.c  what strangers send         shrink.c      a smaller plan that still fails
+ *
+ * A plan is data: leaving out some of its faults or nodes leaves all others as they were. */
+#ifndef KI_SIM_SWARM_H
+#define KI_SIM_SWARM_H
+
+#include <stdio.h>
+
+#include "sim/check.h"
+
+#define SIM_SWARM_NODES    100
+#define SIM_SWARM_AGREE_US (30 * KITH_SIM_SECOND) /* within which a healed core of profile lan agrees */
+#define SIM_SWARM_FAULTS   64
+#define SIM_SWARM_RACKS    8 /* each node is in one; partitions run between them */
+
+/* name, what it says of itself in a plan's text */
+#define SIM_FAULTS(X)                                                                                                \
+    X(CRASH, "crash") X(PAUSE, "pause") X(SLOW, "slow") X(ISOLATE, "isolate") X(SPLIT, "split") X(CLOG, "clog")      \
+    X(LINK, "link") X(WEATHER, "weather") X(CLOCK, "clock") X(LEAVE, "leave") X(FORCE_LEAVE, "force-leave")          \
+    X(TAGS, "tags") X(JOIN, "join") X(OUTAGE, "outage") X(GARBAGE, "garbage") X(LURE, "lure") X(REPLAY, "replay")
+
+enum sim_fault_kind {
+#define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
+    SIM_FAULTS(SIM_FAULT_ENUM)
+#undef SIM_FAULT_ENUM
+        SIM_FAULT_KINDS
+};
+
+struct sim_fault {
+    enum sim_fault_kind kind;
+    bool off;          /* left out, by shrinking */
+    uint64_t at_us;
+    uint64_t for_us;   /* 0: until the healing, or it has no end */
+    uint32_t node, other;
+    uint32_t racks;    /* SPLIT: one part; OUTAGE: those that go down */
+    uint32_t way;      /* SPLIT, ISOLATE: 1 out, 2 in, 3 both.  CRASH: enum kith_sim_death.  LEAVE too */
+    uint32_t back;     /* CRASH, OUTAGE, LEAVE: enum kith_sim_state of its return.  FORCE_LEAVE: prune */
+    uint64_t luck;     /* whatever else it needs */
+    struct kith_sim_link link; /* LINK, WEATHER */
+};
+
+struct sim_plan_node {
+    uint64_t start_us; /* when it is added, and joins */
+    uint32_t friend;   /* by whom it joins; itself: it does not */
+    uint32_t rack;
+    bool stock;        /* behaves as memberlist and Serf do */
+    bool core;         /* healed at the end; others are frozen, */
+    bool down;         /* for good, or else paused */
+};
+
+struct sim_plan {
+    uint64_t seed;
+    uint32_t node_count; /* shrinking lowers it: what concerns others is left out */
+    enum kith_profile profile;
+    struct kith_sim_link link;
+    bool quiet, sealed, labelled, bare, compress, mixed;
+    bool tight;          /* small queues and tables */
+    bool forgetful;      /* who is gone is forgotten within seconds, not a day */
+    uint32_t datagram_max;
+    uint64_t heal_us;    /* when the faults end */
+    uint64_t agree_us;   /* within which the core must agree then */
+    struct sim_plan_node nodes[SIM_SWARM_NODES];
+    struct sim_fault faults[SIM_SWARM_FAULTS];
+    uint32_t fault_count;
+};
+
+struct sim_verdict {
+    bool failed;
+    bool crashed;      /* the process that ran it did not live to tell */
+    char checker[24];
+    char sentence[512];
+    uint64_t agreed_us; /* after the healing */
+    uint64_t digest, events, virtual_us;
+};
+
+const char *sim_fault_name(enum sim_fault_kind kind);
+
+void sim_plan_draw(struct sim_plan *plan, uint64_t seed);
+void sim_plan_print(const struct sim_plan *plan, FILE *to);
+uint32_t sim_plan_faults(const struct sim_plan *plan); /* those not left out */
+
+/* Runs a plan.  trace, if not NULL, gets the last trace_lines of what happened. */
+void sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out);
+
+/* Leaves out what the failure does not need.  fails(arg, plan, out) runs a plan; a failure is the same when the checker
+ * is.  Returns how many runs it took. */
+typedef void (*sim_plan_runner)(void *arg, const struct sim_plan *plan, struct sim_verdict *out);
+uint32_t sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg);
+
+/* ---- what the files of the swarm share ---- */
+
+#define SIM_CAUGHT_MAX 32
+#define SIM_CAUGHT_LEN 1500
+
+struct sim_caught { /* a datagram that a stranger has overheard */
+    uint32_t to, from, len;
+    uint8_t bytes[SIM_CAUGHT_LEN];
+};
+
+struct sim_swarm {
+    const struct sim_plan *plan;
+    kith_sim *s;
+    uint64_t memory[SIM_SWARM_NODES]; /* bytes out, by node */
+    char label[8];
+    struct sim_caught *caught;        /* ring of SIM_CAUGHT_MAX */
+    uint64_t overheard;               /* datagrams in all */
+    uint64_t agreed_us;
+};
+
+bool sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
+void sim_swarm_join(struct sim_swarm *w, uint32_t node, uint32_t to); /* if both are there */
+void sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool begins);
+void sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f);
+void sim_swarm_overhear(struct sim_swarm *w);
+void sim_swarm_heal(struct sim_swarm *w); /* and waits for the core to agree, or says that it does not */
+
+#endif

@@ -1,0 +1,234 @@
+/* The world of kith/sim.h from inside: what the files of sim/ share.
+ *
+ *   world.c    new, free, the loop          node.c    lives of nodes, driving an instance
+ *   queue.c    what happens when            link.c    datagrams on their way, faults of the network
+ *   stream.c   streams on their way         fault.c   faults of nodes and clocks, and of the network as a whole
+ *   trace.c    digest and text              observe.c who is told of what happens
+ *   check_*.c  one checker each (observers), listed in check.c
+ *
+ * Built on the public interface and base/ alone. */
+#ifndef KI_SIM_WORLD_H
+#define KI_SIM_WORLD_H
+
+#include <kith/sim.h>
+
+#include "base/map.h"
+#include "base/rng.h"
+#include "sim/queue.h"
+
+#define SIM_SIDES 64
+#define SIM_PORT  7946
+#define SIM_LINE  512 /* bytes of a line of the trace */
+
+struct sim_observer;
+struct sim_stream;
+
+/* ---- what is remembered for a pair of nodes that differs from all others ---- */
+
+struct sim_pair {
+    uint32_t from, to;
+    bool own_link, cut;
+    struct kith_sim_link link;
+    uint64_t clogged_until_us;
+    uint64_t line_free_us; /* when the bandwidth has sent what waits */
+};
+
+struct sim_record { /* one that a node has put out */
+    enum kith_record_kind kind;
+    struct kith_addr addr;
+    uint64_t value;
+    char *name; /* owned */
+    size_t name_len;
+};
+
+struct sim_node {
+    kith *k; /* NULL: down */
+    struct kith_config config; /* name, tags, keys, label: owned */
+    struct kith_tag *tags;
+    struct kith_key *keys;
+    uint32_t lives;            /* begun so far */
+    enum kith_sim_death death;
+    bool paused;
+    bool dirty;                /* the user may have called it: poll it before anything else happens */
+    unsigned side;
+
+    uint64_t due_us;           /* virtual time of its entry in the queue; KITH_NEVER: none */
+    uint64_t slow_until_us;
+    uint64_t ticked_us;        /* virtual time of the last tick, */
+    uint32_t same_time_ticks;  /* and how many there were before it at that time */
+    uint64_t blocks;           /* of memory that its instance holds */
+
+    /* clocks: own mono = mono_base + (now - clock_base) * (1e6 + drift) / 1e6 */
+    uint64_t clock_base_us, mono_base_us;
+    int64_t wall_offset_us;    /* wall = mono + this */
+    int32_t drift_ppm;
+
+    struct sim_entry *waiting; /* what came while it was paused, in order */
+    size_t waiting_count, waiting_cap, waiting_bytes;
+
+    struct sim_record *disk;   /* every record of every committed group, in order */
+    size_t disk_count, disk_cap;
+    size_t disk_durable;       /* those before it are committed */
+};
+
+struct kith_sim {
+    struct kith_sim_config cfg;
+    struct ki_mem mem;         /* for base/'s containers; never fails */
+    uint64_t now_us;
+    struct sim_queue queue;
+    struct ki_rng net_rng, node_rng, spare_rng; /* split by purpose: link luck, lives' seeds, whoever asks */
+
+    struct sim_node **nodes;
+    uint32_t count;
+    size_t cap;
+    struct ki_map by_addr;
+
+    struct sim_pair *pairs;
+    size_t pair_count, pair_cap;
+    struct ki_map by_pair;
+    uint64_t cut_sides[SIM_SIDES]; /* bit t of [f]: f's datagrams do not reach t */
+    bool any_cut_sides;
+
+    struct sim_stream **streams; /* NULL: free */
+    size_t stream_count, stream_cap, stream_hint; /* none is free below hint */
+    struct ki_map by_stream;     /* node and stream id to index in streams, times two, plus the end */
+    uint64_t stream_serial;
+
+    uint32_t *dirty;           /* nodes to poll, in order */
+    size_t dirty_first, dirty_count, dirty_cap;
+    uint32_t polled;           /* the node whose event is out; KITH_SIM_ALL: none */
+    void *shown;               /* a message that is out, freed by the next step */
+
+    uint64_t digest;
+    char (*lines)[SIM_LINE];   /* ring of cfg.trace_lines */
+    size_t line_first, line_count;
+    char violation[512];
+
+    const struct sim_observer *observers[24];
+    void *observer_state[24];
+    unsigned observer_count;
+
+    struct kith_sim_totals totals;
+    char **names;              /* of kith_sim_node_config(), made when asked */
+    size_t names_count, names_cap;
+};
+
+/* ---- who is told of what happens ---- */
+
+/* An observer looks on and never touches.  Any function may be NULL.  state: state_size bytes, zeroed, its own. */
+struct sim_observer {
+    const char *name;
+    size_t state_size;
+    void (*born)(kith_sim *s, void *state, uint32_t node);  /* a life has begun (k is ready, nothing polled yet) */
+    void (*dying)(kith_sim *s, void *state, uint32_t node); /* k is still there */
+    void (*told)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *addr); /* asked to join by it */
+    void (*sent)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to, const void *buf, size_t len);
+    void (*opened)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to); /* a stream, by node */
+    void (*arrives)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *from, const void *buf, size_t len);
+    void (*arrives_stream)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *from); /* accepted */
+    void (*event)(kith_sim *s, void *state, uint32_t node, const struct kith_event *event);
+    void (*drained)(kith_sim *s, void *state, uint32_t node); /* after each input, when all was polled */
+    void (*fault)(kith_sim *s, void *state);                  /* a fault of any kind has been made */
+    void (*end)(kith_sim *s, void *state);                    /* releases what the state holds */
+};
+
+/* observe.c */
+void *sim_observe(kith_sim *s, const struct sim_observer *observer); /* returns its state */
+void *sim_observer_state(kith_sim *s, const struct sim_observer *observer); /* NULL: not observing */
+/* Notes the first violation, as "SECONDS NODE: CHECKER: text", and stops the run.  node may be KITH_SIM_ALL. */
+void sim_violate(kith_sim *s, const char *checker, uint32_t node, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#define SIM_TELL(s, what, ...)                                                           \
+    do {                                                                                 \
+        for (unsigned tell_ = 0; tell_ < (s)->observer_count; tell_++) {                 \
+            if ((s)->observers[tell_]->what)                                             \
+                (s)->observers[tell_]->what((s), (s)->observer_state[tell_], __VA_ARGS__); \
+        }                                                                                \
+    } while (0)
+
+#define SIM_TELL0(s, what)                                                               \
+    do {                                                                                 \
+        for (unsigned tell_ = 0; tell_ < (s)->observer_count; tell_++) {                 \
+            if ((s)->observers[tell_]->what)                                             \
+                (s)->observers[tell_]->what((s), (s)->observer_state[tell_]);            \
+        }                                                                                \
+    } while (0)
+
+/* check.c: all checkers of the house */
+void sim_check_all(kith_sim *s);
+
+/* ---- memory: a simulation that has run out of it ends ---- */
+
+void *sim_new(size_t size);                /* zeroed */
+void *sim_resize(void *ptr, size_t size);
+char *sim_copy(const void *from, size_t len); /* with a NUL behind */
+void *sim_grow(void *items, size_t *cap, size_t count, size_t size); /* so that count + 1 fit */
+
+/* ---- node.c ---- */
+
+struct sim_node *sim_node_at(const kith_sim *s, uint32_t node); /* asserts that it exists */
+static inline bool sim_runs(const struct sim_node *n)
+{
+    return n->k && !n->paused;
+}
+int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state);
+void sim_node_stop(kith_sim *s, uint32_t node);
+void sim_node_free(kith_sim *s, uint32_t node);
+void sim_node_dirty(kith_sim *s, uint32_t node);
+void sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t len); /* it is paused */
+void sim_node_release(kith_sim *s, uint32_t node);                                  /* all that was held */
+/* Polls everything of a node but its events, and puts its deadline into the queue. */
+void sim_node_drain(kith_sim *s, uint32_t node);
+bool sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out); /* the next; observers are told */
+void sim_node_due(kith_sim *s, uint32_t node);                           /* its entry in the queue has come */
+struct kith_time sim_node_time(const kith_sim *s, const struct sim_node *n);
+uint64_t sim_node_virtual_us(const struct sim_node *n, uint64_t mono_us); /* when its clock will say so */
+
+/* ---- link.c ---- */
+
+struct sim_datagram {
+    struct kith_addr from;
+    uint32_t from_node; /* KITH_SIM_ALL: an attacker's */
+    uint32_t to;
+    bool message;       /* the program's, not kith's */
+    uint32_t len;
+    uint8_t bytes[];
+};
+
+struct sim_pair *sim_pair_find(const kith_sim *s, uint32_t from, uint32_t to);
+struct sim_pair *sim_pair_make(kith_sim *s, uint32_t from, uint32_t to);
+const struct kith_sim_link *sim_link_of(const kith_sim *s, uint32_t from, uint32_t to);
+bool sim_chance(struct ki_rng *rng, uint32_t ppm);
+/* When something of len bytes sent now arrives; KITH_NEVER: the line is full. */
+uint64_t sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len);
+void sim_send(kith_sim *s, uint32_t from, const struct kith_addr *to, const void *buf, size_t len);
+void sim_send_message(kith_sim *s, uint32_t from, uint32_t to, const void *buf, size_t len);
+/* A datagram has come to its node's host.  Takes it over.  True: it is a message and now in s->shown. */
+bool sim_arrive(kith_sim *s, struct sim_datagram *d);
+void sim_refused(kith_sim *s, struct sim_datagram *d); /* the news that one was refused has come back; frees it */
+
+bool sim_link_fine(const struct kith_sim_link *link); /* fault.c */
+
+/* ---- stream.c ---- */
+
+void sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action *action);
+void sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial); /* its entry in the queue has come */
+void sim_streams_node_down(kith_sim *s, uint32_t node);
+void sim_streams_wake(kith_sim *s, uint32_t node); /* it runs again */
+void sim_streams_free(kith_sim *s);
+
+/* ---- trace.c ---- */
+
+void sim_digest(kith_sim *s, uint64_t word);
+void sim_digest_bytes(kith_sim *s, const void *bytes, size_t len);
+static inline bool sim_traces(const kith_sim *s)
+{
+    return s->cfg.trace_lines > 0;
+}
+void sim_trace(kith_sim *s, uint32_t node, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void sim_trace_datagram(kith_sim *s, const char *verb, uint32_t node, uint32_t other, const void *buf, size_t len);
+void sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *event);
+const char *sim_name(const kith_sim *s, uint32_t node); /* its configured name, borrowed */
+
+#endif

@@ -1,0 +1,70 @@
+/* What the protocol does when many are concerned at once, over seeds: where one node's mistake would become everybody's. */
+#include "sim/fixture.h"
+
+#define NODES 20
+#define SEEDS 20
+
+static bool rules_about(const struct kith_sim_happening *h, uint32_t changed)
+{
+    return h->kind == KITH_SIM_EVENT && h->event.kind == KITH_EVENT_MEMBER && (h->event.changed & changed);
+}
+
+static kith_sim *rules_pool(uint64_t seed)
+{
+    struct kith_sim_config config = world_config(seed);
+    config.link.latency_min_us = 500;
+    kith_sim *s = world_of(&config, NODES);
+    assert_int_equal(kith_sim_warm(s), 0);
+    kith_sim_run(s, 10 * SECOND + seed * 37 * MS);
+    return s;
+}
+
+/* Both sides hold the other dead.  Whoever hears of that may suspect, and the accused refutes: nobody is taken for failed
+ * by one who has seen him all the time. */
+static void test_heal_fails_nobody(void **state)
+{
+    (void)state;
+    struct kith_sim_happening h;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        for (uint32_t n = 0; n < NODES / 2; n++)
+            kith_sim_side(s, n, 1);
+        kith_sim_cut_sides(s, 0, 1, true);
+        kith_sim_cut_sides(s, 1, 0, true);
+        kith_sim_run(s, kith_sim_now_us(s) + 60 * SECOND);
+        kith_sim_mend(s);
+        uint64_t until_us = kith_sim_now_us(s) + 45 * SECOND;
+        while (kith_sim_step(s, until_us, &h))
+            assert_false(rules_about(&h, KITH_CHANGED_FAILED));
+        assert_true(kith_sim_agrees(s));
+        world_end(s);
+    }
+}
+
+/* A probe that began before a node was started again says nothing about its new life. */
+static void test_restart_is_not_accused(void **state)
+{
+    (void)state;
+    struct kith_sim_happening h;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        kith_sim_crash(s, 7, KITH_SIM_PROCESS);
+        kith_sim_run(s, kith_sim_now_us(s) + 1500 * MS);
+        kith_sim_restart(s, 7, KITH_SIM_KEEP);
+        kith_sim_run(s, kith_sim_now_us(s) + 100 * MS); /* all have heard that it is back */
+        uint64_t until_us = kith_sim_now_us(s) + 10 * SECOND;
+        while (kith_sim_step(s, until_us, &h))
+            assert_false(rules_about(&h, KITH_CHANGED_SUSPECT) && h.event.member.state == KITH_STATE_SUSPECT);
+        assert_true(kith_sim_agrees(s));
+        world_end(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heal_fails_nobody),
+        cmocka_unit_test(test_restart_is_not_accused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

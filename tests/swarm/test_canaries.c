@@ -1,0 +1,120 @@
+/* Every checker catches the bug that was planted for it, and is silent about the same worlds without it.
+ *
+ * This program is linked with a library of its own, compiled with the planted bugs (src/base/canary.h).  A bug is planted
+ * by a number; then seeds are run until its own checker has spoken.  Another may speak earlier in some world, since one
+ * bug can break several rules; but silence of its own one for all seeds is a blind checker. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/canary.h"
+#include "sim/swarm.h"
+
+#define SEEDS 150 /* the rarest bug needs fewer than half of them */
+
+static struct sim_plan plan;
+
+static bool caught(uint64_t seed, const char *checker)
+{
+    struct sim_verdict verdict;
+    sim_plan_draw(&plan, seed);
+    sim_plan_run(&plan, 0, NULL, &verdict);
+    return verdict.failed && strcmp(verdict.checker, checker) == 0;
+}
+
+static void each_is_caught_by_its_own(void **state)
+{
+    (void)state;
+    bool missed = false;
+    for (int i = 1; i < KI_CANARY_COUNT; i++) {
+        uint64_t seed = 1;
+        ki_canary = i;
+        while (seed <= SEEDS && !caught(seed, ki_canary_checkers[i]))
+            seed++;
+        printf("%-12s %-12s ", ki_canary_names[i], ki_canary_checkers[i]);
+        if (seed <= SEEDS)
+            printf("caught by seed %llu\n", (unsigned long long)seed);
+        else
+            printf("NOT CAUGHT by %d seeds\n", SEEDS);
+        missed = missed || seed > SEEDS;
+    }
+    ki_canary = KI_CANARY_NONE;
+    assert_false(missed);
+}
+
+static void without_any_all_is_well(void **state)
+{
+    (void)state;
+    ki_canary = KI_CANARY_NONE;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct sim_verdict verdict;
+        sim_plan_draw(&plan, seed);
+        sim_plan_run(&plan, 0, NULL, &verdict);
+        if (verdict.failed)
+            fail_msg("seed %llu: %s", (unsigned long long)seed, verdict.sentence);
+    }
+}
+
+/* A checker without a bug of its own would never be tested. */
+static void each_checker_has_one(void **state)
+{
+    (void)state;
+    for (size_t c = 0; sim_checker_at(c); c++) {
+        bool found = false;
+        for (int i = 1; i < KI_CANARY_COUNT; i++)
+            found = found || strcmp(ki_canary_checkers[i], sim_checker_at(c)->watch.name) == 0;
+        if (!found)
+            fail_msg("no bug is planted for the checker \"%s\"", sim_checker_at(c)->watch.name);
+    }
+}
+
+static void run_in_place(void *arg, const struct sim_plan *p, struct sim_verdict *out)
+{
+    (void)arg;
+    sim_plan_run(p, 0, NULL, out);
+}
+
+/* Shrinking leaves a plan that fails in the same way, and cannot be made smaller by one fault. */
+static void a_failure_shrinks(void **state)
+{
+    (void)state;
+    struct sim_verdict verdict;
+    ki_canary = KI_CANARY_OLD_NEWS;
+    uint64_t seed = 1;
+    while (!caught(seed, "incarnation"))
+        assert_true(++seed <= SEEDS);
+    sim_plan_run(&plan, 0, NULL, &verdict);
+    uint32_t faults = sim_plan_faults(&plan), nodes = plan.node_count;
+    sim_plan_shrink(&plan, &verdict, run_in_place, NULL);
+    uint32_t left = sim_plan_faults(&plan);
+    assert_true(left <= faults && plan.node_count <= nodes);
+    sim_plan_run(&plan, 0, NULL, &verdict);
+    assert_true(verdict.failed);
+    assert_string_equal(verdict.checker, "incarnation");
+    for (uint32_t i = 0; i < plan.fault_count; i++) {
+        if (plan.faults[i].off)
+            continue;
+        plan.faults[i].off = true;
+        sim_plan_run(&plan, 0, NULL, &verdict);
+        assert_false(verdict.failed && strcmp(verdict.checker, "incarnation") == 0);
+        plan.faults[i].off = false;
+    }
+    printf("%u faults and %u nodes shrank to %u and %u\n", faults, nodes, left, plan.node_count);
+    ki_canary = KI_CANARY_NONE;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_checker_has_one),
+        cmocka_unit_test(each_is_caught_by_its_own),
+        cmocka_unit_test(without_any_all_is_well),
+        cmocka_unit_test(a_failure_shrinks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,58 @@
+/* The swarm in this very process, for the sanitizers: random worlds, every checker looking on, no violation.
+ *
+ * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run.  The long runs are those of `kith sim swarm`. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sim/swarm.h"
+
+static struct sim_plan plan;
+
+static void no_world_is_violated(void **state)
+{
+    (void)state;
+    unsigned long long from = 1, to = 120;
+    const char *seeds = getenv("KITH_SEEDS");
+    if (seeds && sscanf(seeds, "%llu..%llu", &from, &to) != 2)
+        fail_msg("KITH_SEEDS is not A..B: %s", seeds);
+    for (unsigned long long seed = from; seed <= to; seed++) {
+        struct sim_verdict verdict;
+        sim_plan_draw(&plan, seed);
+        sim_plan_run(&plan, 0, NULL, &verdict);
+        if (verdict.failed)
+            fail_msg("%s\nagain: kith sim swarm --seeds %llu", verdict.sentence, seed);
+    }
+    printf("seeds %llu..%llu\n", from, to);
+}
+
+/* The trace costs nothing but time: it must not change what happens. */
+static void looking_changes_nothing(void **state)
+{
+    (void)state;
+    FILE *nowhere = fopen("/dev/null", "w");
+    assert_non_null(nowhere);
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct sim_verdict quiet, told;
+        sim_plan_draw(&plan, seed);
+        sim_plan_run(&plan, 0, NULL, &quiet);
+        sim_plan_run(&plan, 100, nowhere, &told);
+        assert_true(quiet.digest == told.digest && quiet.events == told.events);
+        assert_true(quiet.events > 0);
+    }
+    fclose(nowhere);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_world_is_violated),
+        cmocka_unit_test(looking_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

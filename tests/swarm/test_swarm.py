@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""The swarm as its users run it: random worlds, those that have failed before, and one that the commit has drawn.
+
+Also: the same seeds give the same digest twice, with any number of processes, and built by another compiler
+(KITH_OTHER); a failure (in SWARM_PLANTED, a build with planted bugs) tells what is needed to look for it; bad input is
+one line. With KITH_SOAK, 20,000 seeds that no soak has run before, noted in tests/regress/soak.log.
+
+ctest: TIMEOUT 240 COST 90
+"""
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+KITH = os.environ["KITH"]
+OTHER = os.environ.get("KITH_OTHER", "")
+PLANTED = os.environ.get("SWARM_PLANTED", "")
+SOURCE = Path(os.environ["KITH_SOURCE_DIR"])
+SOAK_LOG = SOURCE / "tests/regress/soak.log"
+SEEDS = 400
+SOAK_SEEDS = 20000
+
+
+def run(*arguments, program=None):
+    command = program or [KITH, "sim", "swarm"]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True)
+
+
+def swarm(*arguments, program=None):
+    """The JSON of a run without failures."""
+    result = run("--json", *arguments, program=program)
+    assert result.returncode == 0, f"{arguments}: exit {result.returncode}\n{result.stdout[-4000:]}{result.stderr[-2000:]}"
+    found = json.loads(result.stdout)
+    assert found["failed"] == 0 and found["failures"] == [], found
+    return found
+
+
+def random_worlds():
+    found = swarm("--seeds", f"1..{SEEDS}")
+    assert found["run"] == SEEDS
+    agreed = found["agreed_ms"]
+    assert agreed["worlds"] > SEEDS // 3 and agreed["p50"] <= agreed["p99"] <= agreed["max"] <= 30000, agreed
+    print(f"  {SEEDS} seeds in {found['wall_s']:.1f} s; healed cores of {agreed['worlds']} worlds agree after "
+          f"{agreed['p50']} ms (p50), {agreed['p99']} ms (p99), {agreed['max']} ms (max)")
+
+
+def worlds_that_failed_before():
+    lines = (SOURCE / "tests/regress/seeds.txt").read_text(encoding="utf-8").splitlines()
+    seeds = [line.split("#")[0].strip() for line in lines]
+    seeds = [int(seed) for seed in seeds if seed]
+    assert len(seeds) >= 10 and len(set(seeds)) == len(seeds), seeds
+    for seed in seeds:
+        swarm("--seed", str(seed), "--jobs", "1")
+    print(f"  {len(seeds)} seeds of old")
+
+
+def the_commits_own_world():
+    git = subprocess.run(["git", "-C", SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True)
+    commit = git.stdout.strip() if git.returncode == 0 else "0123456789abcdef0123456789abcdef01234567"
+    assert re.fullmatch("[0-9a-f]{40}", commit), commit
+    assert swarm("--seed", commit)["digest"] == swarm("--seed", str(int(commit[:16], 16)))["digest"]
+    print(f"  {commit[:16]}")
+
+
+def one_seed_is_one_run():
+    first = swarm("--seeds", "1..40", "--jobs", "1")["digest"]
+    assert first != swarm("--seeds", "2..41", "--jobs", "1")["digest"]
+    assert first == swarm("--seeds", "1..40", "--jobs", "3")["digest"]
+    if OTHER and Path(OTHER).exists():
+        assert first == swarm("--seeds", "1..40", program=[OTHER, "sim", "swarm"])["digest"], "two compilers differ"
+        print("  and by another compiler")
+
+
+def a_failure_says_what_is_needed():
+    if not PLANTED:
+        return
+    result = run("--seeds", "1..10", "--canary", "old-news", program=[PLANTED])
+    assert result.returncode == 1, result
+    sentence = re.search(r"^seed (\d+) FAILED: (\S+ node-\d+: incarnation: .*)$", result.stdout, re.M)
+    assert sentence, result.stdout
+    again = re.search(r"^  again: kith sim swarm (.*)$", result.stdout, re.M).group(1)
+    assert again == f"--seeds {sentence.group(1)} --canary old-news", again
+    assert f"VIOLATION {sentence.group(2)}" in result.stdout, "the trace ends with it"
+    repeated = run(*again.split(), program=[PLANTED])
+    assert repeated.returncode == 1 and sentence.group(0) in repeated.stdout, repeated.stdout
+    shrunk = run(*again.split(), "--shrink", program=[PLANTED]).stdout
+    left = re.search(r"of (\d+) nodes and (\d+) faults, by \d+ runs:\n(\d+) nodes", shrunk)
+    assert left and int(left.group(3)) <= int(left.group(1)), shrunk
+    assert "VIOLATION" in shrunk and " incarnation: " in shrunk, shrunk
+    found = json.loads(run("--json", *again.split(), program=[PLANTED]).stdout)
+    assert found["failed"] == 1 and found["failures"][0]["checker"] == "incarnation", found
+    assert found["failures"][0]["seed"] == sentence.group(1)
+
+
+def bad_input_is_one_line():
+    for arguments, word in ((["--seeds", "9..3"], "9..3"), (["--seeds", "x"], "x"), (["--seed", "12y"], "12y"),
+                            (["--seeds", "1..2", "--seed", "3"], "seed"), (["--jobs", "1000"], "1000"),
+                            (["--wrong"], "wrong"), (["--canary", "obey"], "canary"), (["left over"], "left over")):
+        result = run(*arguments)
+        assert result.returncode == 2 and result.stdout == "", (arguments, result)
+        assert result.stderr.count("\n") == 1 and word in result.stderr, (arguments, result.stderr)
+    listed = run("--list-checkers")
+    assert listed.returncode == 0 and "agree" in listed.stdout and "incarnation" in listed.stdout, listed
+
+
+def soak():
+    """Seeds that were not run yet; the log says how far it has come."""
+    text = SOAK_LOG.read_text(encoding="utf-8")
+    last = max([int(number) for number in re.findall(r"\.\.(\d+)", text)], default=100000)
+    found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}")
+    report = json.loads(found.stdout)
+    git = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    agreed = report["agreed_ms"]
+    with SOAK_LOG.open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.date.today()}  {git.stdout.strip() or '-'}  {last + 1}..{last + SOAK_SEEDS}  "
+                  f"{report['failed']} violations  agreed p50 {agreed['p50']} p99 {agreed['p99']} max {agreed['max']} ms\n")
+        for failure in report["failures"]:
+            log.write(f"    seed {failure['seed']}: {failure['sentence']}\n")
+    assert report["failed"] == 0, report["failures"]
+
+
+def main():
+    tests = [random_worlds, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
+             a_failure_says_what_is_needed, bad_input_is_one_line]
+    if os.environ.get("KITH_SOAK"):
+        tests.append(soak)
+    failed = 0
+    for test in tests:
+        try:
+            test()
+            print(f"ok      {test.__name__}", flush=True)
+        except AssertionError as error:
+            failed += 1
+            print(f"FAILED  {test.__name__}: {error}", flush=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
