@@ -9,6 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static const struct {
     const char *name;
@@ -30,6 +33,16 @@ static void sim_usage(FILE *to)
     fprintf(to, "\n'kith sim <command> -help' tells what it takes.\n");
 }
 
+/* Full states come and go by the thousand; the pages under them are kept, instead of being given back and cleared again
+ * each time. */
+static void sim_keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 int ki_cmd_sim(int argc, char **argv)
 {
     static const char *const help[] = {"help", "-h", "-help", "--help"};
@@ -39,8 +52,10 @@ int ki_cmd_sim(int argc, char **argv)
         return KI_EXIT_USAGE;
     }
     for (size_t i = 0; i < KI_COUNT(sim_commands); i++) {
-        if (strcmp(argv[1], sim_commands[i].name) == 0)
-            return sim_commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], sim_commands[i].name) != 0)
+            continue;
+        sim_keep_memory();
+        return sim_commands[i].run(argc - 1, argv + 1);
     }
     for (size_t i = 0; i < KI_COUNT(help); i++) {
         if (strcmp(argv[1], help[i]) == 0) {

@@ -2,7 +2,8 @@
  *
  * A world is calm while no fault has been made, its links lose and change nothing, and the slowest round trip, even of a
  * helper's detour, is well below every node's probe timeout.  Duplicates and reordering within that time are no excuse:
- * the protocol must bear them.  Nor is a graceful leave, which is not a fault of anybody.
+ * the protocol must bear them.  Nor is a graceful leave, which is not a fault of anybody; but the one that has left may be
+ * suspected by whom the news of it has missed, as gossip does now and then.
  *
  * Kept: whether a fault was made.  From then on this checker says nothing. */
 #include "sim/check.h"
@@ -37,10 +38,21 @@ static bool quiet_fails(const kith_sim *s, uint32_t node, bool failed)
     return failed && !sim_node_at(s, node)->config.stock;
 }
 
+/* By the member's own word, or silence. */
+static bool quiet_gone(kith_sim *s, const struct kith_member *m)
+{
+    uint32_t whom = sim_member_node(s, m);
+    if (whom == KITH_SIM_ALL || !sim_node_at(s, whom)->k)
+        return true;
+    struct kith_member self;
+    kith_self(sim_node_at(s, whom)->k, &self);
+    return self.status != KITH_STATUS_ALIVE;
+}
+
 static void quiet_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
     bool accused = m->state == KITH_STATE_SUSPECT || quiet_fails(s, node, m->status == KITH_STATUS_FAILED);
-    if (accused && quiet_calm(s, state, node))
+    if (accused && quiet_calm(s, state, node) && !quiet_gone(s, m))
         sim_violate(s, "quiet", node, "it suspects %.*s, and nothing has gone wrong", (int)m->name.len, m->name.ptr);
 }
 
@@ -49,7 +61,7 @@ static void quiet_event(kith_sim *s, void *state, uint32_t node, const struct ki
     bool accused = event->kind == KITH_EVENT_MEMBER &&
                    ((event->changed & KITH_CHANGED_SUSPECT) != 0 ||
                     quiet_fails(s, node, (event->changed & KITH_CHANGED_FAILED) != 0));
-    if (accused && quiet_calm(s, state, node))
+    if (accused && quiet_calm(s, state, node) && !quiet_gone(s, &event->member))
         sim_violate(s, "quiet", node, "it suspected %.*s, and nothing has gone wrong", (int)event->member.name.len,
                     event->member.name.ptr);
 }

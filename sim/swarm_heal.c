@@ -61,8 +61,8 @@ static enum kith_status heal_status(const struct sim_swarm *w, uint32_t node, ui
     return m.status;
 }
 
-/* One finds the other: it holds it failed, and so contacts it again (memberlist alone does not); or each knows the other.  Whoever holds one alive
- * that began a new life and knows nobody is content with its answers. */
+/* One finds the other: it holds it failed, and so contacts it again (memberlist alone does not); or each knows the other.
+ * Whoever holds one alive that began a new life and knows nobody is content with its answers. */
 static bool heal_finds(const struct sim_swarm *w, uint32_t node, uint32_t whom)
 {
     enum kith_status there = heal_status(w, node, whom), here = heal_status(w, whom, node);
@@ -71,7 +71,16 @@ static bool heal_finds(const struct sim_swarm *w, uint32_t node, uint32_t whom)
     return there == KITH_STATUS_ALIVE && (here == KITH_STATUS_ALIVE || here == KITH_STATUS_FAILED);
 }
 
-/* Joins the groups of nodes of which no member finds one of another group. */
+static uint32_t heal_next(const struct sim_swarm *w, uint32_t node)
+{
+    uint32_t count = kith_sim_count(w->s), next = (node + 1) % count;
+    while (next != node && !sim_swarm_runs(w, next))
+        next = (next + 1) % count;
+    return next;
+}
+
+/* Joins those that know nobody, as every agent is told of somebody at its start, and the groups of nodes of which no
+ * member finds one of another group. */
 static void heal_introduce(struct sim_swarm *w)
 {
     uint32_t group[SIM_SWARM_NODES];
@@ -79,6 +88,8 @@ static void heal_introduce(struct sim_swarm *w)
     for (uint32_t n = 0; n < count; n++) {
         group[n] = n;
         first = first == count && sim_swarm_runs(w, n) ? n : first;
+        if (sim_swarm_runs(w, n) && kith_members(sim_node_at(w->s, n)->k, NULL, 0) == 1)
+            sim_swarm_join(w, n, heal_next(w, n));
     }
     for (uint32_t n = 0; n < count; n++) {
         for (uint32_t whom = 0; whom < count; whom++) {

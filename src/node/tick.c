@@ -192,6 +192,7 @@ static void tick_gossip(struct kith *k)
 {
     if (ki_news_waiting(k) == 0) {
         k->gossip_next_us = KITH_NEVER;
+        ki_recall_free(&k->recall, &k->mem); /* what others still repeat is not much */
         return;
     }
     k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
