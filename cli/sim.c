@@ -1,14 +1,17 @@
 /* kith sim: worlds in one process, under one command.
  *
- * A table of subcommands, as in main.c, and the two things they share that are neither a word nor a bar: the command as
- * a shell would take it, for reports, and figures for a person.
+ * A table of subcommands, as in main.c, and what they share that is neither a word nor a bar: the command as a shell would
+ * take it, for reports; whether a report can be written; and figures for a person.
  *
  * Exit codes are kith's (0, 1 failure, 2 wrong usage), and 130 for a run that Ctrl-C has cut short. */
 #include "cli/sim.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -109,6 +112,24 @@ char *ki_sim_command(int argc, char **argv)
     }
     *at = '\0';
     return text;
+}
+
+/* As sim_report_write() goes about it: a file is made beside the path and takes its place; what is no file is written
+ * into. */
+const char *ki_sim_report_refusal(const char *path)
+{
+    char folder[4096];
+    struct stat there;
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) + 1 : 1;
+    if (path[0] == '\0' || len >= sizeof folder)
+        return "is no path";
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        return strerror(EISDIR);
+    memcpy(folder, slash ? path : ".", len);
+    folder[len] = '\0';
+    bool made = lstat(path, &there) != 0 || S_ISREG(there.st_mode);
+    return access(made ? folder : path, made ? W_OK | X_OK : W_OK) == 0 ? NULL : strerror(errno);
 }
 
 const char *ki_sim_figure(double value, char buf[40])

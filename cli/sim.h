@@ -19,6 +19,10 @@ int ki_cmd_sim_lifeguard(int argc, char **argv);
  * memory. */
 char *ki_sim_command(int argc, char **argv);
 
+/* What stands in the way of a page at this path, so that it is said before the work rather than after it: static or
+ * strerror()'s, to be put behind the flag and its value.  NULL: nothing that can be known by now. */
+const char *ki_sim_report_refusal(const char *path);
+
 /* A figure for a person: whole numbers as they are, others with 4 significant digits, from 1,000 on in groups of three.
  * Into buf, which is returned. */
 const char *ki_sim_figure(double value, char buf[40]);

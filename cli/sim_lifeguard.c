@@ -5,10 +5,8 @@
  * exit code 130.  The kinds take turns, so even that is a comparison. */
 #include "cli/sim.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sim/lifeguard.h"
 #include "sim/report.h"
@@ -35,9 +33,18 @@ static double lifeguard_share(uint64_t part, uint64_t whole)
     return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static double lifeguard_seconds(uint64_t us)
+static const char *lifeguard_seconds(const struct sim_guard_times *t, uint64_t us, char buf[40])
 {
-    return (double)us / 1e6;
+    snprintf(buf, 40, t->count ? "%.2f" : "-", (double)us / 1e6);
+    return buf;
+}
+
+/* Of an experiment that was cut short: how far it came. */
+static bool lifeguard_cut_short(const struct sim_guard *g, char buf[80])
+{
+    uint64_t total, done = sim_guard_done(g, &total);
+    snprintf(buf, 80, "Cut short after %llu of %llu worlds", (unsigned long long)done, (unsigned long long)total);
+    return done < total;
 }
 
 static const struct sim_guard_row *lifeguard_all(const struct lifeguard_rows *r, unsigned kind)
@@ -82,11 +89,13 @@ static int lifeguard_json(const struct lifeguard_options *o, const struct lifegu
 
 /* ---- for a person ---- */
 
-static void lifeguard_text(const struct lifeguard_options *o, const struct lifeguard_rows *r)
+static void lifeguard_text(const struct lifeguard_options *o, const struct lifeguard_rows *r, const struct sim_guard *g)
 {
     const struct sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM);
-    char a[40], b[40];
+    char a[40], b[40], c[40], d[40], cut[80];
     printf("%u members, seed %s; suspicion alpha 5, beta 6, for plain SWIM 1\n", o->nodes, o->seed);
+    if (lifeguard_cut_short(g, cut))
+        printf("%s: the rest counts as nothing\n", cut);
     printf("\nFailures reported of members that were not slow\n\n");
     printf("%-14s %12s %9s   %12s %9s\n", "", "by anybody", "% of SWIM", "by healthy", "% of SWIM");
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
@@ -107,9 +116,10 @@ static void lifeguard_text(const struct lifeguard_options *o, const struct lifeg
     printf("%-14s %10s %10s   %10s %10s %8s\n", "", "first, p50", "p99", "last, p50", "p99", "missed");
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
         const struct sim_guard_row *row = lifeguard_all(r, kind);
-        printf("%-14s %10.2f %10.2f   %10.2f %10.2f %8u\n", sim_guard_name(row->kind),
-               lifeguard_seconds(row->first.p50_us), lifeguard_seconds(row->first.p99_us),
-               lifeguard_seconds(row->spread.p50_us), lifeguard_seconds(row->spread.p99_us), row->missed);
+        const struct sim_guard_times *first = &row->first, *spread = &row->spread;
+        printf("%-14s %10s %10s   %10s %10s %8u\n", sim_guard_name(row->kind), lifeguard_seconds(first, first->p50_us, a),
+               lifeguard_seconds(first, first->p99_us, b), lifeguard_seconds(spread, spread->p50_us, c),
+               lifeguard_seconds(spread, spread->p99_us, d), row->missed);
     }
 }
 
@@ -126,8 +136,6 @@ static void lifeguard_report_table(struct sim_report *page, const struct lifegua
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
         for (uint32_t i = 0; i <= r->slow_count; i++, rows++) {
             const struct sim_guard_row *row = &r->rows[kind][i];
-            const double seconds[] = {lifeguard_seconds(row->first.p50_us), lifeguard_seconds(row->first.p99_us),
-                                      lifeguard_seconds(row->spread.p50_us), lifeguard_seconds(row->spread.p99_us)};
             char (*to)[40] = text[rows];
             snprintf(to[0], sizeof to[0], "%s", sim_guard_name(row->kind));
             snprintf(to[1], sizeof to[1], "%u", row->slow);
@@ -135,8 +143,10 @@ static void lifeguard_report_table(struct sim_report *page, const struct lifegua
                 snprintf(to[1], sizeof to[1], "all");
             ki_sim_figure((double)row->fp, to[2]);
             ki_sim_figure((double)row->fp_healthy, to[3]);
-            for (unsigned s = 0; s < KI_COUNT(seconds); s++)
-                snprintf(to[4 + s], sizeof to[0], "%.2f", seconds[s]);
+            lifeguard_seconds(&row->first, row->first.p50_us, to[4]);
+            lifeguard_seconds(&row->first, row->first.p99_us, to[5]);
+            lifeguard_seconds(&row->spread, row->spread.p50_us, to[6]);
+            lifeguard_seconds(&row->spread, row->spread.p99_us, to[7]);
             snprintf(to[8], sizeof to[8], "%u", row->missed);
             for (unsigned c = 0; c < LIFEGUARD_COLUMNS; c++)
                 cells[rows * LIFEGUARD_COLUMNS + c] = to[c];
@@ -171,18 +181,21 @@ static void lifeguard_report_plot(struct sim_report *page, const struct lifeguar
                                              .series_count = SIM_GUARD_KINDS});
 }
 
-static int lifeguard_report(const struct lifeguard_options *o, const struct lifeguard_rows *r, const char *command)
+static int lifeguard_report(const struct lifeguard_options *o, const struct lifeguard_rows *r, const struct sim_guard *g,
+                            const char *command)
 {
-    static const char *const names[] = {"false positives with plain SWIM", "with Lifeguard", "first report, SWIM",
-                                        "first report, Lifeguard"};
+    static const char *const names[] = {"false positives with plain SWIM", "with Lifeguard", "first report, SWIM (s)",
+                                        "first report, Lifeguard (s)"};
     const struct sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM), *all = lifeguard_all(r, SIM_GUARD_LIFEGUARD);
-    char text[4][40];
+    char text[4][40], cut[80];
     const char *values[] = {text[0], text[1], text[2], text[3]};
     ki_sim_figure((double)swim->fp, text[0]);
     ki_sim_figure((double)all->fp, text[1]);
-    snprintf(text[2], sizeof text[2], "%.2f s", lifeguard_seconds(swim->first.p50_us));
-    snprintf(text[3], sizeof text[3], "%.2f s", lifeguard_seconds(all->first.p50_us));
+    lifeguard_seconds(&swim->first, swim->first.p50_us, text[2]);
+    lifeguard_seconds(&all->first, all->first.p50_us, text[3]);
     struct sim_report *page = sim_report_new("Lifeguard: slow members and false positives", command);
+    if (lifeguard_cut_short(g, cut))
+        sim_report_text(page, cut);
     sim_report_figures(page, names, values, KI_COUNT(names));
     sim_report_text(page, "Some members are too busy to read and write for seconds at a time, again and again, while "
                           "their timers run on. A failure reported of a member that is not slow is a false positive. "
@@ -199,20 +212,6 @@ static int lifeguard_report(const struct lifeguard_options *o, const struct life
 }
 
 /* ---- the command ---- */
-
-/* Found out before minutes of work rather than after them. */
-static bool lifeguard_can_report(const char *path)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t)(slash - path) + 1 : 1;
-    errno = ENOENT;
-    if (path[0] == '\0' || len >= sizeof folder)
-        return false;
-    memcpy(folder, slash ? path : ".", len);
-    folder[len] = '\0';
-    return access(folder, W_OK | X_OK) == 0;
-}
 
 static void lifeguard_run(struct sim_guard *g)
 {
@@ -239,10 +238,10 @@ static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_gu
     if (o->json)
         code = lifeguard_json(o, &r, g);
     else
-        lifeguard_text(o, &r);
+        lifeguard_text(o, &r, g);
     if (o->report && code == KI_EXIT_OK) {
         char *command = ki_sim_command(argc, argv);
-        code = lifeguard_report(o, &r, command ? command : "kith sim lifeguard");
+        code = lifeguard_report(o, &r, g, command ? command : "kith sim lifeguard");
         free(command);
     }
     return code == KI_EXIT_OK && ki_sim_interrupted() ? KI_EXIT_INTERRUPTED : code;
@@ -278,8 +277,9 @@ int ki_cmd_sim_lifeguard(int argc, char **argv)
         return ki_usage_error(&usage, "-nodes %u: must be %d to %d", o.nodes, SIM_GUARD_NODES_MIN, SIM_GUARD_NODES_MAX);
     if (o.runs < 1 || o.runs > SIM_GUARD_RUNS_MAX)
         return ki_usage_error(&usage, "-runs %u: must be 1 to %d", o.runs, SIM_GUARD_RUNS_MAX);
-    if (o.report && !lifeguard_can_report(o.report))
-        return ki_usage_error(&usage, "-report %s: %s", o.report, strerror(errno));
+    const char *refusal = o.report ? ki_sim_report_refusal(o.report) : NULL;
+    if (refusal)
+        return ki_usage_error(&usage, "-report %s: %s", o.report, refusal);
     plan.nodes = o.nodes;
     plan.runs = o.runs;
     plan.quick = o.quick;

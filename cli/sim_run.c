@@ -7,12 +7,10 @@
  * The wall clock is here and only here: setup (nodes made, views filled) and run are timed apart. */
 #include "cli/sim_run.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/sim.h"
 
@@ -196,21 +194,10 @@ static bool run_all_faults(struct run *run)
     return true;
 }
 
-/* Found out before the run rather than after it. */
 static bool run_can_report(const char *path)
 {
-    char folder[4096];
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    if (!path)
-        return true;
-    size_t len = slash ? (size_t)(slash - path) + 1 : 1;
-    if (path[0] == '\0' || len >= sizeof folder)
-        return run_wrong("-report %s: is no path", path);
-    memcpy(folder, slash ? path : ".", len);
-    folder[len] = '\0';
-    if (access(folder, W_OK | X_OK) != 0)
-        return run_wrong("-report %s: %s", path, strerror(errno));
-    return true;
+    const char *refusal = path ? ki_sim_report_refusal(path) : NULL;
+    return !refusal || run_wrong("-report %s: %s", path, refusal);
 }
 
 /* ---- running ---- */

@@ -80,7 +80,8 @@ static void out_rows_failures(struct out_rows *rows, const struct sim_result *r)
                 (unsigned long long)st->first_detect.count);
         out_row_detect(rows, "first detection", &st->first_detect);
         out_row_detect(rows, "detection by all", &st->detect);
-        out_row(rows, "not detected by the end", "%s", ki_sim_figure((double)r->undetected, figure));
+        out_row(rows, "not detected by the end", "%s%s", ki_sim_figure((double)r->undetected, figure),
+                r->undetected ? ", counted in every view" : "");
     }
     out_row(rows, "false positives", "%s", ki_sim_figure((double)st->false_positives, figure));
 }
@@ -124,9 +125,10 @@ static void out_rows_all(struct out_rows *rows, const struct ki_sim_run_about *a
 static void out_title(const struct ki_sim_run_about *about, const struct sim_result *r, char *buf, size_t size)
 {
     const struct sim_scenario *scenario = about->scenario;
-    snprintf(buf, size, "%u nodes, %s, %s start, seed %llu, %.3g s%s", scenario->nodes, about->profile,
-             scenario->warm ? "warm" : "cold", (unsigned long long)scenario->seed, (double)r->virtual_us / 1e6,
-             about->interrupted ? " (cut short)" : "");
+    char seconds[40];
+    snprintf(buf, size, "%u node%s, %s, %s start, seed %llu, %s s%s", scenario->nodes, scenario->nodes == 1 ? "" : "s",
+             about->profile, scenario->warm ? "warm" : "cold", (unsigned long long)scenario->seed,
+             ki_sim_figure((double)r->virtual_us / 1e6, seconds), about->interrupted ? " (cut short)" : "");
 }
 
 void ki_sim_run_table(const struct ki_sim_run_about *about, const struct sim_result *result)
@@ -186,9 +188,10 @@ static json_t *out_json_trace(kith_sim *world)
 static json_t *out_json_scenario(const struct ki_sim_run_about *about, const struct sim_result *r)
 {
     const struct sim_scenario *scenario = about->scenario;
-    json_t *root = json_pack("{s:s, s:I, s:s, s:b, s:f, s:b}", "command", about->command, "nodes",
-                             (json_int_t)scenario->nodes, "profile", about->profile, "warm", scenario->warm, "virtual_s",
-                             (double)r->virtual_us / 1e6, "interrupted", about->interrupted);
+    json_t *command = ki_json_bytes(ki_span(about->command, strlen(about->command))); /* with a path of any bytes */
+    json_t *root = json_pack("{s:o, s:I, s:s, s:b, s:f, s:b}", "command", command, "nodes", (json_int_t)scenario->nodes,
+                             "profile", about->profile, "warm", scenario->warm, "virtual_s", (double)r->virtual_us / 1e6,
+                             "interrupted", about->interrupted);
     char seed[24]; /* the largest ones are no numbers of JSON's readers any more */
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)scenario->seed);
     bool fits = scenario->seed <= INT64_MAX;

@@ -315,7 +315,10 @@ static int spread_understand(const struct ki_usage *usage, const struct spread_w
     if (job->runs == 0 || job->runs > SPREAD_RUNS_MAX)
         return ki_usage_error(usage, "runs must be 1 to 1,000,000, not %u", (unsigned)job->runs);
     const char *refusal = sim_spread_refusal(c);
-    return refusal ? ki_usage_error(usage, "%s", refusal) : 0;
+    if (refusal)
+        return ki_usage_error(usage, "%s", refusal);
+    refusal = job->report ? ki_sim_report_refusal(job->report) : NULL;
+    return refusal ? ki_usage_error(usage, "-report %s: %s", job->report, refusal) : 0;
 }
 
 int ki_cmd_sim_spread(int argc, char **argv)

@@ -147,7 +147,7 @@ static void swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
         swarm_trace(r->seed);
     if (r->verdict.failed)
         swarm_failure(sw, r);
-    else if (r->agree_us == SIM_SWARM_AGREE_US)
+    else if (r->verdict.allowed_us == SIM_SWARM_AGREE_US)
         sw->agreed_ms[sw->agreed_count++] = (uint32_t)(r->verdict.agreed_us / 1000);
 }
 

@@ -23,7 +23,6 @@ static void jobs_run(uint64_t seed, struct ki_swarm_result *out)
     out->seed = seed;
     out->nodes = plan.node_count;
     out->faults = sim_plan_faults(&plan);
-    out->agree_us = plan.agree_us;
     sim_plan_run(&plan, 0, NULL, &out->verdict);
 }
 
@@ -128,8 +127,7 @@ bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_re
         return true;
     static struct sim_plan plan;
     sim_plan_draw(&plan, seed);
-    *out = (struct ki_swarm_result){
-        .seed = seed, .nodes = plan.node_count, .faults = sim_plan_faults(&plan), .agree_us = plan.agree_us};
+    *out = (struct ki_swarm_result){.seed = seed, .nodes = plan.node_count, .faults = sim_plan_faults(&plan)};
     jobs_crashed(w->pid, &out->verdict);
     close(w->from);
     *w = (struct ki_swarm_worker){0};

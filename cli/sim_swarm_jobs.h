@@ -12,7 +12,6 @@
 struct ki_swarm_result {
     uint64_t seed;
     uint32_t nodes, faults;
-    uint64_t agree_us; /* what it was allowed */
     struct sim_verdict verdict;
 };
 

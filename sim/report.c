@@ -38,7 +38,8 @@ static const char report_style[] =
     "main{max-width:54rem;margin:0 auto;padding:1.5rem 1rem 3rem}\n"
     "h1{font-size:1.6rem;line-height:1.2;margin:0 0 .75rem}\n"
     "p{max-width:42rem;margin:1rem 0}\n"
-    "pre{background:var(--card);border-radius:6px;padding:.6rem .8rem;overflow-x:auto;font-size:.875rem}\n"
+    "pre{background:var(--card);border-radius:6px;padding:.6rem .8rem;white-space:pre-wrap;overflow-wrap:anywhere;"
+    "font-size:.875rem}\n"
     "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.5rem 0}\n"
     "dl div{background:var(--card);border-radius:6px;padding:.6rem .8rem}\n"
     "dt{color:var(--soft);font-size:.85rem}\n"
@@ -46,9 +47,9 @@ static const char report_style[] =
     ".table{overflow-x:auto;margin:1.5rem 0}\n"
     "table{border-collapse:collapse;font-size:.925rem;font-variant-numeric:tabular-nums}\n"
     "caption,figcaption{text-align:left;font-weight:600;padding-bottom:.4rem}\n"
-    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid var(--rule);white-space:nowrap}\n"
+    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid var(--rule)}\n"
     "th{color:var(--soft);font-weight:500}\n"
-    ".n{text-align:right}\n"
+    ".n{text-align:right;white-space:nowrap}\n"
     "figure{margin:2rem 0}\n"
     ".legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.875rem;color:var(--soft)}\n"
     ".legend i{display:inline-block;width:1.6rem;margin-right:.45rem;vertical-align:middle;border-top:3px solid var(--c)}\n"
@@ -128,10 +129,20 @@ void sim_report_figures(struct sim_report *r, const char *const names[], const c
     sim_html_put(&r->html, "</dl>\n");
 }
 
+/* A number alone; "2 s (of 5)" is words. */
 static bool report_is_number(const char *cell)
 {
-    size_t sign = cell && cell[0] != '\0' ? strspn(cell, "+-.<>~ ") : 0;
-    return cell && cell[sign] >= '0' && cell[sign] <= '9';
+    size_t sign = cell ? strspn(cell, "+-.<>~ ") : 0;
+    return cell && cell[sign] >= '0' && cell[sign] <= '9' && cell[sign + strspn(cell + sign, "0123456789.,eE+-%")] == '\0';
+}
+
+/* The numbers of a column stand in line, and so do words: it is of whichever most of its cells are. */
+static const char *report_column(const char *const cells[], size_t column_count, size_t row_count, size_t column)
+{
+    size_t numbers = 0;
+    for (size_t row = 0; row < row_count; row++)
+        numbers += report_is_number(cells[row * column_count + column]);
+    return 2 * numbers > row_count ? " class=\"n\"" : "";
 }
 
 void sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
@@ -144,14 +155,12 @@ void sim_report_table(struct sim_report *r, const char *caption, const char *con
     report_element(h, "caption", "", caption);
     sim_html_put(h, "\n<thead><tr>");
     for (size_t c = 0; c < column_count; c++)
-        report_element(h, "th", row_count > 0 && report_is_number(cells[c]) ? " class=\"n\"" : "", columns[c]);
+        report_element(h, "th", report_column(cells, column_count, row_count, c), columns[c]);
     sim_html_put(h, "</tr></thead>\n<tbody>\n");
     for (size_t row = 0; row < row_count; row++) {
         sim_html_put(h, "<tr>");
-        for (size_t c = 0; c < column_count; c++) {
-            const char *cell = cells[row * column_count + c];
-            report_element(h, "td", report_is_number(cell) ? " class=\"n\"" : "", cell);
-        }
+        for (size_t c = 0; c < column_count; c++)
+            report_element(h, "td", report_column(cells, column_count, row_count, c), cells[row * column_count + c]);
         sim_html_put(h, "</tr>\n");
     }
     sim_html_put(h, "</tbody>\n</table></div>\n");

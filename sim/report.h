@@ -55,7 +55,8 @@ void sim_report_free(struct sim_report *r);
 void sim_report_text(struct sim_report *r, const char *paragraph);
 /* Key figures, large: values[i] as text with its unit, names[i] what it is. */
 void sim_report_figures(struct sim_report *r, const char *const names[], const char *const values[], size_t count);
-/* Cells row by row: cells[row * column_count + column].  Cells that begin like a number are aligned to the right. */
+/* Cells row by row: cells[row * column_count + column].  A column of numbers is
+ *  aligned to the right. */
 void sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
                       const char *const cells[], size_t row_count);
 void sim_report_plot(struct sim_report *r, const struct sim_plot *plot);

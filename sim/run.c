@@ -4,9 +4,9 @@
  * between stretches of kith_sim_step().  Who is hit is drawn from a generator of its own, so that the same seed hits the
  * same nodes whatever the links do.
  *
- * A cold start is what an operator does: nodes start one after another and each joins one that was started before, drawn at
- * random, because with a single seed address for all one would measure that address.  A join that has brought nobody is
- * tried again after 30 s, as the agent's -retry-join does.
+ * A cold start is what an operator does: nodes start one after another and each joins one that was started before and is
+ * up, drawn at random, because with a single seed address for all one would measure that address.  A join that has brought
+ * nobody is tried again after 30 s, as the agent's -retry-join does.
  *
  * Invariants: a node is hit by one fault at a time (but partitions, which take nodes in any state), so how many are left
  * for a fault is known before the run, and sim_scenario_fault() is exact.  Nothing depends on the size of the steps.
@@ -144,16 +144,19 @@ static uint32_t *run_pick(struct sim_run *run, const struct sim_fault *fault)
 
 /* ---- joining ---- */
 
-/* Joins a node drawn at random among all that were ever started: one that is down is a reason to try again later, and so
- * is any error. */
+/* Joins a node drawn at random, or the next one that is up: of many that start at once, each finds one that started before
+ * it, so they do not end as islands.  That nobody is up, or any error, is a reason to try again later. */
 static void run_join(struct sim_run *run, uint32_t node)
 {
-    uint32_t others = kith_sim_count(run->world) - 1;
-    if (others == 0)
+    uint32_t count = kith_sim_count(run->world);
+    if (count < 2)
         return;
-    uint32_t to = (uint32_t)ki_rng_below(&run->join_rng, others);
+    uint32_t to = (uint32_t)ki_rng_below(&run->join_rng, count - 1);
     to += to >= node;
-    kith_sim_join(run->world, node, to);
+    for (uint32_t i = 0; i < count && (to == node || kith_sim_life(run->world, to) == KITH_SIM_DOWN); i++)
+        to = (to + 1) % count;
+    if (to != node && kith_sim_life(run->world, to) != KITH_SIM_DOWN)
+        kith_sim_join(run->world, node, to);
     kith_sim_wake(run->world, node, kith_sim_now_us(run->world) + RUN_RETRY_US, RUN_WAKE_JOIN);
 }
 
@@ -173,6 +176,8 @@ static void run_add(struct sim_run *run, uint32_t node)
     config.name = (struct kith_str){name, (size_t)len};
     config.compress = run->scenario.compress;
     config.stock = run->stock[node];
+    if (config.stock)
+        config.reconnect_interval_ms = 30000; /* Serf's */
     config.members_max = (uint32_t)ki_max_u64(config.members_max, 2 * (uint64_t)run->scenario.nodes);
     config.queue_max = (uint32_t)ki_max_u64(config.queue_max, 2 * (uint64_t)run->scenario.nodes);
     if (run->scenario.key) {

@@ -115,7 +115,8 @@ static void swarm_verdict(const struct sim_swarm *w, struct sim_verdict *out)
     *out = (struct sim_verdict){.digest = kith_sim_digest(w->s),
                                 .events = totals.events,
                                 .virtual_us = kith_sim_now_us(w->s),
-                                .agreed_us = w->agreed_us};
+                                .agreed_us = w->agreed_us,
+                                .allowed_us = w->allowed_us};
     const char *violation = kith_sim_violation(w->s);
     if (!violation)
         return;

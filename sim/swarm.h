@@ -73,7 +73,8 @@ struct sim_verdict {
     bool crashed;      /* the process that ran it did not live to tell */
     char checker[24];
     char sentence[512];
-    uint64_t agreed_us; /* after the healing */
+    uint64_t agreed_us; /* after the healing, */
+    uint64_t allowed_us; /* and how long it might have taken */
     uint64_t digest, events, virtual_us;
 };
 
@@ -108,7 +109,7 @@ struct sim_swarm {
     char label[8];
     struct sim_caught *caught;        /* ring of SIM_CAUGHT_MAX */
     uint64_t overheard;               /* datagrams in all */
-    uint64_t agreed_us;
+    uint64_t agreed_us, allowed_us;
 };
 
 bool sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */

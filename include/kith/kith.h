@@ -161,24 +161,29 @@ struct kith_key {
  *
  *   Tags         no _kith among them.
  *   Incarnation  begins at 1 with each life; a loaded one is not heeded.  Joins are said at the present Lamport time, not
- *                a little later, and a join intent of a former life is not answered with a newer one.
+ *                a little later.  A join intent of a former life is not answered with a newer one, and an old leave
+ *                intent not again.
  *   Probing      the pace has one wasted turn at each wrap of the list; local health stretches only the wait for a
- *                verdict; a refused port waits for its timeout; helpers say nack after a whole probe timeout, and missing
- *                nacks are counted at the verdict; peers are drawn by 3 tries a member, which may miss some; the ping
- *                that carries an accusation carries no other news; a pause of the process excuses nobody.
+ *                verdict; a refused port waits for its timeout; helpers say nack after a whole probe timeout; each missing
+ *                nack counts against us, even if others came, and at the verdict; peers are drawn by 3 tries a member,
+ *                which may miss some; the ping that carries an accusation carries no other news; a pause of the process
+ *                excuses nobody.
  *   Refuting     by gossip alone: nobody is told what is said of it, the accuser gets no refutation of its own, and an
  *                exchange is answered before what it says of us is read.
- *   Accusing     suspects and dead in an exchange are accusations of our own, and may confirm those of others.
+ *   Accusing     suspects and dead in an exchange are accusations of our own, and may confirm those of others.  Who
+ *                accuses one that has refuted, or is known to be gone, is not told.
  *   Failed       members are dead for failure detection for gossip_to_the_dead_ms, then unknown: exchanges leave them
- *                out, and whoever claims the name begins anew.  A dice throw decides each reconnect_interval_ms whether
- *                one of them is contacted (the more are failed, the likelier), and which.  Never in bare pools.
+ *                out, and whoever claims the name begins anew.  Dice decide each reconnect_interval_ms (set it to 30,000)
+ *                whether one with the status failed is contacted, and which, by an exchange that says Join.  Never in
+ *                bare pools.
  *   Status       a death notice that a member says itself means failed until its leave intent is heard; a leave that
- *                does not happen stays announced; one silent vote loses the name.
- *   News         is not repeated more often in tiny pools; no extra exchange follows a join.
+ *                does not happen stays announced; who is listed as left in an exchange is taken to leave, even if it is
+ *                alive; one silent vote loses the name.
+ *   News         is not repeated more often in tiny pools; no extra exchange follows a join or another change.
  *
  * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
  * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a
- * leave whose news is late, and what is not built: coordinates, and answers to queries other than the vote. */
+ * leave whose news is late, and what is not built: coordinates, and answers to queries other than the vote.  Lifeguard's buddy system has its own switch; memberlist has it, in its pings. */
 
 /** Everything an instance can be told.  Always start from kith_config_init(): it sets every field. */
 struct kith_config {
@@ -206,7 +211,8 @@ struct kith_config {
 
     /* behaviour */
     bool stock;                        /* none of kith's own additions, as described above; default false */
-    bool buddy;                        /* a ping to a suspect carries the accusation (Lifeguard); default true */
+    bool buddy;                        /* a ping to a suspect carries the accusation (Lifeguard), and, but for stock, a
+                                        * suspect or dead member that speaks to us is told; default true */
 
     /* timing, milliseconds, and multipliers: memberlist's, by profile */
     uint32_t probe_interval_ms;
@@ -257,7 +263,8 @@ struct kith_config {
 #define KITH_NAME_MAX 255 /* bytes of a member's name; longer ones are refused and counted */
 #define KITH_META_MAX 512 /* bytes of a member's encoded tags (memberlist's MetaMaxSize) */
 
-/** Fills a configuration with a profile's defaults (Serf's values).  Name, address and seed remain to be set. */
+/** Fills a configuration with a profile's defaults (Serf's values, but for reconnect_interval_ms).  Name, address and seed
+ *  remain to be set. */
 KITH_API void kith_config_init(struct kith_config *config, enum kith_profile profile);
 
 /** Makes an instance that is not yet part of any pool: nothing is sent before kith_ready().

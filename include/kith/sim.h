@@ -51,7 +51,8 @@ typedef struct kith_sim kith_sim;
 /* --------------------------------------------------------------------------------------------------- life ---- */
 
 /** How datagrams and streams fare on the way from one node to another; each direction has its own.  Streams lose
- *  nothing: what would be lost comes later, by a retransmission timeout of 200 ms each time. */
+ *  nothing: what would be lost comes later, by a retransmission timeout of 200 ms each time, and what a cut holds up is
+ *  tried again each second. */
 struct kith_sim_link {
     uint32_t latency_min_us; /* uniform from min to max, */
     uint32_t latency_max_us;
@@ -77,7 +78,7 @@ struct kith_sim_config {
     uint32_t trace_lines;      /* lines of text kept for kith_sim_trace(); 0: none are made */
 };
 
-/** Fills a configuration: 0.5 to 1.5 ms, no faults, a receive buffer as Linux has it, persist and check on. */
+/** Fills a configuration: 0.5 to 1.5 ms, no faults, a receive buffer as Linux has it, persist and check on, no trace. */
 KITH_API void kith_sim_config_init(struct kith_sim_config *config, uint64_t seed);
 
 /** Makes a world without nodes, at time 0.  Release it with kith_sim_free().
@@ -96,14 +97,16 @@ KITH_API void kith_sim_node_config(kith_sim *s, uint32_t node, enum kith_profile
 /** Adds a node and starts it: it is alone until it joins.
  *  In:      config  copied whole; every life of the node uses it.  Its address must be no other node's.
  *  Out:     node    its number; may be NULL.
- *  Returns: 0; KITH_ERR_ARG (as kith_new(), or the address is taken). */
+ *  Returns: 0; KITH_ERR_ARG (as kith_new(), or the address is taken); KITH_ERR_NOMEM: beyond its own memory_max. */
 KITH_API int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node);
 
 /** Makes a node join by another's address: kith_join(), without a ticket.  Use this one rather than kith_join(): the
- *  checker that watches where datagrams go must know whom a node was told of.  KITH_ERR_STATE: it is not running. */
+ *  checker that watches where datagrams go must know whom a node was told of.
+ *  Returns: 0; KITH_ERR_STATE: it is down or paused; as kith_join(). */
 KITH_API int kith_sim_join(kith_sim *s, uint32_t node, uint32_t to);
 
-/** Gives every running node the view that all running nodes are alive, without a word on the network. */
+/** Gives every running node the view that all running nodes are members, without a word on the network.
+ *  Returns: 0; as kith_import_members(): KITH_ERR_FULL for more nodes than a node's members_max. */
 KITH_API int kith_sim_warm(kith_sim *s);
 
 enum kith_sim_life { KITH_SIM_RUNNING, KITH_SIM_PAUSED, KITH_SIM_DOWN };
@@ -137,17 +140,20 @@ struct kith_sim_happening {
     size_t len;
 };
 
-/** Runs until something happens that concerns the program under test, or until a time.
+/** Runs until something happens that concerns the program under test, or until a time.  An event that is returned stops
+ *  everything else: what the program asks of that instance now comes before all that happens next.
  *  Returns: true and what happened; false when until_us has come, or a checker has found a violation. */
 KITH_API bool kith_sim_step(kith_sim *s, uint64_t until_us, struct kith_sim_happening *out);
 
 /** Runs until a time and drops what happens.  A time that is past is now: what was asked for is carried out. */
 KITH_API void kith_sim_run(kith_sim *s, uint64_t until_us);
 
-/** Wakes the program of a node at a time, with a cookie.  Dropped when the node crashes; late when it is paused. */
+/** Wakes the program of a node at a time (now, if that is past), with a cookie.  Dropped when the node crashes; late when
+ *  it is paused. */
 KITH_API void kith_sim_wake(kith_sim *s, uint32_t node, uint64_t at_us, uint64_t cookie);
 
-/** Sends a datagram of the program's own, by the same links.  len at most 65,507. */
+/** Sends a datagram of the program's own, by the same links.  len at most 65,507.  Nothing is sent by a node that is down,
+ *  and one that is down hears and refuses nothing. */
 KITH_API void kith_sim_message(kith_sim *s, uint32_t from, uint32_t to, const void *buf, size_t len);
 
 /* ------------------------------------------------------------------------------------------------- faults ---- */
@@ -159,7 +165,7 @@ enum kith_sim_state { KITH_SIM_KEEP, KITH_SIM_EMPTY };
 
 /** Ends a node without a word (kill -9).  Does nothing to one that is down. */
 KITH_API void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how);
-/** Starts a node that is down, with a new seed.  KEEP needs config.persist. */
+/** Starts a node that is down (no other), with a new seed.  KEEP needs config.persist; EMPTY clears the records. */
 KITH_API void kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state);
 /** Stops a node's time for it (SIGSTOP): it hears and does nothing; then everything at once. */
 KITH_API void kith_sim_pause(kith_sim *s, uint32_t node, bool paused);
@@ -180,7 +186,7 @@ KITH_API void kith_sim_cut(kith_sim *s, uint32_t from, uint32_t to, bool cut);
 KITH_API void kith_sim_side(kith_sim *s, uint32_t node, unsigned side);
 /** Cuts or mends one direction between two sides. */
 KITH_API void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut);
-/** Holds everything from one node to another until a time; then it all arrives, in order. */
+/** Holds what is sent from one node to another until a time; then it all arrives, in order. */
 KITH_API void kith_sim_clog(kith_sim *s, uint32_t from, uint32_t to, uint64_t until_us);
 /** True when datagrams of one cannot reach the other. */
 KITH_API bool kith_sim_is_cut(const kith_sim *s, uint32_t from, uint32_t to);
@@ -213,7 +219,8 @@ KITH_API const char *kith_sim_trace(const kith_sim *s, size_t index);
 /** What a checker found, in one sentence with the time and the nodes; NULL: nothing. */
 KITH_API const char *kith_sim_violation(const kith_sim *s);
 
-/** True when every node that runs (and is not paused) holds exactly those alive. */
+/** True when all nodes that run, are not paused and have not left have each other, and nobody else, with the status
+ *  alive; a suspect is alive. */
 KITH_API bool kith_sim_agrees(kith_sim *s);
 
 #ifdef __cplusplus

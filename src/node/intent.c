@@ -91,8 +91,9 @@ int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_spa
         return intent_note(k, msg->node, false, msg->ltime, raw);
     bool newer = msg->ltime > ki_about(k, id)->standing.ltime;
     k->heard_before = !newer;
-    if (newer && id == k->self && k->life == KI_LIFE_LIVE && !k->saying_join && !k->cfg.stock)
-        return ki_say_join(k); /* an intent of our former life: it may have been to leave, so ours must be newer */
+    if (newer && id == k->self && k->life == KI_LIFE_LIVE && raw.len == 0 && !k->cfg.stock)
+        return ki_say_join(k); /* a full state may mean a leave, of our former life: ours must be newer.  But a join that is
+                                * heard as such is not answered: two nodes of one name would outdo each other for ever */
     struct ki_status_result result = intent_step(k, id, KI_STATUS_JOIN_INTENT, msg->ltime);
     return result.heeded && raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
 }
@@ -144,10 +145,7 @@ int ki_say_join(struct kith *k)
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
     k->join_said_us = k->now.mono_us;
-    k->saying_join = true;
-    int error = ki_join_intent(k, &msg, ki_span(buf, p.w.len));
-    k->saying_join = false;
-    return error;
+    return ki_join_intent(k, &msg, ki_span(buf, p.w.len));
 }
 
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket)

@@ -242,7 +242,6 @@ struct kith {
     /* Serf */
     struct ki_intents intents;
     uint64_t join_said_us; /* when we said it last */
-    bool saying_join; /* the join intent being handled is our own */
     uint32_t votes_silent; /* in a row */
     struct ki_seen *seen; /* allocated with the first event or query that passes */
 
@@ -315,10 +314,9 @@ int ki_handle_user(struct kith *k, struct ki_span body);
 int ki_apply_alive(struct kith *k, const struct kith_addr *from, uint32_t id, const struct ki_identity *identity);
 int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
 int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg);
-/* Tells a member what we hold of one, as a datagram of its own; not more than so many a second. */
-/* Tells a member what we hold of another.  Whom we hold dead is suspected, so that a receiver that knows it alive hears it
- * out first; verdict: dead, to one that suspects it already.  So every answer outranks what it answers, and two that
- * disagree fall silent. */
+/* Tells a member what we hold of another, as a datagram of its own; not more than so many a second.  Whom we hold dead is
+ * said to be suspect, so that a receiver that knows it alive hears it out first; verdict: dead, to one that has found that
+ * out by itself.  An answer outranks what it answers or adds an accuser to it, so two that disagree fall silent. */
 void ki_tell(struct kith *k, uint32_t id, const struct kith_addr *to, bool verdict);
 /* Tells the sender of an accusation what has overtaken it, if we know. */
 void ki_tell_overtaken(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg, bool suspect);
@@ -327,6 +325,7 @@ void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser
 int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id);
 void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last event */
 void ki_suspicion_check(struct kith *k);
+void ki_settle_suspicions(struct kith *k); /* a full exchange, after as long as a suspicion lasts at least */
 /* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
 void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 

@@ -328,14 +328,14 @@ static int receive_open(struct kith *k, struct ki_reader *r)
 }
 
 /* Whoever speaks is there: one that we hold suspect or dead is told so, and refutes (Lifeguard's buddy system, the other
- * way round).  Not where names share addresses: the one that speaks may be another. */
+ * way round).  Not where names share its address: the one that speaks may be another. */
 static void receive_from_accused(struct kith *k, const struct kith_addr *from)
 {
     if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_SUSPECT] == 0 || k->cfg.stock || !k->cfg.buddy)
         return;
     uint32_t id = ki_find_addr(k, from);
     const struct ki_member *m = id == KI_NO_MEMBER ? NULL : ki_table_at(&k->table, id);
-    if (!m || k->table.addr_shared || (m->state != KI_SUSPECT && m->state != KI_DEAD))
+    if (!m || ki_table_shares_addr(&k->table, id) || (m->state != KI_SUSPECT && m->state != KI_DEAD))
         return;
     ki_tell(k, id, from, false);
 }

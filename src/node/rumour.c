@@ -54,14 +54,22 @@ static int rumour_spread_accusation(struct kith *k, uint32_t id, enum ki_rumour 
 /* The view has changed: a while later, a full exchange with somebody.  Each member hears a rumour from 8 others or so, but
  * only in the mean: one in a few thousand hears it from none, and then not before the next exchange of its own, which in
  * a pool of a hundred is minutes away.  Changes that come in the meantime are settled by the same exchange. */
-static void rumour_settle(struct kith *k)
+static void rumour_settle(struct kith *k, uint64_t wait_us)
 {
     if (k->again_us != KITH_NEVER || k->cfg.stock || k->cfg.push_pull_interval_ms == 0 || k->life != KI_LIFE_LIVE)
         return;
-    uint64_t wait_us = 1000 * ki_max_u64((uint64_t)RUMOUR_SETTLE_PROBES * k->cfg.probe_interval_ms,
-                                         (uint64_t)RUMOUR_SETTLE_MS * k->table.count);
+    wait_us = ki_max_u64(wait_us, (uint64_t)RUMOUR_SETTLE_PROBES * k->cfg.probe_interval_ms * 1000);
+    wait_us = ki_max_u64(wait_us, (uint64_t)RUMOUR_SETTLE_MS * k->table.count * 1000);
     k->again_addr = (struct kith_addr){.ip_len = 0};
     k->again_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
+}
+
+/* One that we suspect and nobody else does has been decided elsewhere, and the news has missed us; or will be. */
+void ki_settle_suspicions(struct kith *k)
+{
+    if (k->table.accused_count > 0)
+        rumour_settle(k, ki_suspicion_min_us(k->cfg.suspicion_mult, k->table.count,
+                                             (uint64_t)k->cfg.probe_interval_ms * 1000));
 }
 
 /* ---- entering and forgetting ---- */
@@ -136,7 +144,7 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
         return error;
     }
     ki_status_up(k, id);
-    rumour_settle(k);
+    rumour_settle(k, 0);
     return 0;
 }
 
@@ -159,7 +167,7 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
         ki_changed(k, id, KITH_CHANGED_SUSPECT);
     if (tags_differ)
         ki_changed(k, id, KITH_CHANGED_TAGS);
-    rumour_settle(k);
+    rumour_settle(k, 0);
     return 0;
 }
 
@@ -306,6 +314,7 @@ static int rumour_accept_suspect(struct kith *k, uint32_t id, const struct ki_su
     k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
     ki_count(k, KI_COUNT_suspicions);
     ki_changed(k, id, KITH_CHANGED_SUSPECT);
+    ki_settle_suspicions(k);
     return 0;
 }
 
@@ -354,7 +363,7 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
         k->incarnation = msg->incarnation;
     ki_table_set_state(&k->table, id, result.state, k->now.mono_us);
     ki_status_down(k, id);
-    rumour_settle(k);
+    rumour_settle(k, 0);
     return 0;
 }
 

@@ -36,7 +36,7 @@ bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
     KI_ASSERT(!p.w.full);
     if (!state_append(k, &s->ltimes, &p))
         return false;
-    if (standing->status != KI_STATUS_LEFT || standing->returning)
+    if (standing->status != KI_STATUS_LEFT || (standing->returning && !k->cfg.stock))
         return true; /* the time is that of its join: told as one of a leave, it would outrank the join elsewhere */
     p = ki_pack(buf, sizeof buf, false);
     ki_encode_serf_state_left(&p, ki_member_name(m));

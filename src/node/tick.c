@@ -312,6 +312,7 @@ static void tick_again(struct kith *k)
         to = ki_addr_of(ki_table_at(&k->table, id));
     if (to.ip_len != 0)
         ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+    ki_settle_suspicions(k);
 }
 
 static void tick_failure_detection(struct kith *k)

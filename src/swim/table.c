@@ -6,9 +6,9 @@
  *
  * Invariants: by_name holds exactly the ids in use; order[0..count) is a permutation of them; free ids are linked from
  * free_first; by_state counts them; a suspicion exists in state SUSPECT only, but between ki_table_accuse() and its
- * becoming so.  by_addr, when made, holds one id for each address that a member has (just one, because anybody can
- * announce ten thousand names at one address).  Who stands for an address that others share cannot be replaced cheaply:
- * when it goes, the index goes too, and the next question makes it again.
+ * becoming so.  by_addr, when made, holds one id for each address that a member has: just one, because anybody can
+ * announce ten thousand names at one address.  All that share an address stand in a ring, so that whoever goes, however
+ * often, is replaced at once; one that is alone has no link, and where nobody shares there are no links at all.
  *
  * A new member enters the probe order at a random place, by swapping with whoever stood there, so that a node cannot
  * choose when it is probed.  Removal, which is rare, looks for it there and moves the last of the order into the gap. */
@@ -21,6 +21,7 @@ void ki_table_init(struct ki_table *t, struct ki_mem *mem, uint32_t max, const u
     *t = (struct ki_table){.mem = mem, .max = max, .free_first = KI_NO_MEMBER};
     memcpy(t->hash_key, hash_key, 16);
     ki_chunks_init(&t->members, sizeof(struct ki_member));
+    ki_chunks_init(&t->addr_links, sizeof(struct ki_addr_link));
     ki_map_init(&t->by_name, mem);
     ki_map_init(&t->by_addr, mem);
     ki_map_init(&t->by_accused, mem);
@@ -44,6 +45,7 @@ void ki_table_free(struct ki_table *t)
         ki_mem_free(t->mem, t->accused[i]);
     ki_mem_free(t->mem, t->accused);
     ki_chunks_free(&t->members, t->mem);
+    ki_chunks_free(&t->addr_links, t->mem);
     ki_mem_free(t->mem, t->order);
     ki_map_free(&t->by_name);
     ki_map_free(&t->by_addr);
@@ -128,8 +130,41 @@ static uint32_t table_addr_get(const struct ki_table *t, struct table_addr addr)
 static void table_addr_drop(struct ki_table *t)
 {
     ki_map_free(&t->by_addr);
+    ki_chunks_free(&t->addr_links, t->mem);
     t->by_addr_made = false;
-    t->addr_shared = false;
+}
+
+/* There are links as far as the last id that has shared an address. */
+static struct ki_addr_link *table_addr_link(const struct ki_table *t, uint32_t id)
+{
+    return ki_chunks_at(&t->addr_links, id, sizeof(struct ki_addr_link));
+}
+
+bool ki_table_shares_addr(const struct ki_table *t, uint32_t id)
+{
+    return id / KI_CHUNK_ITEMS < t->addr_links.count && table_addr_link(t, id)->next > 0;
+}
+
+static void table_addr_join(struct ki_table *t, uint32_t id, uint32_t first)
+{
+    struct ki_addr_link *new = table_addr_link(t, id), *head = table_addr_link(t, first);
+    if (head->next == 0)
+        head->next = head->prev = first + 1;
+    new->prev = first + 1;
+    new->next = head->next;
+    table_addr_link(t, head->next - 1)->prev = id + 1;
+    head->next = id + 1;
+}
+
+static void table_addr_part(struct ki_table *t, uint32_t id)
+{
+    struct ki_addr_link *link = table_addr_link(t, id);
+    struct ki_addr_link *next = table_addr_link(t, link->next - 1), *prev = table_addr_link(t, link->prev - 1);
+    next->prev = link->prev;
+    prev->next = link->next;
+    if (next == prev) /* the last one is alone */
+        next->next = next->prev = 0;
+    link->next = link->prev = 0;
 }
 
 static void table_addr_enter(struct ki_table *t, uint32_t id)
@@ -137,21 +172,28 @@ static void table_addr_enter(struct ki_table *t, uint32_t id)
     if (!t->by_addr_made)
         return;
     struct table_addr addr = table_addr_of(ki_table_member(t, id));
-    if (table_addr_get(t, addr) != KI_NO_MEMBER)
-        t->addr_shared = true;
-    else if (!ki_map_put(&t->by_addr, table_addr_hash(t, addr), id))
+    uint32_t first = table_addr_get(t, addr);
+    if (first == KI_NO_MEMBER ? !ki_map_put(&t->by_addr, table_addr_hash(t, addr), id)
+                              : !ki_chunks_reserve(&t->addr_links, t->mem, t->used))
         table_addr_drop(t);
+    else if (first != KI_NO_MEMBER)
+        table_addr_join(t, id, first);
 }
 
 static void table_addr_leave(struct ki_table *t, uint32_t id)
 {
-    struct table_addr addr = table_addr_of(ki_table_member(t, id));
-    if (!t->by_addr_made || table_addr_get(t, addr) != id)
+    if (!t->by_addr_made)
         return;
-    if (t->addr_shared)
-        table_addr_drop(t);
-    else
-        ki_map_remove(&t->by_addr, table_addr_hash(t, addr), id);
+    struct table_addr addr = table_addr_of(ki_table_member(t, id));
+    bool shares = ki_table_shares_addr(t, id);
+    if (table_addr_get(t, addr) == id) {
+        uint64_t hash = table_addr_hash(t, addr);
+        ki_map_remove(&t->by_addr, hash, id);
+        bool put = !shares || ki_map_put(&t->by_addr, hash, table_addr_link(t, id)->next - 1);
+        KI_ASSERT(put); /* what was just taken out has room */
+    }
+    if (shares)
+        table_addr_part(t, id);
 }
 
 uint32_t ki_table_find_addr(struct ki_table *t, struct ki_span addr, uint16_t port)

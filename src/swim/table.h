@@ -35,6 +35,11 @@ struct ki_accused {
     struct ki_suspicion suspicion;
 };
 
+/* Beside a member, its neighbours among those at the same address: ids + 1; 0: it is alone there. */
+struct ki_addr_link {
+    uint32_t next, prev;
+};
+
 /* What an alive message says of a member.  Borrowed. */
 struct ki_identity {
     struct ki_span name; /* 1..255 bytes */
@@ -65,8 +70,8 @@ struct ki_table {
     struct ki_map by_accused;    /* id to place in accused */
 
     struct ki_map by_addr;       /* canonical address and port, to one of those that share it; made when first asked */
+    struct ki_chunks addr_links; /* struct ki_addr_link by id; with the first two that share one */
     bool by_addr_made;
-    bool addr_shared;            /* some members in it share an address */
 };
 
 /* The bytes that make an address: 4 of a v4-mapped IPv6 address, all of any other. */
@@ -102,6 +107,7 @@ static inline void ki_table_fetch_member(const struct ki_table *t, uint64_t hash
  * order of somebody's table: it is often ours. */
 uint32_t ki_table_find_near(const struct ki_table *t, struct ki_span name, uint32_t *near);
 uint32_t ki_table_find_addr(struct ki_table *t, struct ki_span addr, uint16_t port); /* likewise; any of several */
+bool ki_table_shares_addr(const struct ki_table *t, uint32_t id); /* after asking; others are known at its address too */
 
 struct ki_member *ki_table_at(const struct ki_table *t, uint32_t id); /* NULL: no such member */
 

@@ -150,6 +150,12 @@ def interrupted(_pool):
     got = lib.json.loads(out)
     check(0 < got["worlds"] < got["worlds_planned"] and len(got["rows"]) == 25, got["worlds"], len(got["rows"]))
     check(all(r["spread_ms"] == {"p50": None, "p99": None} for r in got["rows"] if r["stopped"] == 0), got["rows"])
+    process = subprocess.Popen([lib.KITH, "sim", "lifeguard"], stdout=subprocess.PIPE, text=True)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=60)[0]
+    check(re.search("^Cut short after [0-9]+ of 385 worlds", out, re.M) and "0.00 " not in out.split("Seconds until")[1],
+          "what was not measured is no number:", out)
 
 
 lib.main(__doc__, needs=("kith",))

@@ -118,6 +118,9 @@ def faults(_pool):
     down = [v["nodes"] for v in got["views"]]
     check(down[8] == 30 and down[11:39] == [24] * 28 and got["full_at_end"] == 30, "restart:", down)
     check(got["failed_events"] >= 6 * 24 and got["kills"] == 0, "restart:", got)
+    for seed in ("1", "2", "3"):  # of which at least one left islands when nodes joined others that were down
+        got = run("--nodes", "20", "--warm", "--for", "60s", "--seed", seed, "--restart", "100%@20s..25s")
+        check(got["full_at_end"] == 20, "all restart at once, and are one pool again:", got)
     got = run("--nodes", "30", "--warm", "--for", "60s", "--partition", "10@5s")
     check(got["failed_events"] == 2 * 10 * 20 and got["false_positives"] == 0, "partition:", got)
     got = run("--nodes", "30", "--warm", "--for", "70s", "--partition", "10@5s..40s")
@@ -176,6 +179,8 @@ WRONG = (
     (["--kill", "10%@20s..30s"], "-kill 10%@20s..30s: has an end"),
     (["--restart", "10%@20s"], "-restart 10%@20s: lacks its end"),
     (["--report", "/nonexistent/out.html"], "-report /nonexistent/out.html: No such file"),
+    (["--report", "/dev"], "-report /dev: Is a directory"),
+    (["--report", ""], "-report : is no path"),
     (["--no-such-option"], "flag provided but not defined: -no-such-option"),
     (["operand"], "unexpected argument: operand"),
     (["--nodes"], "flag needs an argument: -nodes"),
@@ -237,6 +242,10 @@ def report(pool):
     quoted = "kith sim run --nodes 30 --for 40s --kill 3@10s --report '%s'" % path.replace("'", "'\\''")
     check(quoted in page.text, "the command is missing:", quoted)
     check("<b>" not in text, "a name became markup")
+    check('<td class="n">' not in text, "measured values are words, not a column of numbers")
+    odd = run("--nodes", "3", "--for", "5s", "--report", os.fsencode(pool.dir) + b"/\xff.html")
+    check(set(odd["command"]) == {"base64"}, "a command that is no text:", odd["command"])
+    check(sim("--nodes", "1", "--for", "1234s").out.startswith("1 node, lan, cold start, seed 1, 1,234 s\n"), "title")
     digest = re.search("digest +([0-9a-f]{16})", done.out).group(1)
     check(digest in page.text and "Detection of failures" in page.text and "Views over time" in page.text, page.text)
 

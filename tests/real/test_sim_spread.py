@@ -99,8 +99,11 @@ def page(pool):
     first = open(path, encoding="utf-8").read()
     spread("--nodes", "5000", "--runs", "20", "--report", path)
     check(open(path, encoding="utf-8").read() == first, "the same command made another page")
-    failed = spread("--runs", "1", "--report", pool.dir + "/no/such.html", code=1)
-    check("no/such.html: No such file" in failed.err, failed)
+    for where, says in ((pool.dir + "/no/such.html", "no/such.html: No such file"), (pool.dir, ": Is a directory")):
+        failed = spread("--report", where, code=2)
+        check(says in failed.err and not failed.out, "before anything runs:", failed)
+    failed = spread("--runs", "1", "--report", "/dev/full", code=1)
+    check("/dev/full: No space left" in failed.err, failed)
 
 
 @lib.case

@@ -162,22 +162,36 @@ static inline bool lone_knows(kith *k, const struct kith_addr *addr)
 
 /* ---- what must hold between the parts ---- */
 
-/* The index of addresses, when there is one: whoever stands for an address has it, and every address is found. */
-static inline void lone_check_addr(const struct ki_table *t, const struct ki_member *m)
+/* The index of addresses, when there is one: whoever stands for an address has it, every address is found, and those that
+ * share one stand in one ring.  Returns whether this one stands for its address. */
+static inline bool lone_check_addr(const struct ki_table *t, uint32_t id)
 {
     struct ki_table copy = *t; /* asking makes an index where there is none */
     if (!t->by_addr_made)
-        return;
-    uint32_t found = ki_table_find_addr(&copy, ki_member_addr(m), m->port);
-    const struct ki_member *one = ki_table_at(t, found);
-    LONE_CHECK(one != NULL && one->port == m->port);
-    LONE_CHECK(ki_span_equal(ki_canonical(ki_member_addr(one)), ki_canonical(ki_member_addr(m))));
-    LONE_CHECK(one == m || t->addr_shared);
+        return false;
+    const struct ki_member *m = ki_table_at(t, id);
+    uint32_t found = ki_table_find_addr(&copy, ki_member_addr(m), m->port), seen = 1;
+    bool met = found == id;
+    for (uint32_t at = id; ki_table_shares_addr(t, id); seen++) {
+        const struct ki_addr_link *link = ki_chunks_at(&t->addr_links, at, sizeof *link);
+        uint32_t next = link->next - 1;
+        const struct ki_member *one = ki_table_at(t, next);
+        LONE_CHECK(one != NULL && one->port == m->port && seen <= t->count);
+        LONE_CHECK(ki_span_equal(ki_canonical(ki_member_addr(one)), ki_canonical(ki_member_addr(m))));
+        link = ki_chunks_at(&t->addr_links, next, sizeof *link);
+        LONE_CHECK(link->prev == at + 1);
+        met = met || found == next;
+        at = next;
+        if (at == id)
+            break;
+    }
+    LONE_CHECK(met && (seen > 1) == ki_table_shares_addr(t, id));
+    return found == id;
 }
 
 static inline void lone_check_table(const struct ki_table *t)
 {
-    uint32_t count = 0, by_state[4] = {0}, free_ids = 0, away = 0;
+    uint32_t count = 0, by_state[4] = {0}, free_ids = 0, away = 0, addrs = 0;
     LONE_CHECK(t->count <= t->used && t->used <= t->members.count * KI_CHUNK_ITEMS && t->count <= t->max);
     for (uint32_t id = 0; id < t->used; id++) {
         const struct ki_member *m = ki_table_at(t, id);
@@ -189,11 +203,11 @@ static inline void lone_check_table(const struct ki_table *t)
         LONE_CHECK(m->name_len > 0 && (m->addr_len == 4 || m->addr_len == 16) && m->meta_len <= KITH_META_MAX);
         LONE_CHECK(ki_table_find(t, ki_member_name(m)) == id);
         away += ki_member_data(m) != m->here;
-        lone_check_addr(t, m);
+        addrs += lone_check_addr(t, id);
     }
     LONE_CHECK(away == t->away);
-    LONE_CHECK(count == t->count && t->by_name.count == t->count && t->by_addr.count <= t->count);
-    LONE_CHECK(t->by_addr_made || (t->by_addr.count == 0 && !t->addr_shared));
+    LONE_CHECK(count == t->count && t->by_name.count == t->count && t->by_addr.count == addrs);
+    LONE_CHECK(t->by_addr_made || t->addr_links.count == 0);
     for (uint32_t id = t->free_first; id != KI_NO_MEMBER; id = ki_table_member(t, id)->incarnation)
         LONE_CHECK(id < t->used && !ki_table_at(t, id) && free_ids++ < t->used);
     LONE_CHECK(free_ids + count == t->used);

@@ -272,12 +272,9 @@ static uint64_t announced_leave_forgotten(kith *k)
     return member(k, "b").status;
 }
 
-static uint64_t answers_a_former_join(kith *k)
+static uint64_t answers_a_former_intent(kith *k) /* as told by a full state, which may mean one to leave */
 {
-    uint8_t buf[64] = {KI_MSG_USER};
-    struct ki_pack p = ki_pack(buf + 1, sizeof buf - 1, false);
-    ki_encode_serf_join(&p, &(struct ki_serf_join){.ltime = 50, .node = lone_span("self")});
-    kith_datagram(k, lone_time(2 * LONE_SECOND), &peer, buf, 1 + p.w.len);
+    ki_join_intent(k, &(struct ki_serf_join){.ltime = 50, .node = lone_span("self")}, ki_span(NULL, 0));
     return member(k, "self").status_ltime;
 }
 
@@ -392,7 +389,7 @@ static const struct row {
     {"a name long dead begins anew", dead_name_begins_anew, 0, 1},
     {"a member's own death notice", own_death_notice, KITH_STATUS_LEFT, KITH_STATUS_FAILED},
     {"an announced leave is forgotten", announced_leave_forgotten, KITH_STATUS_ALIVE, KITH_STATUS_LEAVING},
-    {"a former join is answered", answers_a_former_join, 51 + 16, 50},
+    {"a former intent is answered", answers_a_former_intent, 51 + 16, 50},
     {"one silent vote loses the name", loses_its_name_in_silence, 0, 1},
     {"news in a tiny pool", news_repeated, 2, 1},
     {"reconnecting", reconnects, 1, 1},

@@ -60,11 +60,51 @@ static void test_restart_is_not_accused(void **state)
     }
 }
 
+static uint64_t rules_sum(kith_sim *s, const char *counter)
+{
+    uint64_t sum = 0;
+    for (uint32_t n = 0; n < kith_sim_count(s); n++)
+        sum += world_counter(s, n, counter);
+    return sum;
+}
+
+/* Two pools of five find each other, and each has a node-3.  When somebody says that node-3 joins, each of the two hears it,
+ * and hears what the other makes of it: they must not outdo each other. */
+static void test_twins_fall_silent(void **state)
+{
+    (void)state;
+    const uint8_t join[] = "\x08\x01\x82\xa5LTime\xcd\x10\x00\xa4Node\xa6node-3"; /* at 4096 */
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct kith_sim_config config = world_config(seed);
+        config.check = false; /* checkers know nodes by their names */
+        kith_sim *s = world_of(&config, 9);
+        struct kith_config twin;
+        kith_sim_node_config(s, 9, KITH_PROFILE_LAN, &twin);
+        struct kith_addr from = twin.addr;
+        twin.name = (struct kith_str){"node-3", 6};
+        assert_int_equal(kith_sim_add(s, &twin, NULL), 0);
+        for (uint32_t n = 0; n < 10; n++) {
+            if (n % 5 != 0)
+                kith_sim_join(s, n, n - n % 5);
+        }
+        kith_sim_run(s, 20 * SECOND);
+        kith_sim_join(s, 5, 0);
+        kith_sim_run(s, 40 * SECOND);
+        kith_sim_inject(s, &from, 3, join, sizeof join - 1);
+        kith_sim_run(s, 60 * SECOND);
+        uint64_t before = rules_sum(s, "intents_in");
+        kith_sim_run(s, 120 * SECOND);
+        assert_int_equal(rules_sum(s, "intents_in"), before);
+        world_end(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heal_fails_nobody),
         cmocka_unit_test(test_restart_is_not_accused),
+        cmocka_unit_test(test_twins_fall_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,6 +233,7 @@ static void test_page(void **state)
     const char *values[] = {"1.5 s", "1,000 & more"};
     const char *columns[] = {"node", "time (s)"};
     const char *cells[] = {"a<b", "1.5", "\"c\"", "-", "e", "~3"};
+    const char *words[] = {"x", "2 of 3", "y", "4 s (5 s)", "z", "6"}; /* most are no numbers alone */
     const double x[] = {0, 1, 2};
     const double y[] = {0, 5, 9};
     const double low[] = {0, 4, 8};
@@ -241,6 +242,7 @@ static void test_page(void **state)
     sim_report_text(r, "a paragraph & more");
     sim_report_figures(r, names, values, 2);
     sim_report_table(r, "times", columns, 2, cells, 3);
+    sim_report_table(r, "words", columns, 2, words, 3);
     sim_report_plot(r, &(struct sim_plot){.title = "T<", .x_label = "time (s)", .y_label = "nodes", .series = series,
                                           .series_count = 2, .band = &(struct sim_band){"band", x, low, y, 3}});
     assert_int_equal(sim_report_write(r, path_of("page.html")), 0);
@@ -250,7 +252,9 @@ static void test_page(void **state)
         "<!doctype html>", "<title>A &amp; &lt;b&gt;</title>", "<h1>A &amp; &lt;b&gt;</h1>",
         "<code>kith sim run --name &#39;&lt;x&gt;&#39;</code>", "<p>a paragraph &amp; more</p>", "prefers-color-scheme:dark",
         "<dt>nodes &lt;all&gt;</dt><dd>1,000 &amp; more</dd>", "<td>a&lt;b</td><td class=\"n\">1.5</td>",
-        "<td>e</td><td class=\"n\">~3</td>", "<figcaption>T&lt;</figcaption>", ">time (s)</text>", ">nodes</text>",
+        "<td class=\"n\">-</td>",
+        "<td>e</td><td class=\"n\">~3</td>", "<td>2 of 3</td>", "<td>6</td>",
+        "<figcaption>T&lt;</figcaption>", ">time (s)</text>", ">nodes</text>",
         "<title>node &quot;&lt;1&gt;&quot;: 1, 5</title>", "<i class=\"s1 dashed\"></i>theory", "class=\"line s1 dashed\"",
         "<i class=\"area s0\"></i>band"};
     for (size_t i = 0; i < KI_COUNT(holds); i++) {
