@@ -8,7 +8,7 @@ _kith_sim()
             -report -kill -crash -leave -restart -pause -slow -partition" ;;
     swarm) echo "-seeds -seed -jobs -shrink -trace -list-checkers" ;;
     spread) echo "-nodes -mode -stop -k -fanout -loss -runs -seed -report" ;;
-    lifeguard) echo "-nodes -seed -report" ;;
+    lifeguard) echo "-nodes -runs -seed -quick -report" ;;
     esac
 }
 

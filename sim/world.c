@@ -52,14 +52,11 @@ static struct ki_rng world_split(uint64_t seed, const char *purpose)
 int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
 {
     KI_ASSERT(config->size == sizeof *config);
+    if (!sim_link_fine(&config->link))
+        return KITH_ERR_ARG;
     kith_sim *s = sim_new(sizeof *s);
     s->cfg = *config;
     s->lines = sim_new(((size_t)config->trace_lines + 1) * SIM_LINE);
-    if (kith_sim_default_link(s, &config->link) != 0) {
-        free(s->lines);
-        free(s);
-        return KITH_ERR_ARG;
-    }
     ki_mem_init(&s->mem, world_resize, world_release, NULL, 0);
     ki_map_init(&s->by_addr, &s->mem);
     ki_map_init(&s->by_pair, &s->mem);

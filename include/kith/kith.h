@@ -183,7 +183,8 @@ struct kith_key {
  *
  * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
  * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a
- * leave whose news is late, and what is not built: coordinates, and answers to queries other than the vote.  Lifeguard's buddy system has its own switch; memberlist has it, in its pings. */
+ * leave whose news is late, and what is not built: coordinates, and answers to queries other than the
+ * vote.  Lifeguard's buddy system has its own switch; memberlist has it, in its pings. */
 
 /** Everything an instance can be told.  Always start from kith_config_init(): it sets every field. */
 struct kith_config {

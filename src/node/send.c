@@ -275,7 +275,8 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         return false; /* forgotten meanwhile */
     if (send->kind == KI_SEND_NEWS_OF)
         send_news_of_part(k, b, send->id, send->verdict);
-    if (send->kind == KI_SEND_NEWS_OF && ki_about(k, send->id)->standing.status == KI_STATUS_LEAVING)
+    bool leaving = ki_about(k, send->id)->standing.status == KI_STATUS_LEAVING;
+    if (send->kind == KI_SEND_NEWS_OF && leaving && send->to_member) /* a stranger's answer has been measured without it */
         send_leave_of_part(k, b, send->id);
     if (send->kind == KI_SEND_INDIRECT)
         send_indirect_part(k, b, send);

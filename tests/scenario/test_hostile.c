@@ -398,6 +398,35 @@ static void strangers_cannot_amplify(void **state)
     kith_free(v.k);
 }
 
+/* One that is leaving refutes too, but does not tell a stranger of its leave besides: that would be too much. */
+static void the_leaving_do_not_amplify(void **state)
+{
+    (void)state;
+    uint8_t buf[2048];
+    char name[64], tag[120];
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    memset(tag, 't', sizeof tag);
+    struct kith_config c;
+    struct kith_tag tags[] = {{lone_str("t"), {tag, sizeof tag}}};
+    lone_config(&c);
+    c.name = lone_str(name);
+    c.tags = tags;
+    c.tag_count = 1;
+    c.compress = false;
+    struct victim v = {.k = lone_new(&c), .now = lone_time(LONE_SECOND)};
+    lone_meet(v.k, v.now, "a", 2);
+    assert_int_equal(kith_leave(v.k, v.now, NULL), 0);
+    while (kith_poll_datagram(v.k, v.now, &(struct kith_addr){0}, buf, sizeof buf, &(size_t){0}))
+        continue;
+    struct kith_addr stranger = victim_stranger(0), to;
+    size_t len = lone_accuse(buf, sizeof buf, false, name, "x", ki_table_at(&v.k->table, v.k->self)->incarnation), answer;
+    assert_int_equal(kith_datagram(v.k, v.now, &stranger, buf, len), 0);
+    assert_true(forge_answer(&v, &to, &answer) && kith_addr_equal(&to, &stranger));
+    assert_in_range(answer, 1, 3 * len);
+    kith_free(v.k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +440,7 @@ int main(void)
         cmocka_unit_test(acks_do_not_go_where_a_stranger_points),
         cmocka_unit_test(indirect_pings_go_to_members_alone),
         cmocka_unit_test(strangers_cannot_amplify),
+        cmocka_unit_test(the_leaving_do_not_amplify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,10 @@ static void test_arguments(void **state)
     assert_int_equal(kith_sim_new(&s, &config), KITH_ERR_ARG);
     config.trace_lines = 10;
     assert_int_equal(kith_sim_new(&s, &config), KITH_ERR_ARG);
+    config.link.latency_max_us++;
+    assert_int_equal(kith_sim_new(&s, &config), 0);
+    assert_null(kith_sim_trace(s, 0)); /* its first link is no fault */
+    kith_sim_free(s);
     kith_sim_free(NULL);
     s = world(2);
     struct kith_config node;
