@@ -79,7 +79,7 @@ int kith_leave(struct kith *k, struct kith_time now, kith_ticket *ticket)
         *ticket = ask->ticket;
     k->life = KI_LIFE_LEAVE_INTENT;
     k->leave_next_us = leave_after(k, k->cfg.broadcast_timeout_ms);
-    k->push_pull_next_us = KITH_NEVER;
+    k->push_pull_next_us = k->again_us = KITH_NEVER;
     k->reconnect_next_us = KITH_NEVER;
     if (k->bare || !ki_anyone_else(k)) {
         if (!k->bare)

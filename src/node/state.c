@@ -32,7 +32,9 @@ bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
     const struct ki_member *m = ki_table_at(&k->table, id);
     const struct ki_standing *standing = &ki_about(k, id)->standing;
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
-    ki_encode_serf_state_status(&p, ki_member_name(m), standing->ltime);
+    /* The time of one that is leaving is that of its leave; told as one of a join, it would outrank that leave elsewhere. */
+    bool leaving = standing->status == KI_STATUS_LEAVING && standing->ltime > 0 && !k->cfg.stock;
+    ki_encode_serf_state_status(&p, ki_member_name(m), standing->ltime - leaving);
     KI_ASSERT(!p.w.full);
     if (!state_append(k, &s->ltimes, &p))
         return false;
