@@ -61,6 +61,8 @@ int ki_client_failed(const struct ki_rpc_client *client, int result, const char 
 json_t *ki_json_bytes(struct ki_span bytes);
 /* Sets object[key]; a key that is no UTF-8 becomes "base64:...".  Takes the value over.  Returns 0 or -1. */
 int ki_json_set(json_t *object, struct ki_span key, json_t *value);
+/* A number of 64 bits as a JSON string, for most readers of JSON take numbers for doubles. */
+json_t *ki_json_u64(uint64_t number);
 /* Prints a document, two spaces of indentation and a newline at its end, and frees it.  In: flags
  * jansson's more, as JSON_SORT_KEYS.  Returns the exit code. */
 int ki_json_print(json_t *document, size_t flags);

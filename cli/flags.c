@@ -27,15 +27,56 @@ int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
     return KI_EXIT_USAGE;
 }
 
+bool ki_flag_wrong(const struct ki_usage *usage, const char *flag, const char *value, const char *format, ...)
+{
+    char why[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    ki_usage_error(usage, "-%s %s: %s", flag, value, why);
+    return false;
+}
+
+bool ki_flag_fits(const struct ki_usage *usage, const char *flag, const char *value, const char *wrong)
+{
+    return !wrong || ki_flag_wrong(usage, flag, value, "%s", wrong);
+}
+
+bool ki_flag_within(const struct ki_usage *usage, const char *flag, uint32_t value, uint32_t min, uint32_t max)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%u", (unsigned)value);
+    return (value >= min && value <= max) ||
+           ki_flag_wrong(usage, flag, text, "must be %u to %u", (unsigned)min, (unsigned)max);
+}
+
+bool ki_flag_choice(const struct ki_usage *usage, const char *flag, const char *value, const char *const words[],
+                    size_t count, size_t *index)
+{
+    char all[256] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *index = i;
+            return true;
+        }
+        int more = snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", words[i]);
+        len = ki_min_size(len + (size_t)more, sizeof all - 1);
+    }
+    return ki_flag_wrong(usage, flag, value, "is none of %s", all);
+}
+
 /* Help in serf's columns; a help text of several lines is indented as a whole. */
 static void flags_print_one(const struct ki_flag *flag)
 {
     char left[64];
     snprintf(left, sizeof left, "-%s%s%s", flag->name, flag->value ? "=" : "",
              flag->value ? flag->value : "");
-    printf("  %-26s ", left);
     if (strlen(left) > 26)
-        printf("\n%29s", "");
+        printf("  %s\n%29s", left, "");
+    else
+        printf("  %-26s ", left);
     for (const char *at = flag->help; *at; at++) {
         putchar(*at);
         if (*at == '\n')
@@ -89,23 +130,29 @@ static bool flags_set_uint(uint32_t *out, const char *value)
     return true;
 }
 
-static bool flags_set(const struct ki_flag *flag, const char *value)
+static bool flags_set_list(struct ki_flag_list *list, const char *value)
+{
+    if (list->count == KI_FLAG_LIST_MAX)
+        return false;
+    list->items[list->count++] = value;
+    return true;
+}
+
+static bool flags_set(const struct ki_usage *usage, const struct ki_flag *flag, const char *value)
 {
     switch (flag->kind) {
     case KI_FLAG_BOOL:
-        return flags_set_bool(flag->out, value);
+        return flags_set_bool(flag->out, value) ||
+               ki_flag_wrong(usage, flag->name, value, "is neither true nor false");
     case KI_FLAG_TEXT:
         *(const char **)flag->out = value;
         return true;
     case KI_FLAG_UINT:
-        return flags_set_uint(flag->out, value);
-    case KI_FLAG_LIST: {
-        struct ki_flag_list *list = flag->out;
-        if (list->count == KI_FLAG_LIST_MAX)
-            return false;
-        list->items[list->count++] = value;
-        return true;
-    }
+        return flags_set_uint(flag->out, value) ||
+               ki_flag_wrong(usage, flag->name, value, "is no whole number below 2^32");
+    case KI_FLAG_LIST:
+        return flags_set_list(flag->out, value) ||
+               ki_flag_wrong(usage, flag->name, value, "is one more than the %d that are allowed", KI_FLAG_LIST_MAX);
     }
     abort();
 }
@@ -126,8 +173,8 @@ static int flags_take(const struct ki_usage *usage, int argc, char **argv, int *
         value = argv[++*at];
     if (!value)
         return ki_usage_error(usage, "flag needs an argument: -%s", flag->name);
-    if (!flags_set(flag, value))
-        return ki_usage_error(usage, "invalid value \"%s\" for flag -%s", value, flag->name);
+    if (!flags_set(usage, flag, value))
+        return KI_EXIT_USAGE;
     ++*at;
     return 0;
 }

@@ -49,4 +49,18 @@ bool ki_flags_parse(const struct ki_usage *usage, int argc, char **argv, int *fi
 int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What is wrong with a flag's value, always said in one way: "kith COMMAND: -FLAG VALUE: reason".  Each returns whether the
+ * value will do, so that they can be strung together with &&; KI_EXIT_USAGE is then how to end. */
+
+/* Returns false. */
+bool ki_flag_wrong(const struct ki_usage *usage, const char *flag, const char *value, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* In: wrong  the reason; NULL: there is none, and the value will do. */
+bool ki_flag_fits(const struct ki_usage *usage, const char *flag, const char *value, const char *wrong);
+/* A number from min to max. */
+bool ki_flag_within(const struct ki_usage *usage, const char *flag, uint32_t value, uint32_t min, uint32_t max);
+/* One of some words.  Out: index  which of them. */
+bool ki_flag_choice(const struct ki_usage *usage, const char *flag, const char *value, const char *const words[],
+                    size_t count, size_t *index);
+
 #endif

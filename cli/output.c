@@ -40,6 +40,13 @@ json_t *ki_json_bytes(struct ki_span bytes)
     return value;
 }
 
+json_t *ki_json_u64(uint64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return json_string(text);
+}
+
 int ki_json_set(json_t *object, struct ki_span key, json_t *value)
 {
     static const char prefix[] = "base64:";

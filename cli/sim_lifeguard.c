@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "sim/lifeguard.h"
-#include "sim/report.h"
 
 #define LIFEGUARD_NODES 128
 #define LIFEGUARD_NODES_QUICK 48
@@ -18,7 +17,8 @@
 
 struct lifeguard_options {
     uint32_t nodes, runs;
-    const char *seed, *report;
+    uint64_t seed;
+    const char *report;
     bool quick, json;
 };
 
@@ -80,11 +80,11 @@ static int lifeguard_json(const struct lifeguard_options *o, const struct lifegu
             json_array_append_new(rows, lifeguard_row(&r->rows[kind][i]));
         json_array_append_new(totals, lifeguard_row(lifeguard_all(r, kind)));
     }
-    return ki_json_print(json_pack("{s:i, s:i, s:s, s:b, s:I, s:I, s:s, s:o, s:o}", "nodes", (int)o->nodes, "runs",
-                                   (int)o->runs, "seed", o->seed, "quick", o->quick, "worlds", (json_int_t)done,
-                                   "worlds_planned", (json_int_t)total, "digest", digest, "rows", rows, "totals",
-                                   totals),
-                         0);
+    return ki_json_print(json_pack("{s:i, s:i, s:o, s:b, s:I, s:I, s:s, s:o, s:o}", "nodes", (int)o->nodes, "runs",
+                                   (int)o->runs, "seed", ki_json_u64(o->seed), "quick", o->quick, "worlds",
+                                   (json_int_t)done, "worlds_planned", (json_int_t)total, "digest", digest, "rows", rows,
+                                   "totals", totals),
+                         KI_SIM_JSON_REALS);
 }
 
 /* ---- for a person ---- */
@@ -93,7 +93,7 @@ static void lifeguard_text(const struct lifeguard_options *o, const struct lifeg
 {
     const struct sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM);
     char a[40], b[40], c[40], d[40], cut[80];
-    printf("%u members, seed %s; suspicion alpha 5, beta 6, for plain SWIM 1\n", o->nodes, o->seed);
+    printf("%u members, seed %llu; suspicion alpha 5, beta 6, for plain SWIM 1\n", o->nodes, (unsigned long long)o->seed);
     if (lifeguard_cut_short(g, cut))
         printf("%s: the rest counts as nothing\n", cut);
     printf("\nFailures reported of members that were not slow\n\n");
@@ -204,11 +204,7 @@ static int lifeguard_report(const struct lifeguard_options *o, const struct life
     lifeguard_report_plot(page, r, "False positives", "failures reported by anybody", false);
     lifeguard_report_plot(page, r, "False positives at healthy members", "failures reported by healthy members", true);
     lifeguard_report_table(page, r);
-    int error = sim_report_write(page, o->report);
-    sim_report_free(page);
-    if (error)
-        fprintf(stderr, "kith sim lifeguard: -report %s: %s\n", o->report, strerror(-error));
-    return error ? KI_EXIT_FAILED : KI_EXIT_OK;
+    return ki_sim_report_write(page, "sim lifeguard", o->report);
 }
 
 /* ---- the command ---- */
@@ -249,14 +245,15 @@ static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_gu
 
 int ki_cmd_sim_lifeguard(int argc, char **argv)
 {
-    struct lifeguard_options o = {.nodes = LIFEGUARD_NOT_GIVEN, .runs = 1, .seed = "1"};
+    struct lifeguard_options o = {.nodes = LIFEGUARD_NOT_GIVEN, .runs = 1};
+    const char *seed = "1";
     const struct ki_flag flags[] = {
         {"nodes", KI_FLAG_UINT, &o.nodes, "128", "Members, 8 to 1024; 48 with -quick."},
         {"runs", KI_FLAG_UINT, &o.runs, "1", "The whole experiment so often, each time with other luck."},
-        {"seed", KI_FLAG_TEXT, &o.seed, "1", "Everything random follows from it."},
+        {"seed", KI_FLAG_TEXT, &seed, "1", "Everything random follows from it."},
         {"quick", KI_FLAG_BOOL, &o.quick, NULL, "A short form: one pattern of slowness, fewer members that stop."},
         {"json", KI_FLAG_BOOL, &o.json, NULL, "Print JSON."},
-        {"report", KI_FLAG_TEXT, &o.report, "out.html", "Write a page with plots."},
+        {"report", KI_FLAG_TEXT, &o.report, "path", "Write a page with plots."},
     };
     const struct ki_usage usage = {
         "sim lifeguard", "",
@@ -264,25 +261,17 @@ int ki_cmd_sim_lifeguard(int argc, char **argv)
         "  Compares plain SWIM, each part of Lifeguard, and all of it: false positives, and how soon true failures are\n"
         "  reported.  Takes three to five minutes on one core; -quick a few seconds.",
         flags, KI_COUNT(flags), 0, 0};
-    struct sim_guard_plan plan = {0};
     int first, code;
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
-    const char *wrong = ki_sim_seed(o.seed, &plan.seed);
-    if (wrong)
-        return ki_usage_error(&usage, "-seed %s: %s", o.seed, wrong);
     if (o.nodes == LIFEGUARD_NOT_GIVEN)
         o.nodes = o.quick ? LIFEGUARD_NODES_QUICK : LIFEGUARD_NODES;
-    if (o.nodes < SIM_GUARD_NODES_MIN || o.nodes > SIM_GUARD_NODES_MAX)
-        return ki_usage_error(&usage, "-nodes %u: must be %d to %d", o.nodes, SIM_GUARD_NODES_MIN, SIM_GUARD_NODES_MAX);
-    if (o.runs < 1 || o.runs > SIM_GUARD_RUNS_MAX)
-        return ki_usage_error(&usage, "-runs %u: must be 1 to %d", o.runs, SIM_GUARD_RUNS_MAX);
-    const char *refusal = o.report ? ki_sim_report_refusal(o.report) : NULL;
-    if (refusal)
-        return ki_usage_error(&usage, "-report %s: %s", o.report, refusal);
-    plan.nodes = o.nodes;
-    plan.runs = o.runs;
-    plan.quick = o.quick;
+    if (!ki_flag_fits(&usage, "seed", seed, ki_sim_seed(seed, &o.seed)) ||
+        !ki_flag_within(&usage, "nodes", o.nodes, SIM_GUARD_NODES_MIN, SIM_GUARD_NODES_MAX) ||
+        !ki_flag_within(&usage, "runs", o.runs, 1, SIM_GUARD_RUNS_MAX) ||
+        !ki_flag_fits(&usage, "report", o.report, ki_sim_report_refusal(o.report)))
+        return KI_EXIT_USAGE;
+    const struct sim_guard_plan plan = {.nodes = o.nodes, .runs = o.runs, .seed = o.seed, .quick = o.quick};
     struct sim_guard *g = sim_guard_new(&plan);
     lifeguard_run(g);
     code = lifeguard_tell(&o, g, argc, argv);

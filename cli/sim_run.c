@@ -7,7 +7,6 @@
  * The wall clock is here and only here: setup (nodes made, views filled) and run are timed apart. */
 #include "cli/sim_run.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -28,17 +27,19 @@ static const struct {
     const char *name;
     const char *value;
     const char *help;
-    enum sim_fault_kind kind;
+    enum sim_run_fault_kind kind;
     int ends;
 } run_faults[] = {
-    {"kill", "10%@20s", "Ends processes without a word; their hosts refuse what comes.", SIM_FAULT_KILL, RUN_ENDS_NEVER},
-    {"crash", "10%@20s", "Hosts fall silent.", SIM_FAULT_CRASH, RUN_ENDS_NEVER},
-    {"leave", "10%@20s", "Members leave gracefully.", SIM_FAULT_LEAVE, RUN_ENDS_NEVER},
-    {"restart", "10%@20s..25s", "Ends processes, and starts them again without what they knew.", SIM_FAULT_RESTART,
+    {"kill", "nodes@time", "Ends processes without a word; their hosts refuse what comes.", SIM_RUN_KILL,
+     RUN_ENDS_NEVER},
+    {"crash", "nodes@time", "Hosts fall silent.", SIM_RUN_CRASH, RUN_ENDS_NEVER},
+    {"leave", "nodes@time", "Members leave gracefully.", SIM_RUN_LEAVE, RUN_ENDS_NEVER},
+    {"restart", "nodes@from..until", "Ends processes, and starts them again without what they knew.", SIM_RUN_RESTART,
      RUN_ENDS},
-    {"pause", "10%@20s..30s", "Stops processes, and lets them go on.", SIM_FAULT_PAUSE, RUN_ENDS_MAYBE},
-    {"slow", "10%@20s..30s", "Holds up all traffic of nodes while their clocks run.", SIM_FAULT_SLOW, RUN_ENDS},
-    {"partition", "30%@20s..40s", "Cuts nodes off from all others, both ways.", SIM_FAULT_PARTITION, RUN_ENDS_MAYBE},
+    {"pause", "nodes@from..until", "Stops processes, and lets them go on.", SIM_RUN_PAUSE, RUN_ENDS_MAYBE},
+    {"slow", "nodes@from..until", "Holds up all traffic of nodes while their clocks run.", SIM_RUN_SLOW, RUN_ENDS},
+    {"partition", "nodes@from..until", "Cuts nodes off from all others, both ways.", SIM_RUN_PARTITION,
+     RUN_ENDS_MAYBE},
 };
 
 #define RUN_FAULT_KINDS KI_COUNT(run_faults)
@@ -51,86 +52,74 @@ struct run_options {
 };
 
 struct run {
+    const struct ki_usage *usage;
     struct run_options options;
     struct sim_scenario scenario;
-    struct sim_fault *faults;
+    struct sim_run_fault *faults;
     struct ki_sim_run_about about;
 };
 
-/* One line that names what is wrong. */
-static bool run_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static bool run_wrong(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fprintf(stderr, "kith sim run: ");
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return false;
-}
-
 /* ---- understanding ---- */
 
-static bool run_profile(const char *name, enum kith_profile *out)
+static bool run_profile(const struct run *run, enum kith_profile *out)
 {
     static const char *const names[] = {"lan", "wan", "local"}; /* as in enum kith_profile */
-    for (size_t i = 0; i < KI_COUNT(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (enum kith_profile)i;
-            return true;
-        }
-    }
-    return run_wrong("-profile %s: is none of lan, wan, local", name);
+    size_t which;
+    if (!ki_flag_choice(run->usage, "profile", run->options.profile, names, KI_COUNT(names), &which))
+        return false;
+    *out = (enum kith_profile)which;
+    return true;
 }
 
-static bool run_ppm(const char *flag, const char *text, uint32_t *ppm)
+static bool run_ppm(const struct run *run, const char *flag, const char *text, uint32_t *ppm)
 {
-    if (!text || ki_sim_percent(text, ppm))
-        return true;
-    return run_wrong("-%s %s: is no share like 5%% or 0.05", flag, text);
+    return !text || ki_flag_fits(run->usage, flag, text, ki_sim_percent(text, ppm));
 }
 
-static bool run_link(const struct run_options *o, struct kith_sim_link *link)
+static bool run_link(const struct run *run, struct kith_sim_link *link)
 {
+    const struct run_options *o = &run->options;
     uint64_t min_us = link->latency_min_us, max_us = link->latency_max_us;
     const char *wrong = o->latency ? ki_sim_duration_range(o->latency, &min_us, &max_us) : NULL;
     if (!wrong && max_us > RUN_LATENCY_MAX_US)
         wrong = "is more than 10m";
-    if (wrong)
-        return run_wrong("-latency %s: %s", o->latency, wrong);
+    if (!ki_flag_fits(run->usage, "latency", o->latency, wrong))
+        return false;
     link->latency_min_us = (uint32_t)min_us;
     link->latency_max_us = (uint32_t)max_us;
     link->reorder_us = (uint32_t)ki_max_u64(RUN_REORDER_US, max_us);
-    return run_ppm("loss", o->loss, &link->loss_ppm) && run_ppm("duplicate", o->duplicate, &link->duplicate_ppm) &&
-           run_ppm("reorder", o->reorder, &link->reorder_ppm);
+    return run_ppm(run, "loss", o->loss, &link->loss_ppm) &&
+           run_ppm(run, "duplicate", o->duplicate, &link->duplicate_ppm) &&
+           run_ppm(run, "reorder", o->reorder, &link->reorder_ppm);
 }
 
-static bool run_scenario(const struct run_options *o, struct sim_scenario *scenario)
+static const char *run_duration(const char *text, uint64_t *us)
 {
-    const char *wrong = ki_sim_duration(o->duration, &scenario->for_us);
-    if (!wrong && (scenario->for_us == 0 || scenario->for_us > RUN_FOR_MAX_US))
+    const char *wrong = ki_sim_duration(text, us);
+    if (!wrong && (*us == 0 || *us > RUN_FOR_MAX_US))
         wrong = "must be more than 0 and at most 24h";
-    if (wrong)
-        return run_wrong("-for %s: %s", o->duration, wrong);
-    wrong = ki_sim_seed(o->seed, &scenario->seed);
-    if (wrong)
-        return run_wrong("-seed %s: %s", o->seed, wrong);
-    wrong = o->mix ? ki_sim_mix(o->mix, &scenario->stock_ppm) : NULL;
-    if (wrong)
-        return run_wrong("-mix %s: %s", o->mix, wrong);
-    if (o->nodes == 0 || o->nodes > RUN_NODES_MAX)
-        return run_wrong("-nodes %u: must be 1 to %u", o->nodes, RUN_NODES_MAX);
+    return wrong;
+}
+
+static bool run_scenario(struct run *run)
+{
+    const struct run_options *o = &run->options;
+    const struct ki_usage *usage = run->usage;
+    struct sim_scenario *scenario = &run->scenario;
     scenario->nodes = o->nodes;
     scenario->warm = o->warm;
     scenario->compress = o->compress;
     scenario->key = o->key;
     scenario->check = o->check || o->nodes <= RUN_CHECK_NODES;
     scenario->trace_lines = o->trace ? RUN_TRACE_LINES : 0;
-    return run_profile(o->profile, &scenario->profile) && run_link(o, &scenario->link);
+    return ki_flag_within(usage, "nodes", o->nodes, 1, RUN_NODES_MAX) &&
+           ki_flag_fits(usage, "for", o->duration, run_duration(o->duration, &scenario->for_us)) &&
+           ki_flag_fits(usage, "seed", o->seed, ki_sim_seed(o->seed, &scenario->seed)) &&
+           (!o->mix || ki_flag_fits(usage, "mix", o->mix, ki_sim_mix(o->mix, &scenario->stock_ppm))) &&
+           run_profile(run, &scenario->profile) && run_link(run, &scenario->link);
 }
 
-static bool run_fault(const struct run *run, size_t kind, const char *text, struct sim_fault *out)
+static bool run_fault(const struct run *run, size_t kind, const char *text, struct sim_run_fault *out)
 {
     struct ki_sim_share share;
     const char *wrong = ki_sim_share(text, &share);
@@ -138,30 +127,31 @@ static bool run_fault(const struct run *run, size_t kind, const char *text, stru
         wrong = "has an end, but what it does stays";
     if (!wrong && !share.ends && run_faults[kind].ends == RUN_ENDS)
         wrong = "lacks its end, as in 10%@20s..30s";
-    if (wrong)
-        return run_wrong("-%s %s: %s", run_faults[kind].name, text, wrong);
-    *out = (struct sim_fault){.kind = run_faults[kind].kind,
-                              .nodes = ki_sim_share_of(&share, run->scenario.nodes),
-                              .at_us = share.at_us,
-                              .until_us = share.ends ? share.until_us : KITH_NEVER};
+    if (!ki_flag_fits(run->usage, run_faults[kind].name, text, wrong))
+        return false;
+    *out = (struct sim_run_fault){.kind = run_faults[kind].kind,
+                                  .nodes = ki_sim_share_of(&share, run->scenario.nodes),
+                                  .at_us = share.at_us,
+                                  .until_us = share.ends ? share.until_us : KITH_NEVER};
     return true;
 }
 
 static bool run_impossible(const struct run *run, size_t kind, const char *text, size_t index, enum sim_impossible why,
                            uint32_t left)
 {
+    const struct ki_usage *usage = run->usage;
     const char *name = run_faults[kind].name;
-    uint32_t nodes = run->faults[index].nodes;
+    uint32_t nodes = run->scenario.nodes;
     switch (why) {
     case SIM_TOO_LATE:
-        return run_wrong("-%s %s: is not within the %s that the run takes", name, text, run->options.duration);
+        return ki_flag_wrong(usage, name, text, "is not within the %s that the run takes", run->options.duration);
     case SIM_NO_NODES:
-        return run_wrong("-%s %s: of %u nodes that is none", name, text, run->scenario.nodes);
+        return ki_flag_wrong(usage, name, text, "of %u nodes that is none", nodes);
     case SIM_TOO_MANY:
-        return run_wrong("-%s %s: wants %u nodes, but only %u of %u can be hit then", name, text, nodes, left,
-                         run->scenario.nodes);
+        return ki_flag_wrong(usage, name, text, "wants %u nodes, but only %u of %u can be hit then",
+                             run->faults[index].nodes, left, nodes);
     case SIM_TOO_MANY_SIDES:
-        return run_wrong("-%s %s: is one partition more than %d", name, text, SIM_SIDES - 1);
+        return ki_flag_wrong(usage, name, text, "is one partition more than %d", SIM_SIDES - 1);
     case SIM_POSSIBLE:
         break;
     }
@@ -192,12 +182,6 @@ static bool run_all_faults(struct run *run)
         first += count;
     }
     return true;
-}
-
-static bool run_can_report(const char *path)
-{
-    const char *refusal = path ? ki_sim_report_refusal(path) : NULL;
-    return !refusal || run_wrong("-report %s: %s", path, refusal);
 }
 
 /* ---- running ---- */
@@ -276,7 +260,8 @@ static size_t run_flags(struct run_options *o, struct ki_flag flags[RUN_FLAGS_MA
          "Begin with full views.  Otherwise nodes start one by one (10 ms apart, all within\n10 s and half of the run), "
          "and each joins one that was started before it."},
         {"profile", KI_FLAG_TEXT, &o->profile, "lan", "Timing: lan, wan or local."},
-        {"mix", KI_FLAG_TEXT, &o->mix, "30:70", "Of 100 nodes, 30 without what kith adds to memberlist and Serf."},
+        {"mix", KI_FLAG_TEXT, &o->mix, "stock:kith",
+         "Of so many nodes, how many do without what kith adds to memberlist and\nSerf: of 30:70, 30 in 100."},
         {"compress", KI_FLAG_BOOL, &o->compress, NULL, "Compress datagrams and streams."},
         {"key", KI_FLAG_BOOL, &o->key, NULL, "Encrypt, with a key of 16 bytes."},
         {"latency", KI_FLAG_TEXT, &o->latency, "0.5ms..1.5ms", "Time that datagrams take; uniform in the range."},
@@ -286,7 +271,7 @@ static size_t run_flags(struct run_options *o, struct ki_flag flags[RUN_FLAGS_MA
         {"check", KI_FLAG_BOOL, &o->check, NULL, "Check what must always hold, even with more than 200 nodes."},
         {"trace", KI_FLAG_BOOL, &o->trace, NULL, "Print the last 1,000 lines of what happened."},
         {"json", KI_FLAG_BOOL, &o->json, NULL, "Print JSON."},
-        {"report", KI_FLAG_TEXT, &o->report, "out.html", "Write a page with tables and plots."},
+        {"report", KI_FLAG_TEXT, &o->report, "path", "Write a page with tables and plots."},
     };
     _Static_assert(KI_COUNT(plain) + RUN_FAULT_KINDS == RUN_FLAGS_MAX, "one place for each");
     memcpy(flags, plain, sizeof plain);
@@ -302,7 +287,7 @@ int ki_cmd_sim_run(int argc, char **argv)
     struct run_options *o = &run->options;
     struct ki_flag flags[RUN_FLAGS_MAX];
     struct kith_sim_config defaults;
-    int first, code = KI_EXIT_USAGE;
+    int first, code;
     o->nodes = 100;
     o->duration = "60s";
     o->seed = "1";
@@ -311,10 +296,12 @@ int ki_cmd_sim_run(int argc, char **argv)
         .command = "sim run",
         .operands = "",
         .about = "Runs one simulated cluster and measures it.  Each fault may be given several times, with a share of\n"
-                 "  the nodes or their number (--kill 3@20s), and hits no node that another one still holds.",
+                 "  the nodes or their number (-kill 10%@20s, -pause 3@20s..30s), and hits no node that another one\n"
+                 "  still holds.",
         .flags = flags,
         .flag_count = run_flags(o, flags),
     };
+    run->usage = &usage;
     if (ki_flags_parse(&usage, argc, argv, &first, &code)) {
         kith_sim_config_init(&defaults, 0);
         run->scenario.link = defaults.link;
@@ -322,7 +309,8 @@ int ki_cmd_sim_run(int argc, char **argv)
         run->about = (struct ki_sim_run_about){
             .command = command ? command : "kith sim run", .profile = o->profile, .scenario = &run->scenario};
         code = KI_EXIT_USAGE;
-        if (run_scenario(o, &run->scenario) && run_all_faults(run) && run_can_report(o->report))
+        if (run_scenario(run) && run_all_faults(run) &&
+            ki_flag_fits(&usage, "report", o->report, ki_sim_report_refusal(o->report)))
             code = run_all(run);
         free(command);
     }

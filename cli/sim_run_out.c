@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "cli/sim.h"
-#include "sim/report.h"
 
 #define OUT_CDF_POINTS 200
 #define OUT_ROWS_MAX   32
@@ -192,10 +191,7 @@ static json_t *out_json_scenario(const struct ki_sim_run_about *about, const str
     json_t *root = json_pack("{s:o, s:I, s:s, s:b, s:f, s:b}", "command", command, "nodes", (json_int_t)scenario->nodes,
                              "profile", about->profile, "warm", scenario->warm, "virtual_s", (double)r->virtual_us / 1e6,
                              "interrupted", about->interrupted);
-    char seed[24]; /* the largest ones are no numbers of JSON's readers any more */
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)scenario->seed);
-    bool fits = scenario->seed <= INT64_MAX;
-    json_object_set_new(root, "seed", fits ? json_integer((json_int_t)scenario->seed) : json_string(seed));
+    json_object_set_new(root, "seed", ki_json_u64(scenario->seed));
     return root;
 }
 
@@ -254,7 +250,7 @@ int ki_sim_run_json(const struct ki_sim_run_about *about, const struct sim_resul
     json_object_set_new(root, "views", out_json_views(result));
     if (about->scenario->trace_lines)
         json_object_set_new(root, "trace", out_json_trace(about->world));
-    return ki_json_print(root, JSON_REAL_PRECISION(12));
+    return ki_json_print(root, KI_SIM_JSON_REALS);
 }
 
 /* ---- to pass on ---- */
@@ -360,10 +356,5 @@ int ki_sim_run_report(const struct ki_sim_run_about *about, const struct sim_res
     out_title(about, result, title, sizeof title);
     struct sim_report *page = sim_report_new(title, about->command);
     out_page(page, about, result);
-    int error = sim_report_write(page, path);
-    sim_report_free(page);
-    if (error == 0)
-        return KI_EXIT_OK;
-    fprintf(stderr, "kith sim run: -report %s: %s\n", path, strerror(-error));
-    return KI_EXIT_FAILED;
+    return ki_sim_report_write(page, "sim run", path);
 }

@@ -7,12 +7,10 @@
  * Nothing runs unless every flag makes sense.  Ctrl-C ends the runs; what is printed then counts those made. */
 #include "cli/sim.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/model/spread_stats.h"
-#include "sim/report.h"
 
 #define SPREAD_RUNS_MAX 1000000
 #define SPREAD_COLUMNS  61 /* of the curve in text */
@@ -135,8 +133,6 @@ static json_t *spread_json_curve(const struct sim_spread_summary *s)
 static int spread_print_json(const struct spread_job *job, const struct sim_spread_summary *s)
 {
     const struct sim_spread_config *c = &job->config;
-    char seed[24];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed); /* may be more than a JSON integer of jansson's */
     json_t *to_all = json_null();
     if (s->runs_to_all == s->runs)
         to_all = json_pack("{s:f, s:I}", "mean", s->rounds_to_all.mean, "p99", (json_int_t)s->rounds_to_all_p99);
@@ -144,11 +140,11 @@ static int spread_print_json(const struct spread_job *job, const struct sim_spre
         "{s:I, s:s, s:s, s:I, s:I, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:o}", "nodes",
         (json_int_t)c->nodes, "mode", spread_modes[c->mode], "stop", spread_stops[c->stop], "k", (json_int_t)c->k, "fanout",
         (json_int_t)c->fanout, "loss", c->loss_ppm / 1e6, "runs", (json_int_t)s->runs, "seed",
-        c->seed <= INT64_MAX ? json_integer((json_int_t)c->seed) : json_string(seed), "residue", s->residue.mean, "traffic",
+        ki_json_u64(c->seed), "residue", s->residue.mean, "traffic",
         s->traffic.mean, "t_avg", s->t_avg.mean, "t_last", s->t_last.mean, "rounds_to_all", to_all, "runs_to_all",
         (json_int_t)s->runs_to_all, "standard_error", "residue", s->residue.error, "traffic", s->traffic.error, "t_avg",
         s->t_avg.error, "t_last", s->t_last.error, "s_curve", spread_json_curve(s));
-    return ki_json_print(root, JSON_REAL_PRECISION(10));
+    return ki_json_print(root, KI_SIM_JSON_REALS);
 }
 
 /* ---- the page ---- */
@@ -232,11 +228,10 @@ static int spread_report(const struct spread_job *job, const struct sim_spread_s
     bool drawn = spread_report_curves(r, s);
     sim_report_text(r, "Rounds are synchronous: in each, callers call random others, and who learns the rumour passes it on "
                        "from the next round. A run ends when everybody knows it, or nobody passes it on any more.");
-    int result = drawn ? sim_report_write(r, job->report) : -ENOMEM;
+    if (drawn)
+        return ki_sim_report_write(r, "sim spread", job->report);
     sim_report_free(r);
-    if (result == 0)
-        return KI_EXIT_OK;
-    fprintf(stderr, "kith sim spread: cannot write %s: %s\n", job->report, strerror(-result));
+    fprintf(stderr, "kith sim spread: out of memory\n");
     return KI_EXIT_FAILED;
 }
 
@@ -280,51 +275,34 @@ static int spread_run(const struct spread_job *job)
     return code;
 }
 
-/* The number of a word in a table, or -1. */
-static int spread_word(const char *word, const char *const words[], size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(word, words[i]) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
 struct spread_words {
     const char *mode, *stop, *loss, *seed;
 };
 
-/* Returns 0, or the exit code with the reason printed. */
-static int spread_understand(const struct ki_usage *usage, const struct spread_words *words, struct spread_job *job)
+/* Returns false with the reason printed. */
+static bool spread_understand(const struct ki_usage *usage, const struct spread_words *words, struct spread_job *job)
 {
     struct sim_spread_config *c = &job->config;
-    int mode = spread_word(words->mode, spread_modes, KI_COUNT(spread_modes));
-    int stop = spread_word(words->stop, spread_stops, KI_COUNT(spread_stops));
-    if (mode < 0)
-        return ki_usage_error(usage, "unknown mode \"%s\": push, pull or push-pull", words->mode);
-    if (stop < 0)
-        return ki_usage_error(usage, "unknown stop rule \"%s\": never, feedback-counter, feedback-coin, blind-counter or "
-                                     "blind-coin", words->stop);
+    size_t mode, stop;
+    if (!ki_flag_choice(usage, "mode", words->mode, spread_modes, KI_COUNT(spread_modes), &mode) ||
+        !ki_flag_choice(usage, "stop", words->stop, spread_stops, KI_COUNT(spread_stops), &stop))
+        return false;
     c->mode = (enum sim_spread_mode)mode;
     c->stop = (enum sim_spread_stop)stop;
-    if (!ki_sim_percent(words->loss, &c->loss_ppm))
-        return ki_usage_error(usage, "invalid value \"%s\" for flag -loss: want 0%% to 100%%, or 0 to 1", words->loss);
-    const char *fault = ki_sim_seed(words->seed, &c->seed);
-    if (fault)
-        return ki_usage_error(usage, "invalid value \"%s\" for flag -seed: %s", words->seed, fault);
-    if (job->runs == 0 || job->runs > SPREAD_RUNS_MAX)
-        return ki_usage_error(usage, "runs must be 1 to 1,000,000, not %u", (unsigned)job->runs);
-    const char *refusal = sim_spread_refusal(c);
-    if (refusal)
-        return ki_usage_error(usage, "%s", refusal);
-    refusal = job->report ? ki_sim_report_refusal(job->report) : NULL;
-    return refusal ? ki_usage_error(usage, "-report %s: %s", job->report, refusal) : 0;
+    return ki_flag_within(usage, "nodes", c->nodes, 2, SIM_SPREAD_NODES_MAX) &&
+           ki_flag_within(usage, "k", c->k, 1, UINT32_MAX) &&
+           ki_flag_within(usage, "fanout", c->fanout, 1, SIM_SPREAD_FANOUT_MAX) &&
+           ki_flag_within(usage, "runs", job->runs, 1, SPREAD_RUNS_MAX) &&
+           ki_flag_fits(usage, "seed", words->seed, ki_sim_seed(words->seed, &c->seed)) &&
+           ki_flag_fits(usage, "loss", words->loss, ki_sim_percent(words->loss, &c->loss_ppm)) &&
+           ki_flag_fits(usage, "loss", words->loss, sim_spread_refusal(c)) && /* what is left to refuse is a loss */
+           ki_flag_fits(usage, "report", job->report, ki_sim_report_refusal(job->report));
 }
 
 int ki_cmd_sim_spread(int argc, char **argv)
 {
     struct spread_job job = {.config = {.nodes = 1000, .k = 1, .fanout = 1}, .runs = 100};
-    struct spread_words words = {.mode = "push-pull", .stop = "never", .loss = "0", .seed = "1"};
+    struct spread_words words = {.mode = "push-pull", .stop = "never", .loss = "0%", .seed = "1"};
     const struct ki_flag flags[] = {
         {"nodes", KI_FLAG_UINT, &job.config.nodes, "1000", "Nodes, 2 to 10,000,000."},
         {"mode", KI_FLAG_TEXT, &words.mode, "push-pull", "Who tells whom: push, pull or push-pull."},
@@ -336,7 +314,7 @@ int ki_cmd_sim_spread(int argc, char **argv)
         {"loss", KI_FLAG_TEXT, &words.loss, "0%", "Share of calls that fail."},
         {"runs", KI_FLAG_UINT, &job.runs, "100", "Runs to take the mean of."},
         {"seed", KI_FLAG_TEXT, &words.seed, "1", "The same seed gives the same runs."},
-        {"report", KI_FLAG_TEXT, &job.report, "out.html", "Write a page with plots, too."},
+        {"report", KI_FLAG_TEXT, &job.report, "path", "Write a page with plots, too."},
         {"json", KI_FLAG_BOOL, &job.json, NULL, "Print JSON."},
     };
     const struct ki_usage usage = {"sim spread",
@@ -350,9 +328,8 @@ int ki_cmd_sim_spread(int argc, char **argv)
     int code;
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
-    code = spread_understand(&usage, &words, &job);
-    if (code != 0)
-        return code;
+    if (!spread_understand(&usage, &words, &job))
+        return KI_EXIT_USAGE;
     char *command = ki_sim_command(argc, argv);
     job.command = command;
     code = spread_run(&job);

@@ -1,11 +1,14 @@
 /* kith sim swarm: every seed a world of its own, with its own misfortunes, and the checkers looking on.
  *
  * What it prints of a failure is all that is needed to begin: the checker's sentence, the command that repeats it, and
- * the last lines of what happened; with --shrink also the least plan that still fails in that way.  What passes is one
- * line, with how long the healed cores took to agree.
+ * the last lines of what happened; with --shrink also the least plan that still fails in that way, and the command that
+ * repeats no more than that.  What passes is one line, with how long the healed cores took to agree.
+ *
+ * --only and --nodes take a part of one seed's world, by the numbers that its faults have in its plan.  As a fault that is
+ * left out moves no other, the part says what shrinking found, and anybody can look for less by hand.
  *
  * A seed may be a git hash: its first 16 digits are the number.  So a commit can draw a world that nobody chose.
- * Exit codes: 0 nothing found, 1 a violation, 2 wrong usage. */
+ * Exit codes: 0 nothing found, 1 a violation, 2 wrong usage, 130 cut short by Ctrl-C, which ends a shrinking too. */
 #include "cli/sim.h"
 
 #include <stdlib.h>
@@ -18,13 +21,16 @@
 #define SWARM_TRACE_LINES 50
 #define SWARM_TRACE_ALL   200000
 #define SWARM_DETAILS_MAX 3 /* failures that are told with trace and all; of the others the sentence */
+#define SWARM_COMMAND_MAX 512 /* the longest names 64 faults */
+#define SWARM_NOT_GIVEN   UINT32_MAX
 
 struct swarm {
-    const char *seeds, *seed, *canary;
-    uint32_t jobs;
+    const char *seeds, *seed, *only, *canary;
+    uint32_t jobs, nodes;
     bool json, shrink, trace, list;
 
     uint64_t first, last;
+    struct sim_part part; /* of each world */
     uint64_t run, failed;
     uint64_t digest;     /* of all runs' digests */
     uint32_t *agreed_ms; /* of the worlds that have the usual time */
@@ -46,13 +52,36 @@ static bool swarm_hash(const char *text, uint64_t *seed)
 
 static const char *swarm_wishes_seeds(struct swarm *sw)
 {
-    if (!sw->seed)
-        return ki_sim_seeds(sw->seeds ? sw->seeds : "1..200", &sw->first, &sw->last);
-    if (sw->seeds)
-        return "and -seeds exclude each other";
-    const char *wrong = swarm_hash(sw->seed, &sw->first) ? NULL : ki_sim_seed(sw->seed, &sw->first);
-    sw->last = sw->first;
-    return wrong;
+    const char *wrong;
+    if (sw->seed) {
+        wrong = swarm_hash(sw->seed, &sw->first) ? NULL : ki_sim_seed(sw->seed, &sw->first);
+        sw->last = sw->first;
+        return wrong;
+    }
+    wrong = ki_sim_seeds(sw->seeds, &sw->first, &sw->last);
+    return wrong || sw->last - sw->first < UINT32_MAX ? wrong : "is more than 2^32 - 1 seeds";
+}
+
+/* The part of a world, in words that were checked to be about one that there is. */
+static bool swarm_wishes_part(const struct ki_usage *usage, struct swarm *sw)
+{
+    static struct sim_plan plan;
+    sw->part = SIM_PART_ALL;
+    if (!sw->only && sw->nodes == SWARM_NOT_GIVEN)
+        return true;
+    if (sw->first != sw->last)
+        return ki_flag_wrong(usage, "seeds", sw->seeds, "is more than one, but -only and -nodes are about one world");
+    sim_plan_draw(&plan, sw->first);
+    const struct sim_part all = sim_plan_part(&plan);
+    if (sw->nodes != SWARM_NOT_GIVEN && !ki_flag_within(usage, "nodes", sw->nodes, 1, all.nodes))
+        return false;
+    if (sw->only && !ki_flag_fits(usage, "only", sw->only, ki_sim_numbers(sw->only, &sw->part.faults)))
+        return false;
+    if (sw->only && (sw->part.faults & ~all.faults))
+        return ki_flag_wrong(usage, "only", sw->only, "names a fault that the world of seed %llu has not",
+                             (unsigned long long)sw->first);
+    sw->part.nodes = (uint32_t)ki_min_u64(sw->nodes, all.nodes);
+    return true;
 }
 
 /* Chooses the planted bug, in a build that has any.  False: there is none of that name. */
@@ -69,6 +98,24 @@ static bool swarm_canary(const char *name)
     return name[0] == '\0';
 }
 
+/* Returns false with the reason printed. */
+static bool swarm_wishes(const struct ki_usage *usage, struct swarm *sw)
+{
+    if ((sw->seed && sw->seeds) || (sw->json && sw->trace)) {
+        ki_usage_error(usage, "%s exclude each other", sw->seed && sw->seeds ? "-seed and -seeds" : "-json and -trace");
+        return false;
+    }
+    sw->seeds = sw->seeds ? sw->seeds : "1..200";
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (sw->jobs == SWARM_NOT_GIVEN)
+        sw->jobs = processors > 0 ? (uint32_t)ki_min_u64((uint64_t)processors, KI_SWARM_JOBS_MAX) : 1;
+    if (!ki_flag_fits(usage, sw->seed ? "seed" : "seeds", sw->seed ? sw->seed : sw->seeds, swarm_wishes_seeds(sw)))
+        return false;
+    if (sw->canary && !swarm_canary(sw->canary))
+        return ki_flag_wrong(usage, "canary", sw->canary, "is no planted bug");
+    return ki_flag_within(usage, "jobs", sw->jobs, 1, KI_SWARM_JOBS_MAX) && swarm_wishes_part(usage, sw);
+}
+
 static int swarm_list(void)
 {
     for (size_t i = 0; sim_checker_at(i); i++)
@@ -77,63 +124,141 @@ static int swarm_list(void)
     return KI_EXIT_OK;
 }
 
-/* ---- one result ---- */
+/* ---- one failure ---- */
 
-static void swarm_failure_json(struct swarm *sw, const struct ki_swarm_result *r)
-{
-    char seed[24]; /* as text: JSON's numbers are often read as doubles, and a hash is larger than they hold */
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->seed);
-    json_array_append_new(sw->failures, json_pack("{s:s, s:s, s:s, s:I, s:I}", "seed", seed, "checker",
-                                                  r->verdict.checker, "sentence", r->verdict.sentence, "nodes",
-                                                  (json_int_t)r->nodes, "faults", (json_int_t)r->faults));
-}
-
-static void swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_verdict *out)
-{
-    (void)arg;
-    if (!ki_swarm_run_apart(plan, 0, out))
-        *out = (struct sim_verdict){.failed = false};
-}
-
-static void swarm_shrink(const struct ki_swarm_result *r)
+/* The command that runs this part of a seed's world again. */
+static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_part *part, char buf[SWARM_COMMAND_MAX])
 {
     static struct sim_plan plan;
-    sim_plan_draw(&plan, r->seed);
-    uint32_t runs = sim_plan_shrink(&plan, &r->verdict, swarm_run_apart, NULL);
+    sim_plan_draw(&plan, seed);
+    const struct sim_part all = sim_plan_part(&plan);
+    FILE *to = fmemopen(buf, SWARM_COMMAND_MAX, "w");
+    KI_ASSERT(to);
+    fprintf(to, "kith sim swarm --seeds %llu", (unsigned long long)seed);
+    if (part->faults != all.faults)
+        fprintf(to, " --only %s", part->faults ? "" : "none");
+    const char *mark = "";
+    for (uint32_t i = 0; i < plan.fault_count && part->faults != all.faults; i++) {
+        if (!(part->faults >> i & 1))
+            continue;
+        fprintf(to, "%s%u", mark, i + 1);
+        mark = ",";
+    }
+    if (part->nodes != all.nodes)
+        fprintf(to, " --nodes %u", part->nodes);
+    if (sw->canary)
+        fprintf(to, " --canary %s", sw->canary);
+    fclose(to);
+}
+
+static bool swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_verdict *out)
+{
+    (void)arg;
+    return !ki_sim_interrupted() && ki_swarm_run_apart(plan, 0, out);
+}
+
+/* Returns how many runs it took. */
+static uint32_t swarm_shrink(const struct swarm *sw, const struct ki_swarm_result *r, struct sim_plan *plan)
+{
+    ki_swarm_draw(&sw->part, r->seed, plan);
+    return sim_plan_shrink(plan, &r->verdict, swarm_run_apart, NULL);
+}
+
+static void swarm_least(const struct swarm *sw, const struct ki_swarm_result *r)
+{
+    static struct sim_plan plan;
     struct sim_verdict verdict;
-    printf("the least that fails so, of %u nodes and %u faults, by %u runs:\n", r->nodes, r->faults, runs);
+    char again[SWARM_COMMAND_MAX];
+    uint32_t runs = swarm_shrink(sw, r, &plan);
+    const struct sim_part part = sim_plan_part(&plan);
+    swarm_again(sw, r->seed, &part, again);
+    printf("the least that fails so%s, of %u nodes and %u faults, by %u runs:\n",
+           ki_sim_interrupted() ? " (cut short: so far)" : "", r->nodes, r->faults, runs);
     sim_plan_print(&plan, stdout);
     if (ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, &verdict))
         printf("%s\n", verdict.sentence);
+    printf("  again: %s\n", again);
 }
 
-static void swarm_failure(struct swarm *sw, const struct ki_swarm_result *r)
-{
-    sw->failed++;
-    if (sw->json) {
-        swarm_failure_json(sw, r);
-        return;
-    }
-    printf("seed %llu FAILED: %s\n", (unsigned long long)r->seed, r->verdict.sentence);
-    printf("  again: kith sim swarm --seeds %llu%s%s\n", (unsigned long long)r->seed, sw->canary ? " --canary " : "",
-           sw->canary ? sw->canary : "");
-    if (sw->failed > SWARM_DETAILS_MAX)
-        return;
-    if (sw->shrink) {
-        swarm_shrink(r);
-    } else if (!sw->trace) {
-        static struct sim_plan plan;
-        struct sim_verdict verdict;
-        sim_plan_draw(&plan, r->seed);
-        ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, &verdict);
-    }
-}
-
-static void swarm_trace(uint64_t seed)
+static void swarm_failure(const struct swarm *sw, const struct ki_swarm_result *r)
 {
     static struct sim_plan plan;
     struct sim_verdict verdict;
-    sim_plan_draw(&plan, seed);
+    char again[SWARM_COMMAND_MAX];
+    ki_swarm_draw(&sw->part, r->seed, &plan);
+    const struct sim_part part = sim_plan_part(&plan);
+    swarm_again(sw, r->seed, &part, again);
+    printf("seed %llu FAILED: %s\n", (unsigned long long)r->seed, r->verdict.sentence);
+    printf("  again: %s\n", again);
+    if (sw->failed > SWARM_DETAILS_MAX)
+        return;
+    if (sw->shrink)
+        swarm_least(sw, r);
+    else if (!sw->trace)
+        ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, &verdict);
+}
+
+static json_t *swarm_json_text(const char *text)
+{
+    return ki_json_bytes(ki_span(text, strlen(text)));
+}
+
+/* A line of its text each. */
+static json_t *swarm_json_plan(const struct sim_plan *plan)
+{
+    json_t *lines = json_array();
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+    if (!to)
+        return lines;
+    sim_plan_print(plan, to);
+    fclose(to);
+    for (char *at = text, *end; at && (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        *end = '\0';
+        json_array_append_new(lines, json_string(at));
+    }
+    free(text);
+    return lines;
+}
+
+static json_t *swarm_json_least(const struct swarm *sw, const struct ki_swarm_result *r)
+{
+    static struct sim_plan plan;
+    struct sim_verdict verdict = r->verdict;
+    char again[SWARM_COMMAND_MAX];
+    uint32_t runs = swarm_shrink(sw, r, &plan);
+    const struct sim_part part = sim_plan_part(&plan);
+    swarm_again(sw, r->seed, &part, again);
+    ki_swarm_run_apart(&plan, 0, &verdict);
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o}", "again", again, "sentence", swarm_json_text(verdict.sentence),
+                     "nodes", (json_int_t)part.nodes, "faults", (json_int_t)sim_plan_faults(&plan), "runs",
+                     (json_int_t)runs, "plan", swarm_json_plan(&plan));
+}
+
+static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_result *r)
+{
+    static struct sim_plan plan;
+    char again[SWARM_COMMAND_MAX];
+    ki_swarm_draw(&sw->part, r->seed, &plan);
+    const struct sim_part part = sim_plan_part(&plan);
+    swarm_again(sw, r->seed, &part, again);
+    json_t *failure = json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "seed", ki_json_u64(r->seed), "checker",
+                                r->verdict.checker, "sentence", swarm_json_text(r->verdict.sentence), "again", again,
+                                "nodes", (json_int_t)r->nodes, "faults", (json_int_t)r->faults);
+    if (sw->shrink)
+        json_object_set_new(failure, "least",
+                            sw->failed > SWARM_DETAILS_MAX ? json_null() : swarm_json_least(sw, r));
+    json_array_append_new(sw->failures, failure);
+}
+
+/* ---- one result ---- */
+
+static void swarm_trace(const struct swarm *sw, uint64_t seed)
+{
+    static struct sim_plan plan;
+    struct sim_verdict verdict;
+    ki_swarm_draw(&sw->part, seed, &plan);
     printf("seed %llu: ", (unsigned long long)seed);
     sim_plan_print(&plan, stdout);
     ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, &verdict);
@@ -143,9 +268,12 @@ static void swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
 {
     sw->run++;
     sw->digest = (sw->digest ^ r->verdict.digest) * 0x9e3779b97f4a7c15;
-    if (sw->trace && !sw->json)
-        swarm_trace(r->seed);
-    if (r->verdict.failed)
+    sw->failed += r->verdict.failed;
+    if (sw->trace)
+        swarm_trace(sw, r->seed);
+    if (r->verdict.failed && sw->json)
+        swarm_failure_json(sw, r);
+    else if (r->verdict.failed)
         swarm_failure(sw, r);
     else if (r->verdict.allowed_us == SIM_SWARM_AGREE_US)
         sw->agreed_ms[sw->agreed_count++] = (uint32_t)(r->verdict.agreed_us / 1000);
@@ -168,10 +296,20 @@ static uint32_t swarm_agreed(const struct swarm *sw, uint32_t percent)
     return sw->agreed_ms[rank ? rank - 1 : 0];
 }
 
+static int swarm_report_json(const struct swarm *sw, const char *digest, double wall_s, double rate)
+{
+    json_t *agreed =
+        json_pack("{s:I, s:I, s:I, s:I}", "worlds", (json_int_t)sw->agreed_count, "p50", (json_int_t)swarm_agreed(sw, 50),
+                  "p99", (json_int_t)swarm_agreed(sw, 99), "max", (json_int_t)swarm_agreed(sw, 100));
+    json_t *root = json_pack("{s:I, s:I, s:b, s:s, s:O, s:o, s:f, s:f}", "run", (json_int_t)sw->run, "failed",
+                             (json_int_t)sw->failed, "interrupted", (int)ki_sim_interrupted(), "digest", digest,
+                             "failures", sw->failures, "agreed_ms", agreed, "wall_s", wall_s, "seeds_per_s", rate);
+    return ki_json_print(root, KI_SIM_JSON_REALS);
+}
+
 static int swarm_report(struct swarm *sw, double wall_s)
 {
     qsort(sw->agreed_ms, sw->agreed_count, sizeof *sw->agreed_ms, swarm_compare);
-    uint32_t p50 = swarm_agreed(sw, 50), p99 = swarm_agreed(sw, 99), most = swarm_agreed(sw, 100);
     double rate = wall_s > 0 ? (double)sw->run / wall_s : 0;
     int code = sw->failed ? KI_EXIT_FAILED : KI_EXIT_OK;
     if (ki_sim_interrupted())
@@ -179,32 +317,23 @@ static int swarm_report(struct swarm *sw, double wall_s)
     char digest[20];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)sw->digest);
     if (sw->json) {
-        json_t *doc = json_pack("{s:I, s:I, s:s, s:o, s:{s:i, s:i, s:i, s:i}, s:f, s:f}", "run", (json_int_t)sw->run,
-                                "failed", (json_int_t)sw->failed, "digest", digest, "failures", sw->failures, "agreed_ms",
-                                "worlds", (int)sw->agreed_count, "p50", (int)p50, "p99", (int)p99, "max", (int)most,
-                                "wall_s", wall_s, "seeds_per_s", rate);
-        int printed = ki_json_print(doc, 0);
+        int printed = swarm_report_json(sw, digest, wall_s, rate);
         return code == KI_EXIT_OK ? printed : code;
     }
     printf("%llu seeds, %llu failed, in %.1f s (%.0f a second); digest %s\n", (unsigned long long)sw->run,
            (unsigned long long)sw->failed, wall_s, rate, digest);
     if (sw->agreed_count > 0)
         printf("healed cores agree after %.2f s (median of %zu worlds), %.2f s (p99), %.2f s at most; %.0f s allowed\n",
-               p50 / 1e3, sw->agreed_count, p99 / 1e3, most / 1e3, (double)SIM_SWARM_AGREE_US / 1e6);
+               swarm_agreed(sw, 50) / 1e3, sw->agreed_count, swarm_agreed(sw, 99) / 1e3, swarm_agreed(sw, 100) / 1e3,
+               (double)SIM_SWARM_AGREE_US / 1e6);
     return code;
 }
 
-static int swarm_run(struct swarm *sw)
+/* Returns false when no process could be made. */
+static bool swarm_run_all(struct swarm *sw, uint64_t count)
 {
-    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs};
+    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs, .part = sw->part};
     struct ki_sim_progress progress;
-    uint64_t count = sw->last - sw->first + 1, began_us = ki_sim_wall_us();
-    sw->agreed_ms = malloc((size_t)count * sizeof *sw->agreed_ms);
-    sw->failures = json_array();
-    if (!sw->agreed_ms || !sw->failures) {
-        fprintf(stderr, "kith sim swarm: out of memory for %llu seeds\n", (unsigned long long)count);
-        return KI_EXIT_FAILED;
-    }
     ki_sim_progress_begin(&progress);
     ki_sim_interruptible();
     bool fine = true;
@@ -222,18 +351,36 @@ static int swarm_run(struct swarm *sw)
     ki_swarm_end(&jobs);
     if (!fine)
         perror("kith sim swarm: cannot make a process");
-    int code = swarm_report(sw, (double)(ki_sim_wall_us() - began_us) / 1e6);
+    return fine;
+}
+
+static int swarm_run(struct swarm *sw)
+{
+    uint64_t count = sw->last - sw->first + 1, began_us = ki_sim_wall_us();
+    int code = KI_EXIT_FAILED;
+    sw->agreed_ms = malloc((size_t)count * sizeof *sw->agreed_ms);
+    sw->failures = json_array();
+    if (!sw->agreed_ms || !sw->failures) {
+        fprintf(stderr, "kith sim swarm: out of memory for %llu seeds\n", (unsigned long long)count);
+    } else {
+        bool fine = swarm_run_all(sw, count);
+        code = swarm_report(sw, (double)(ki_sim_wall_us() - began_us) / 1e6);
+        code = fine ? code : KI_EXIT_FAILED;
+    }
     free(sw->agreed_ms);
-    return fine ? code : KI_EXIT_FAILED;
+    json_decref(sw->failures);
+    return code;
 }
 
 int ki_cmd_sim_swarm(int argc, char **argv)
 {
-    struct swarm sw = {0};
+    struct swarm sw = {.jobs = SWARM_NOT_GIVEN, .nodes = SWARM_NOT_GIVEN};
     const struct ki_flag flags[] = {
         {"seeds", KI_FLAG_TEXT, &sw.seeds, "1..200", "Seeds to run, each a world; or one."},
-        {"seed", KI_FLAG_TEXT, &sw.seed, "hash", "One seed; a git hash of 40 digits is one too."},
-        {"jobs", KI_FLAG_UINT, &sw.jobs, "2", "Processes at a time; as many as there are processors."},
+        {"seed", KI_FLAG_TEXT, &sw.seed, "n", "One seed; a git hash of 40 digits is one too."},
+        {"only", KI_FLAG_TEXT, &sw.only, "n,n,...", "Of one seed's faults these, by their numbers in its plan; or none."},
+        {"nodes", KI_FLAG_UINT, &sw.nodes, "n", "Of one seed's nodes the first."},
+        {"jobs", KI_FLAG_UINT, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
         {"shrink", KI_FLAG_BOOL, &sw.shrink, NULL, "Of what fails, finds the fewest faults and nodes that still do."},
         {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and all that happens."},
         {"list-checkers", KI_FLAG_BOOL, &sw.list, NULL, "Lists what is checked."},
@@ -253,19 +400,7 @@ int ki_cmd_sim_swarm(int argc, char **argv)
     int first, code;
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
-    if (sw.list)
-        return swarm_list();
-    const char *wrong = swarm_wishes_seeds(&sw);
-    if (wrong)
-        return ki_usage_error(&usage, "-seed%s %s %s", sw.seed ? "" : "s", sw.seed ? sw.seed : sw.seeds, wrong);
-    if (sw.canary && !swarm_canary(sw.canary))
-        return ki_usage_error(&usage, "-canary %s: there is none of that name", sw.canary);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (sw.jobs == 0)
-        sw.jobs = processors > 0 ? (uint32_t)processors : 1;
-    if (sw.jobs > KI_SWARM_JOBS_MAX)
-        return ki_usage_error(&usage, "-jobs %u: at most %d", sw.jobs, KI_SWARM_JOBS_MAX);
-    if (sw.last - sw.first >= UINT32_MAX)
-        return ki_usage_error(&usage, "-seeds %s are too many", sw.seeds);
-    return swarm_run(&sw);
+    if (!swarm_wishes(&usage, &sw))
+        return KI_EXIT_USAGE;
+    return sw.list ? swarm_list() : swarm_run(&sw);
 }

@@ -83,16 +83,16 @@ const char *ki_sim_duration(const char *text, uint64_t *us)
     return "is no duration like 500ms, 10s, 2m or 1h";
 }
 
-bool ki_sim_percent(const char *text, uint32_t *ppm)
+const char *ki_sim_percent(const char *text, uint32_t *ppm)
 {
     const char *at = text;
     bool percent = text[0] != '\0' && text[strlen(text) - 1] == '%';
     uint64_t value;
     if (!words_decimal(&at, percent ? 10000 : 1000000, UINT32_MAX, &value) || strcmp(at, percent ? "%" : "") != 0 ||
         value > 1000000)
-        return false;
+        return "is no share like 5% or 0.05";
     *ppm = (uint32_t)value;
-    return true;
+    return NULL;
 }
 
 const char *ki_sim_duration_range(const char *text, uint64_t *min_us, uint64_t *max_us)
@@ -154,6 +154,21 @@ const char *ki_sim_seeds(const char *text, uint64_t *first, uint64_t *last)
     return NULL;
 }
 
+const char *ki_sim_numbers(const char *text, uint64_t *set)
+{
+    const char *at = text;
+    uint64_t numbers = 0, number;
+    bool more = strcmp(text, "none") != 0;
+    while (more) {
+        if (!words_decimal(&at, 1, 64, &number) || number == 0 || (*at != ',' && *at != '\0'))
+            return "is neither none nor numbers from 1 to 64 like 3,7,9";
+        numbers |= UINT64_C(1) << (number - 1);
+        more = *at++ == ',';
+    }
+    *set = numbers;
+    return NULL;
+}
+
 /* "10%", "0.1" or "3". */
 static bool words_amount(const char *text, struct ki_sim_share *out)
 {
@@ -161,7 +176,7 @@ static bool words_amount(const char *text, struct ki_sim_share *out)
     uint64_t nodes;
     out->counted = strpbrk(text, "%.") == NULL;
     if (!out->counted)
-        return ki_sim_percent(text, &out->ppm);
+        return ki_sim_percent(text, &out->ppm) == NULL;
     if (!words_decimal(&at, 1, UINT32_MAX, &nodes) || *at != '\0')
         return false;
     out->nodes = (uint32_t)nodes;

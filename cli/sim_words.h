@@ -12,7 +12,7 @@
 const char *ki_sim_duration(const char *text, uint64_t *us);
 
 /* "5%", "0.05%", or "0.05" for the same as "5%"; at most 100%.  Whole millionths. */
-bool ki_sim_percent(const char *text, uint32_t *ppm);
+const char *ki_sim_percent(const char *text, uint32_t *ppm);
 
 /* "0.5ms..50ms", or "5ms" for both ends. */
 const char *ki_sim_duration_range(const char *text, uint64_t *min_us, uint64_t *max_us);
@@ -22,6 +22,9 @@ const char *ki_sim_seed(const char *text, uint64_t *seed);
 
 /* "1..200", or "7" for both ends. */
 const char *ki_sim_seeds(const char *text, uint64_t *first, uint64_t *last);
+
+/* "3,7,9", or "none": numbers from 1 to 64, as a set in which bit n - 1 stands for n. */
+const char *ki_sim_numbers(const char *text, uint64_t *set);
 
 /* How many nodes and when: "10%@20s", "3@20s", "30%@20s..40s". */
 struct ki_sim_share {

@@ -6,7 +6,7 @@ _kith_sim()
     case $1 in
     run) echo "-nodes -for -seed -warm -profile -mix -compress -key -latency -loss -duplicate -reorder -check -trace
             -report -kill -crash -leave -restart -pause -slow -partition" ;;
-    swarm) echo "-seeds -seed -jobs -shrink -trace -list-checkers" ;;
+    swarm) echo "-seeds -seed -only -nodes -jobs -shrink -trace -list-checkers" ;;
     spread) echo "-nodes -mode -stop -k -fanout -loss -runs -seed -report" ;;
     lifeguard) echo "-nodes -runs -seed -quick -report" ;;
     esac
@@ -64,6 +64,14 @@ _kith()
         sim) words="-json -help $(_kith_sim "${COMP_WORDS[2]}")" ;;
         version) words="-json -help" ;;
         esac
+    fi
+    # Flags take two dashes as well as one.
+    if [[ $cur == --* ]]; then
+        local word twice=""
+        for word in $words; do
+            [[ $word == -* ]] && twice+=" -$word"
+        done
+        words=$twice
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

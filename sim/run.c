@@ -73,33 +73,33 @@ static uint32_t run_started(const struct sim_scenario *scenario, uint64_t at_us)
     return started;
 }
 
-static bool run_comes_back(enum sim_fault_kind kind)
+static bool run_comes_back(enum sim_run_fault_kind kind)
 {
     switch (kind) {
-    case SIM_FAULT_KILL:
-    case SIM_FAULT_CRASH:
-    case SIM_FAULT_LEAVE:
+    case SIM_RUN_KILL:
+    case SIM_RUN_CRASH:
+    case SIM_RUN_LEAVE:
         return false;
-    case SIM_FAULT_PAUSE:
-    case SIM_FAULT_SLOW:
-    case SIM_FAULT_RESTART:
-    case SIM_FAULT_PARTITION:
+    case SIM_RUN_PAUSE:
+    case SIM_RUN_SLOW:
+    case SIM_RUN_RESTART:
+    case SIM_RUN_PARTITION:
         return true;
     }
     KI_UNREACHABLE();
 }
 
 /* Does fault `a` hold its nodes when `b` wants some?  Of two at one time the first given comes first. */
-static bool run_overlaps(const struct sim_fault *faults, size_t a, size_t b)
+static bool run_overlaps(const struct sim_run_fault *faults, size_t a, size_t b)
 {
-    bool same_kind = (faults[a].kind == SIM_FAULT_PARTITION) == (faults[b].kind == SIM_FAULT_PARTITION);
+    bool same_kind = (faults[a].kind == SIM_RUN_PARTITION) == (faults[b].kind == SIM_RUN_PARTITION);
     bool before = faults[a].at_us < faults[b].at_us || (faults[a].at_us == faults[b].at_us && a < b);
     return same_kind && before && (!run_comes_back(faults[a].kind) || faults[a].until_us > faults[b].at_us);
 }
 
 enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size_t *index, uint32_t *left)
 {
-    const struct sim_fault *faults = scenario->faults;
+    const struct sim_run_fault *faults = scenario->faults;
     uint32_t sides = 1;
     for (size_t i = 0; i < scenario->fault_count; i++) {
         *index = i;
@@ -115,7 +115,7 @@ enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size
         }
         if (faults[i].nodes > *left)
             return SIM_TOO_MANY;
-        sides += faults[i].kind == SIM_FAULT_PARTITION;
+        sides += faults[i].kind == SIM_RUN_PARTITION;
         if (sides > SIM_SIDES)
             return SIM_TOO_MANY_SIDES;
     }
@@ -125,12 +125,12 @@ enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size
 /* ---- picking nodes ---- */
 
 /* Draws different nodes that this fault may hit. */
-static uint32_t *run_pick(struct sim_run *run, const struct sim_fault *fault)
+static uint32_t *run_pick(struct sim_run *run, const struct sim_run_fault *fault)
 {
     uint32_t count = fault->nodes, fit = 0;
     uint32_t *picked = sim_new(count * sizeof *picked);
     for (uint32_t node = 0; node < kith_sim_count(run->world); node++) {
-        if (fault->kind == SIM_FAULT_PARTITION ? !run->parted[node] : run->state[node] == RUN_FREE)
+        if (fault->kind == SIM_RUN_PARTITION ? !run->parted[node] : run->state[node] == RUN_FREE)
             run->draw[fit++] = node;
     }
     KI_ASSERT(fit >= count); /* sim_scenario_fault() */
@@ -196,7 +196,7 @@ static unsigned run_side(const struct sim_run *run, size_t fault)
 {
     unsigned side = 1;
     for (size_t i = 0; i < fault; i++)
-        side += run->scenario.faults[i].kind == SIM_FAULT_PARTITION;
+        side += run->scenario.faults[i].kind == SIM_RUN_PARTITION;
     return side;
 }
 
@@ -212,33 +212,35 @@ static void run_cut(struct sim_run *run, unsigned side, bool cut)
     }
 }
 
-static void run_hit(struct sim_run *run, const struct sim_fault *fault, uint32_t node)
+static void run_hit(struct sim_run *run, const struct sim_run_fault *fault, uint32_t node)
 {
     kith_sim *s = run->world;
+    int error;
     switch (fault->kind) {
-    case SIM_FAULT_KILL:
-    case SIM_FAULT_CRASH:
+    case SIM_RUN_KILL:
+    case SIM_RUN_CRASH:
         run->state[node] = RUN_GONE;
-        kith_sim_crash(s, node, fault->kind == SIM_FAULT_KILL ? KITH_SIM_PROCESS : KITH_SIM_HOST);
+        kith_sim_crash(s, node, fault->kind == SIM_RUN_KILL ? KITH_SIM_PROCESS : KITH_SIM_HOST);
         sim_stats_killed(s, node);
         return;
-    case SIM_FAULT_LEAVE:
+    case SIM_RUN_LEAVE:
         run->state[node] = RUN_LEAVING;
-        KI_ASSERT(kith_leave(kith_sim_node(s, node), kith_sim_time(s, node), &(kith_ticket){0}) == 0); /* it runs */
+        error = kith_leave(kith_sim_node(s, node), kith_sim_time(s, node), &(kith_ticket){0});
+        KI_ASSERT(error == 0); /* it runs */
         return;
-    case SIM_FAULT_PAUSE:
+    case SIM_RUN_PAUSE:
         run->state[node] = RUN_TAKEN;
         kith_sim_pause(s, node, true);
         return;
-    case SIM_FAULT_SLOW:
+    case SIM_RUN_SLOW:
         run->state[node] = RUN_TAKEN;
         kith_sim_slow(s, node, fault->until_us);
         return;
-    case SIM_FAULT_RESTART:
+    case SIM_RUN_RESTART:
         run->state[node] = RUN_TAKEN;
         kith_sim_crash(s, node, KITH_SIM_PROCESS);
         return;
-    case SIM_FAULT_PARTITION:
+    case SIM_RUN_PARTITION:
         run->parted[node] = true;
         kith_sim_side(s, node, run_side(run, (size_t)(fault - run->scenario.faults)));
         return;
@@ -246,27 +248,27 @@ static void run_hit(struct sim_run *run, const struct sim_fault *fault, uint32_t
     KI_UNREACHABLE();
 }
 
-static void run_relieve(struct sim_run *run, const struct sim_fault *fault, uint32_t node)
+static void run_relieve(struct sim_run *run, const struct sim_run_fault *fault, uint32_t node)
 {
     kith_sim *s = run->world;
     switch (fault->kind) {
-    case SIM_FAULT_KILL:
-    case SIM_FAULT_CRASH:
-    case SIM_FAULT_LEAVE:
+    case SIM_RUN_KILL:
+    case SIM_RUN_CRASH:
+    case SIM_RUN_LEAVE:
         break;
-    case SIM_FAULT_PAUSE:
+    case SIM_RUN_PAUSE:
         kith_sim_pause(s, node, false);
         run->state[node] = RUN_FREE;
         return;
-    case SIM_FAULT_SLOW: /* ends by itself */
+    case SIM_RUN_SLOW: /* ends by itself */
         run->state[node] = RUN_FREE;
         return;
-    case SIM_FAULT_RESTART:
+    case SIM_RUN_RESTART:
         run->state[node] = RUN_FREE;
         kith_sim_restart(s, node, KITH_SIM_EMPTY);
         run_join(run, node);
         return;
-    case SIM_FAULT_PARTITION:
+    case SIM_RUN_PARTITION:
         run->parted[node] = false;
         kith_sim_side(s, node, 0);
         return;
@@ -276,7 +278,7 @@ static void run_relieve(struct sim_run *run, const struct sim_fault *fault, uint
 
 static void run_fault(struct sim_run *run, size_t index, bool begins)
 {
-    const struct sim_fault *fault = &run->scenario.faults[index];
+    const struct sim_run_fault *fault = &run->scenario.faults[index];
     if (begins)
         run->hit[index] = run_pick(run, fault);
     for (uint32_t i = 0; i < fault->nodes; i++) {
@@ -285,7 +287,7 @@ static void run_fault(struct sim_run *run, size_t index, bool begins)
         else
             run_relieve(run, fault, run->hit[index][i]);
     }
-    if (fault->kind == SIM_FAULT_PARTITION)
+    if (fault->kind == SIM_RUN_PARTITION)
         run_cut(run, run_side(run, index), begins);
 }
 

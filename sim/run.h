@@ -10,18 +10,18 @@
 
 #include "sim/stats.h"
 
-enum sim_fault_kind {
-    SIM_FAULT_KILL,      /* processes end without a word, their hosts refuse what comes */
-    SIM_FAULT_CRASH,     /* hosts fall silent */
-    SIM_FAULT_LEAVE,     /* members leave gracefully, and end */
-    SIM_FAULT_PAUSE,     /* these four have an end */
-    SIM_FAULT_SLOW,
-    SIM_FAULT_RESTART,   /* ended as by KILL, and started again without what they knew */
-    SIM_FAULT_PARTITION  /* cut from all others, not from each other */
+enum sim_run_fault_kind {
+    SIM_RUN_KILL,     /* processes end without a word, their hosts refuse what comes */
+    SIM_RUN_CRASH,    /* hosts fall silent */
+    SIM_RUN_LEAVE,    /* members leave gracefully, and end */
+    SIM_RUN_PAUSE,    /* these four have an end */
+    SIM_RUN_SLOW,
+    SIM_RUN_RESTART,  /* ended as by KILL, and started again without what they knew */
+    SIM_RUN_PARTITION /* cut from all others, not from each other */
 };
 
-struct sim_fault {
-    enum sim_fault_kind kind;
+struct sim_run_fault {
+    enum sim_run_fault_kind kind;
     uint32_t nodes;
     uint64_t at_us;
     uint64_t until_us; /* KITH_NEVER: stays */
@@ -39,7 +39,7 @@ struct sim_scenario {
     bool check;         /* run the checkers */
     uint32_t stock_ppm; /* of a million nodes, so many have config.stock */
     uint32_t trace_lines;
-    const struct sim_fault *faults; /* borrowed for as long as the run lives */
+    const struct sim_run_fault *faults; /* borrowed for as long as the run lives */
     size_t fault_count;
 };
 

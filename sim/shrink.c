@@ -2,7 +2,9 @@
  *
  * Faults are left out in halves, quarters and so on down to single ones (delta debugging: Zeller, Hildebrandt 2002),
  * then nodes from the last on, then faults once more, until nothing can go.  A plan fails in the same way when the same
- * checker speaks; times and nodes in its sentence may differ. */
+ * checker speaks; times and nodes in its sentence may differ.
+ *
+ * Invariant: between two runs the plan is one that has failed, so the work can end after any of them. */
 #include "sim/swarm.h"
 
 struct shrink {
@@ -11,13 +13,16 @@ struct shrink {
     sim_plan_runner run;
     void *arg;
     uint32_t runs;
+    bool ended; /* by who runs the plans */
 };
 
 static bool shrink_still(struct shrink *sh)
 {
     struct sim_verdict verdict;
+    sh->ended = sh->ended || !sh->run(sh->arg, sh->plan, &verdict);
+    if (sh->ended)
+        return false;
     sh->runs++;
-    sh->run(sh->arg, sh->plan, &verdict);
     return verdict.failed && verdict.crashed == sh->failure->crashed &&
            strcmp(verdict.checker, sh->failure->checker) == 0;
 }
@@ -74,7 +79,7 @@ uint32_t sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failur
 {
     struct shrink sh = {.plan = plan, .failure = failure, .run = run, .arg = arg};
     bool smaller = true;
-    while (smaller) {
+    while (smaller && !sh.ended) {
         smaller = shrink_faults(&sh);
         smaller = shrink_nodes(&sh) || smaller;
     }

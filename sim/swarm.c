@@ -116,7 +116,7 @@ static void swarm_verdict(const struct sim_swarm *w, struct sim_verdict *out)
                                 .events = totals.events,
                                 .virtual_us = kith_sim_now_us(w->s),
                                 .agreed_us = w->agreed_us,
-                                .allowed_us = w->allowed_us};
+                                .allowed_us = w->plan->agree_us};
     const char *violation = kith_sim_violation(w->s);
     if (!violation)
         return;

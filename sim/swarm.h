@@ -68,6 +68,13 @@ struct sim_plan {
     uint32_t fault_count;
 };
 
+/* What is left of a seed's plan, small enough for a command line: bit i for faults[i], and the nodes. */
+struct sim_part {
+    uint64_t faults;
+    uint32_t nodes;
+};
+#define SIM_PART_ALL ((struct sim_part){.faults = UINT64_MAX, .nodes = SIM_SWARM_NODES})
+
 struct sim_verdict {
     bool failed;
     bool crashed;      /* the process that ran it did not live to tell */
@@ -81,15 +88,19 @@ struct sim_verdict {
 const char *sim_fault_name(enum sim_fault_kind kind);
 
 void sim_plan_draw(struct sim_plan *plan, uint64_t seed);
+/* Leaves out what is not in the part, as shrinking does. */
+void sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);
+struct sim_part sim_plan_part(const struct sim_plan *plan);
+/* The world in words, and its faults with their numbers: faults[i] is number i + 1. */
 void sim_plan_print(const struct sim_plan *plan, FILE *to);
 uint32_t sim_plan_faults(const struct sim_plan *plan); /* those not left out */
 
 /* Runs a plan.  trace, if not NULL, gets the last trace_lines of what happened. */
 void sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out);
 
-/* Leaves out what the failure does not need.  fails(arg, plan, out) runs a plan; a failure is the same when the checker
- * is.  Returns how many runs it took. */
-typedef void (*sim_plan_runner)(void *arg, const struct sim_plan *plan, struct sim_verdict *out);
+/* Leaves out what the failure does not need.  run(arg, plan, out) runs a plan; a failure is the same when the checker is.
+ * When it returns false, the shrinking ends with the least that has been found.  Returns how many runs it took. */
+typedef bool (*sim_plan_runner)(void *arg, const struct sim_plan *plan, struct sim_verdict *out);
 uint32_t sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg);
 
 /* ---- what the files of the swarm share ---- */
@@ -109,7 +120,7 @@ struct sim_swarm {
     char label[8];
     struct sim_caught *caught;        /* ring of SIM_CAUGHT_MAX */
     uint64_t overheard;               /* datagrams in all */
-    uint64_t agreed_us, allowed_us;
+    uint64_t agreed_us;
 };
 
 bool sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */

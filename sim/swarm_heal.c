@@ -158,28 +158,10 @@ static void heal_disagree(struct sim_swarm *w)
                 (double)(kith_sim_now_us(w->s) - w->plan->heal_us) / 1e6);
 }
 
-/* True when somebody is gone whom few of those that run know, since most have begun anew: they pass on no rumour about
- * one they do not know, and cannot confirm a suspicion, which lasts for its longest time then. */
-static bool heal_unconfirmed(const struct sim_swarm *w)
-{
-    uint32_t count = kith_sim_count(w->s), running = 0;
-    for (uint32_t n = 0; n < count; n++)
-        running += sim_swarm_runs(w, n);
-    for (uint32_t whom = 0; whom < count; whom++) {
-        uint32_t holders = 0;
-        for (uint32_t n = 0; n < count && !sim_swarm_runs(w, whom); n++)
-            holders += sim_swarm_runs(w, n) && heal_status(w, n, whom) == KITH_STATUS_ALIVE;
-        if (holders > 0 && holders * 4 < running)
-            return true;
-    }
-    return false;
-}
-
 void sim_swarm_heal(struct sim_swarm *w)
 {
     uint64_t start_us = kith_sim_now_us(w->s), agreed_us = KITH_NEVER, introduce_us = start_us;
     heal_all(w);
-    w->allowed_us = w->plan->agree_us * (heal_unconfirmed(w) ? 2 : 1);
     for (uint64_t at_us = start_us; !kith_sim_violation(w->s); at_us += HEAL_LOOK_US) {
         kith_sim_run(w->s, at_us);
         if (!heal_agrees(w))
@@ -190,7 +172,7 @@ void sim_swarm_heal(struct sim_swarm *w)
             w->agreed_us = agreed_us - start_us;
             return;
         }
-        if (agreed_us == KITH_NEVER && at_us - start_us > w->allowed_us)
+        if (agreed_us == KITH_NEVER && at_us - start_us > w->plan->agree_us)
             heal_disagree(w);
         if (at_us >= introduce_us) {
             heal_introduce(w);

@@ -195,6 +195,25 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t seed)
     plan_core(plan, &core);
 }
 
+/* ---- parts of it ---- */
+
+_Static_assert(SIM_SWARM_FAULTS <= 64, "a bit for each in struct sim_part");
+
+void sim_plan_keep(struct sim_plan *plan, const struct sim_part *part)
+{
+    plan->node_count = (uint32_t)ki_min_u64(plan->node_count, part->nodes);
+    for (uint32_t i = 0; i < plan->fault_count; i++)
+        plan->faults[i].off = plan->faults[i].off || !(part->faults >> i & 1);
+}
+
+struct sim_part sim_plan_part(const struct sim_plan *plan)
+{
+    struct sim_part part = {.nodes = plan->node_count};
+    for (uint32_t i = 0; i < plan->fault_count; i++)
+        part.faults |= (uint64_t)!plan->faults[i].off << i;
+    return part;
+}
+
 /* ---- in words ---- */
 
 uint32_t sim_plan_faults(const struct sim_plan *plan)
@@ -205,9 +224,9 @@ uint32_t sim_plan_faults(const struct sim_plan *plan)
     return count;
 }
 
-static void plan_print_fault(const struct sim_fault *f, FILE *to)
+static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *to)
 {
-    fprintf(to, "  %9.3f s  %-11s node-%u", (double)f->at_us / 1e6, sim_fault_name(f->kind), f->node);
+    fprintf(to, "  %2u  %9.3f s  %-11s node-%u", number, (double)f->at_us / 1e6, sim_fault_name(f->kind), f->node);
     if (f->kind == SIM_FAULT_CLOG || f->kind == SIM_FAULT_LINK || f->kind == SIM_FAULT_FORCE_LEAVE ||
         f->kind == SIM_FAULT_JOIN)
         fprintf(to, " node-%u", f->other);
@@ -237,8 +256,8 @@ void sim_plan_print(const struct sim_plan *plan, FILE *to)
             (double)plan->link.latency_max_us / 1e3);
     for (uint32_t i = 0; i < plan->fault_count; i++) {
         if (!plan->faults[i].off)
-            plan_print_fault(&plan->faults[i], to);
+            plan_print_fault(i + 1, &plan->faults[i], to);
     }
-    fprintf(to, "  %9.3f s  heals: %u of %u nodes, which have %.0f s to agree\n", (double)plan->heal_us / 1e6, core,
+    fprintf(to, "      %9.3f s  heals: %u of %u nodes, which have %.0f s to agree\n", (double)plan->heal_us / 1e6, core,
             plan->node_count, (double)plan->agree_us / 1e6);
 }

@@ -32,6 +32,11 @@
  *   Memory out  is borrowed until the next call that takes a non-const kith_sim pointer.
  *   Errors      0 or a negative kith_error, as in kith.h.  Running out of memory ends the process: a simulation that
  *               has lost something is worth nothing.
+ *   Misuse      calls abort(), in release builds too: a number that is no node's, a side beyond 63, more bytes than a
+ *               datagram holds, a restart of a node that is not down.
+ *   Violations  end the run: after the first one that a checker finds (config.check) time stands still.
+ *               kith_sim_step() returns false and kith_sim_run() returns at once, before their until_us, and so does every
+ *               later call; kith_sim_violation() tells what it was.
  */
 #ifndef KITH_SIM_H
 #define KITH_SIM_H
@@ -142,10 +147,11 @@ struct kith_sim_happening {
 
 /** Runs until something happens that concerns the program under test, or until a time.  An event that is returned stops
  *  everything else: what the program asks of that instance now comes before all that happens next.
- *  Returns: true and what happened; false when until_us has come, or a checker has found a violation. */
+ *  Returns: true and what happened; false when until_us has come, or a checker has found a violation, now or before. */
 KITH_API bool kith_sim_step(kith_sim *s, uint64_t until_us, struct kith_sim_happening *out);
 
-/** Runs until a time and drops what happens.  A time that is past is now: what was asked for is carried out. */
+/** Runs until a time and drops what happens.  A time that is past is now: what was asked for is carried out.  Stops sooner
+ *  when a checker finds a violation, and does nothing after one. */
 KITH_API void kith_sim_run(kith_sim *s, uint64_t until_us);
 
 /** Wakes the program of a node at a time (now, if that is past), with a cookie.  Dropped when the node crashes; late when

@@ -68,7 +68,7 @@ const char *sim_spread_refusal(const struct sim_spread_config *config)
     if (config->loss_ppm > SIM_PPM)
         return "loss must be 0 % to 100 %";
     if (config->loss_ppm == SIM_PPM && !spread_is_blind(config->stop))
-        return "with a loss of 100 %, only the blind stop rules ever end";
+        return "only the blind stop rules ever end with a loss of 100 %";
     return NULL;
 }
 

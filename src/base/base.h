@@ -54,4 +54,12 @@ static inline bool ki_span_equal(struct ki_span a, struct ki_span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Less than, equal to or greater than 0, by the order of bytes; what only begins like the other comes first. */
+static inline int ki_span_compare(struct ki_span a, struct ki_span b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 #endif

@@ -254,6 +254,7 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     s->merge_pos = s->scan.nodes_at;
     s->merge_left = s->scan.header.nodes;
     s->merge_near = 0;
+    s->newcomer = k->table.count == 1 && !k->cfg.stock;
     s->rx = KI_RX_MERGE;
     bool fine = exchange_versions_fine(k, &s->scan);
     if (!fine)
@@ -469,10 +470,12 @@ void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
         s->merge_pos += used;
         s->merge_left--;
         *budget -= ki_min_size(*budget, used + EXCHANGE_MERGE);
+        k->newcomer = s->newcomer;
         if (node.name.len <= KITH_NAME_MAX)
             exchange_merge_node(k, s, &node);
         else
             ki_count(k, KI_COUNT_name_too_long);
+        k->newcomer = false;
     }
     exchange_merge_user(k, s, budget);
 }

@@ -77,6 +77,18 @@ static struct ki_relay *handle_relay_new(struct kith *k)
     return &k->relays[k->relay_count++];
 }
 
+/* Only members are pinged, and only where they live: whoever asks for others must not aim us at anybody else. */
+static bool handle_may_ping(const struct kith *k, uint32_t id, const struct ki_indirect_ping *ask,
+                            struct kith_addr *target)
+{
+    if (id == KI_NO_MEMBER || !ki_addr_from_span(ask->target, ask->port, target))
+        return false;
+    struct kith_addr known = ki_addr_of(ki_table_at(&k->table, id));
+    return kith_addr_equal(&known, target) || KI_CANARY(RELAY);
+}
+
+/* A target that we do not know is not pinged, but nacked all the same: the nack says that we hear the asker, and that
+ * the target did not answer us.  Without it, the asker would blame itself for our silence. */
 int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
@@ -84,17 +96,13 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
     if (!ki_decode_indirect_ping(&r, &ask))
         return handle_malformed(k);
     ki_count(k, KI_COUNT_indirect_in);
-    struct kith_addr target, known;
+    struct kith_addr target;
     uint32_t id = ki_table_find(&k->table, ask.node);
-    bool fine = id != KI_NO_MEMBER && ki_addr_from_span(ask.target, ask.port, &target);
-    if (fine) {
-        known = ki_addr_of(ki_table_at(&k->table, id));
-        fine = kith_addr_equal(&known, &target) || KI_CANARY(RELAY);
-    }
-    if (!fine) {
+    bool fine = handle_may_ping(k, id, &ask, &target);
+    if (!fine)
         ki_count(k, KI_COUNT_indirect_refused);
+    if (!fine && (!ask.nack || k->cfg.stock))
         return 0;
-    }
     bool asker_known;
     struct kith_addr asker =
         handle_answer_to(k, from, ask.source_node, ask.source_addr, ask.source_port, &asker_known);
@@ -113,6 +121,8 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
                                .want_nack = ask.nack,
                                .nack_us = ask.nack ? k->now.mono_us + wait_us : KITH_NEVER,
                                .expire_us = k->now.mono_us + interval_us};
+    if (!fine)
+        return 0;
     ki_count(k, KI_COUNT_pings_for_others);
     ki_send(k, KI_CLASS_PROBE,
             &(struct ki_send){
@@ -154,7 +164,7 @@ int ki_handle_ack(struct kith *k, struct ki_span body)
     return 0;
 }
 
-int ki_handle_nack(struct kith *k, struct ki_span body)
+int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
     struct ki_nack nack = {0};
@@ -162,8 +172,11 @@ int ki_handle_nack(struct kith *k, struct ki_span body)
         return handle_malformed(k);
     ki_count(k, KI_COUNT_nacks_in);
     struct ki_nack_wait *wait = &k->nack_wait;
-    if (wait->close_us != KITH_NEVER && wait->seq == nack.seq && wait->received < wait->expected)
-        wait->received++;
+    if (wait->close_us == KITH_NEVER || wait->seq != nack.seq || wait->received >= wait->expected)
+        return 0;
+    wait->received++;
+    if (wait->confirms != KI_NO_MEMBER)
+        ki_suspicion_nacked(k, wait->confirms, from);
     return 0;
 }
 

@@ -152,12 +152,13 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
 {
     uint8_t buf[384];
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
-    struct ki_serf_leave msg = {.ltime = k->clock.time, .node = name, .prune = prune};
+    uint64_t margin = prune && !k->cfg.stock ? INTENT_MARGIN : 0; /* the leave of one that has left has crept already */
+    struct ki_serf_leave msg = {.ltime = k->clock.time + margin, .node = name, .prune = prune};
     ki_encode_serf_leave(&p, &msg);
     KI_ASSERT(!p.w.full);
     uint32_t id = ki_table_find(&k->table, name);
     if (id == KI_NO_MEMBER) { /* told to the pool, and kept: others may know it */
-        ki_clock_stamp(&k->clock);
+        ki_clock_witness(&k->clock, msg.ltime);
         int error = intent_note(k, name, true, msg.ltime, ki_span(NULL, 0));
         return error ? error : intent_spread(k, KI_QUEUE_INTENTS, ki_span(buf, p.w.len), ticket);
     }

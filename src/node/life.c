@@ -333,8 +333,10 @@ static void life_paused(struct kith *k, uint64_t late_us)
     }
     if (k->nack_wait.close_us != KITH_NEVER)
         k->nack_wait.close_us += late_us;
-    for (uint32_t i = 0; i < k->table.accused_count; i++)
+    for (uint32_t i = 0; i < k->table.accused_count; i++) {
         k->table.accused[i]->suspicion.start_us += late_us;
+        k->table.accused[i]->suspicion.again_us += late_us;
+    }
     if (k->suspicion_next_us != KITH_NEVER)
         k->suspicion_next_us += late_us;
 }

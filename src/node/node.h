@@ -107,6 +107,7 @@ struct ki_nack_wait {
     uint32_t seq;
     uint32_t expected, received;
     uint64_t close_us; /* KITH_NEVER: none */
+    uint32_t confirms; /* each nack confirms the suspicion of this member; or KI_NO_MEMBER */
     bool failed;       /* the probe ended without an ack */
 };
 
@@ -198,6 +199,9 @@ struct kith {
     uint32_t probe_incarnation; /* what it had when the probe began: the verdict is about that one */
     uint32_t probe_seq;
     uint32_t probe_cursor; /* into table.order */
+    uint32_t lonely_cursor; /* into table.accused */
+    bool newcomer;         /* merging the first state we are told: whomever we know it is from, and they know it */
+    bool probe_lonely;     /* this probe is of one whom nobody else accuses */
     uint32_t health;
     struct ki_nack_wait nack_wait;
     struct ki_relay *relays;
@@ -235,7 +239,8 @@ struct kith {
     bool draft_open;
     uint32_t by_status[KI_STATUS_FAILED + 1]; /* how many members are in each status; of NONE nothing */
     uint32_t relay_cap;
-    struct kith_addr again_addr; /* ip_len 0: a member picked then */
+    struct kith_addr again_addr; /* ip_len 0: a member picked then, */
+    bool again_successor;        /* the one that comes after us, or any */
     bool leave_late;
     kith_ticket leave_news; /* of the news that the present step of leaving waits for; 0: none */
 
@@ -305,7 +310,7 @@ bool ki_anyone_else(const struct kith *k);      /* another member is alive or su
 int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
 int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
 int ki_handle_ack(struct kith *k, struct ki_span body);
-int ki_handle_nack(struct kith *k, struct ki_span body);
+int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body);
 void ki_ack_received(struct kith *k, uint32_t seq);
 int ki_handle_user(struct kith *k, struct ki_span body);
 
@@ -327,6 +332,7 @@ void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last eve
 void ki_suspicion_check(struct kith *k);
 void ki_settle_suspicions(struct kith *k); /* a full exchange, after as long as a suspicion lasts at least */
 /* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
+void ki_suspicion_nacked(struct kith *k, uint32_t id, const struct kith_addr *helper); /* nothing if it is not suspect */
 void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 
 /* intent.c */

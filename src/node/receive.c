@@ -151,7 +151,7 @@ static int receive_message(struct kith *k, const struct kith_addr *from, struct 
     case KI_MSG_ACK:
         return ki_handle_ack(k, body);
     case KI_MSG_NACK:
-        return ki_handle_nack(k, body);
+        return ki_handle_nack(k, from, body);
     case KI_MSG_SUSPECT:
     case KI_MSG_DEAD:
         return receive_rumour(k, from, message.ptr[0], body);
@@ -327,17 +327,26 @@ static int receive_open(struct kith *k, struct ki_reader *r)
     return KITH_ERR_AUTH;
 }
 
-/* Whoever speaks is there: one that we hold suspect or dead is told so, and refutes (Lifeguard's buddy system, the other
- * way round).  Not where names share its address: the one that speaks may be another. */
+/* One that has left may be heard for a while: it helps its news along. */
+static bool receive_is_back(const struct kith *k, const struct ki_member *m)
+{
+    uint64_t linger_us = (2 * (uint64_t)k->cfg.broadcast_timeout_ms + k->cfg.leave_propagate_ms) * 1000;
+    return m->state == KI_LEFT && k->now.mono_us - m->changed_us > linger_us;
+}
+
+/* Whoever speaks is there: one that we hold suspect, dead or long gone is told so, and refutes (Lifeguard's buddy system,
+ * the other way round).  Not where names share its address: the one that speaks may be another. */
 static void receive_from_accused(struct kith *k, const struct kith_addr *from)
 {
-    if (k->table.by_state[KI_DEAD] + k->table.by_state[KI_SUSPECT] == 0 || k->cfg.stock || !k->cfg.buddy)
+    uint32_t others = k->table.count - k->table.by_state[KI_ALIVE];
+    if (others == 0 || k->cfg.stock || !k->cfg.buddy)
         return;
     uint32_t id = ki_find_addr(k, from);
     const struct ki_member *m = id == KI_NO_MEMBER ? NULL : ki_table_at(&k->table, id);
-    if (!m || ki_table_shares_addr(&k->table, id) || (m->state != KI_SUSPECT && m->state != KI_DEAD))
+    if (!m || m->state == KI_ALIVE || ki_table_shares_addr(&k->table, id))
         return;
-    ki_tell(k, id, from, false);
+    if (m->state != KI_LEFT || receive_is_back(k, m))
+        ki_tell(k, id, from, false);
 }
 
 int kith_datagram(struct kith *k, struct kith_time now, const struct kith_addr *from, const void *buf, size_t len)

@@ -51,12 +51,16 @@ static int rumour_spread_accusation(struct kith *k, uint32_t id, enum ki_rumour 
     return ki_broadcast(k, KI_QUEUE_MEMBERS, id, ticket, ki_span(buf, p.w.len));
 }
 
-/* The view has changed: a while later, a full exchange with somebody.  Each member hears a rumour from 8 others or so, but
- * only in the mean: one in a few thousand hears it from none, and then not before the next exchange of its own, which in
- * a pool of a hundred is minutes away.  Changes that come in the meantime are settled by the same exchange. */
-static void rumour_settle(struct kith *k, uint64_t wait_us)
+/* The view has changed: a while later, a full exchange with the member that comes after us.  Each member hears a rumour
+ * from 8 others or so, but only in the mean: one in a few thousand hears it from none, and then not before the next
+ * exchange of its own, which in a pool of a hundred is minutes away.  Since each has its own successor, each is visited by
+ * somebody.  Changes that come in the meantime are settled by the same exchange. */
+static void rumour_settle(struct kith *k, uint64_t wait_us, bool successor)
 {
-    if (k->again_us != KITH_NEVER || k->cfg.stock || k->cfg.push_pull_interval_ms == 0 || k->life != KI_LIFE_LIVE)
+    if (k->cfg.stock || k->cfg.push_pull_interval_ms == 0 || k->life != KI_LIFE_LIVE)
+        return;
+    k->again_successor = successor || (k->again_us != KITH_NEVER && k->again_successor);
+    if (k->again_us != KITH_NEVER)
         return;
     wait_us = ki_max_u64(wait_us, (uint64_t)RUMOUR_SETTLE_PROBES * k->cfg.probe_interval_ms * 1000);
     wait_us = ki_max_u64(wait_us, (uint64_t)RUMOUR_SETTLE_MS * k->table.count * 1000);
@@ -68,8 +72,10 @@ static void rumour_settle(struct kith *k, uint64_t wait_us)
 void ki_settle_suspicions(struct kith *k)
 {
     if (k->table.accused_count > 0)
-        rumour_settle(k, ki_suspicion_min_us(k->cfg.suspicion_mult, k->table.count,
-                                             (uint64_t)k->cfg.probe_interval_ms * 1000));
+        rumour_settle(k,
+                      ki_suspicion_min_us(k->cfg.suspicion_mult, k->table.count,
+                                          (uint64_t)k->cfg.probe_interval_ms * 1000),
+                      false);
 }
 
 /* ---- entering and forgetting ---- */
@@ -94,6 +100,8 @@ void ki_forget(struct kith *k, uint32_t id)
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
         ki_probe_init(&k->probe);
+    if (k->nack_wait.confirms == id)
+        k->nack_wait.confirms = KI_NO_MEMBER;
     ki_ghost_make(k, id);
 }
 
@@ -138,13 +146,13 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
     int error = ki_member_enter(k, identity, KI_ALIVE, &id);
     if (error)
         return error;
-    error = rumour_spread_alive(k, id, identity, 0);
+    error = k->newcomer ? 0 : rumour_spread_alive(k, id, identity, 0);
     if (error) {
         ki_table_remove(&k->table, id);
         return error;
     }
     ki_status_up(k, id);
-    rumour_settle(k, 0);
+    rumour_settle(k, 0, true);
     return 0;
 }
 
@@ -167,7 +175,7 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
         ki_changed(k, id, KITH_CHANGED_SUSPECT);
     if (tags_differ)
         ki_changed(k, id, KITH_CHANGED_TAGS);
-    rumour_settle(k, 0);
+    rumour_settle(k, 0, true);
     return 0;
 }
 
@@ -338,6 +346,17 @@ int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct 
     return 0;
 }
 
+/* A helper could not reach a suspect either.  It does not accuse, so this is not passed on in its name. */
+void ki_suspicion_nacked(struct kith *k, uint32_t id, const struct kith_addr *helper)
+{
+    struct ki_suspicion *suspicion = ki_table_suspicion(&k->table, id);
+    const struct ki_member *m = ki_table_at(&k->table, ki_find_addr(k, helper));
+    if (!suspicion || !m || !ki_suspicion_confirm(suspicion, ki_table_hash(&k->table, ki_member_name(m))))
+        return;
+    ki_count(k, KI_COUNT_suspicions_confirmed);
+    k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
+}
+
 /* ---- dead and left ---- */
 
 int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_suspect *msg)
@@ -363,7 +382,7 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
         k->incarnation = msg->incarnation;
     ki_table_set_state(&k->table, id, result.state, k->now.mono_us);
     ki_status_down(k, id);
-    rumour_settle(k, 0);
+    rumour_settle(k, 0, true);
     return 0;
 }
 

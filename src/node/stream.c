@@ -183,8 +183,10 @@ static void stream_report(struct kith *k, struct ki_stream *s, int error)
     if (!error && s->purpose == KI_PURPOSE_SYNC && s->token == KI_SYNC_RECONNECT)
         k->again_addr = s->peer;
     bool again = s->purpose == KI_PURPOSE_JOIN || (s->purpose == KI_PURPOSE_SYNC && s->token == KI_SYNC_RECONNECT);
-    if (!error && again && k->life == KI_LIFE_LIVE && !k->cfg.stock) /* what changed while we exchanged: 1 to 2 s later */
+    if (!error && again && k->life == KI_LIFE_LIVE && !k->cfg.stock) { /* what changed while we exchanged: 1 to 2 s later */
         k->again_us = k->now.mono_us + 1000000 + ki_rng_below(&k->rng, 1000000);
+        k->again_successor = false;
+    }
     if (s->purpose == KI_PURPOSE_JOIN)
         ki_join_result(k, s->token, error);
 }

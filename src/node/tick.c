@@ -9,6 +9,7 @@
 
 #define TICK_HELPERS_MAX 16
 #define TICK_GOSSIP_MAX 16
+#define TICK_LONELY_LOOKS 16
 #define TICK_REAP_SLICE 64 /* members forgotten in one call: 1 us each, and 10 when as many events wait */
 
 void ki_health(struct kith *k, int delta)
@@ -46,9 +47,29 @@ static uint32_t tick_next_target(struct kith *k)
     return KI_NO_MEMBER;
 }
 
+/* One whom we suspect and too few others do: they may all be slow, or know it to be gone already, or not know it at all.
+ * Whoever hears of the accusation would say so, but perhaps nobody hears.  So when the shortest timeout has passed, it is
+ * asked once more, and the helpers that then find it silent count as accusers: they have probed it, each by itself.  Not
+ * more than every second probe, and a few looks each: the usual round goes on. */
+static uint32_t tick_lonely_target(struct kith *k)
+{
+    if (k->cfg.stock || k->probe_lonely)
+        return KI_NO_MEMBER;
+    uint32_t looks = (uint32_t)ki_min_u64(k->table.accused_count, TICK_LONELY_LOOKS);
+    for (uint32_t i = 0; i < looks; i++) {
+        struct ki_accused *accused = k->table.accused[k->lonely_cursor++ % k->table.accused_count];
+        if (ki_suspicion_lonely(&accused->suspicion, k->now.mono_us))
+            return accused->id;
+    }
+    return KI_NO_MEMBER;
+}
+
 static void tick_probe_start(struct kith *k)
 {
-    uint32_t id = tick_next_target(k);
+    uint32_t id = tick_lonely_target(k);
+    k->probe_lonely = id != KI_NO_MEMBER;
+    if (!k->probe_lonely)
+        id = tick_next_target(k);
     uint64_t interval_us = ki_scaled_interval_us(k);
     uint32_t stretch = k->cfg.stock ? 1 : k->health + 1;
     k->probe_next_us = k->now.mono_us + (uint64_t)k->cfg.probe_interval_ms * 1000 * stretch;
@@ -63,17 +84,16 @@ static void tick_probe_start(struct kith *k)
     ki_probe_input(k, KI_PROBE_START);
 }
 
-/* A nack in time shows that we hear and are heard, as an ack does: those who stay silent are gone or slow, and not we.
- * Lifeguard blames the prober for each missing one; where half of the members fail at once, that makes all others, who
- * are well, as slow as they can be just when there is the most to find out. */
+/* A nack in time shows that we hear and are heard: those who stay silent are gone or slow, and not we.  Lifeguard blames
+ * the prober for each missing one; where half of the members fail at once, that makes all others, who are well, as slow
+ * as they can be just when there is the most to find out. */
 static void tick_nacks_close(struct kith *k)
 {
     struct ki_nack_wait *wait = &k->nack_wait;
     wait->close_us = KITH_NEVER;
-    if (!wait->failed)
+    if (!wait->failed || (wait->received > 0 && !k->cfg.stock))
         return;
-    bool heard = wait->received > 0 && !k->cfg.stock;
-    ki_health(k, wait->expected == 0 ? 1 : heard ? -1 : (int)(wait->expected - wait->received));
+    ki_health(k, wait->expected == 0 ? 1 : (int)(wait->expected - wait->received));
 }
 
 /* Asks helpers, and pings over a stream: datagrams alone may be what is lost. */
@@ -102,6 +122,7 @@ static void tick_probe_ask(struct kith *k)
     k->nack_wait = (struct ki_nack_wait){
         .seq = k->probe_seq,
         .expected = expected,
+        .confirms = k->probe_lonely ? k->probe_id : KI_NO_MEMBER,
         .close_us = ki_max_u64(k->probe.deadline_us, k->now.mono_us + grace_us)};
     const struct ki_member *target = ki_table_at(&k->table, k->probe_id);
     struct kith_addr addr = ki_addr_of(target);
@@ -303,12 +324,39 @@ static void tick_reconnect(struct kith *k)
         ki_count(k, KI_COUNT_reconnects);
 }
 
+/* The living member whose name comes next after ours, the first after the last: of members who agree about who lives,
+ * each is the successor of one.  By the order of bytes; a look at each, no more often than there is a full exchange. */
+static uint32_t tick_successor(const struct kith *k)
+{
+    struct ki_span own = ki_name_of(k->cfg.name), first = own, next = own;
+    uint32_t first_id = KI_NO_MEMBER, next_id = KI_NO_MEMBER;
+    for (uint32_t id = 0; id < k->table.used; id++) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (!m || m->state != KI_ALIVE || id == k->self)
+            continue;
+        struct ki_span name = ki_member_name(m);
+        bool after = ki_span_compare(name, own) > 0;
+        if (after && (next_id == KI_NO_MEMBER || ki_span_compare(name, next) < 0)) {
+            next = name;
+            next_id = id;
+        } else if (!after && (first_id == KI_NO_MEMBER || ki_span_compare(name, first) < 0)) {
+            first = name;
+            first_id = id;
+        }
+    }
+    return next_id != KI_NO_MEMBER ? next_id : first_id;
+}
+
 static void tick_again(struct kith *k)
 {
     k->again_us = KITH_NEVER;
     struct kith_addr to = k->again_addr;
-    uint32_t id;
-    if (to.ip_len == 0 && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 1)
+    uint32_t id = KI_NO_MEMBER;
+    if (to.ip_len == 0 && k->again_successor)
+        id = tick_successor(k);
+    else if (to.ip_len == 0 && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 0)
+        id = KI_NO_MEMBER;
+    if (id != KI_NO_MEMBER)
         to = ki_addr_of(ki_table_at(&k->table, id));
     if (to.ip_len != 0)
         ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);

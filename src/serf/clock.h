@@ -22,10 +22,4 @@ static inline bool ki_clock_witness(struct ki_clock *c, uint64_t seen)
     return true;
 }
 
-/* Takes the current time for a message of ours, and goes on. */
-static inline uint64_t ki_clock_stamp(struct ki_clock *c)
-{
-    return c->time++;
-}
-
 #endif

@@ -21,6 +21,7 @@ void ki_suspicion_start(struct ki_suspicion *s, uint64_t now_us, uint64_t min_us
         .start_us = now_us,
         .min_us = min_us,
         .max_us = min_us * max_mult,
+        .again_us = now_us + min_us,
         .needed = needed,
         .accuser = accuser_hash,
     };
@@ -35,6 +36,14 @@ bool ki_suspicion_confirm(struct ki_suspicion *s, uint64_t accuser_hash)
             return false;
     }
     s->confirmers[s->confirmed++] = accuser_hash;
+    return true;
+}
+
+bool ki_suspicion_lonely(struct ki_suspicion *s, uint64_t now_us)
+{
+    if (s->confirmed >= s->needed || s->again_us > now_us)
+        return false;
+    s->again_us = now_us + s->min_us;
     return true;
 }
 

@@ -9,6 +9,7 @@
 struct ki_suspicion {
     uint64_t start_us;
     uint64_t min_us, max_us; /* durations */
+    uint64_t again_us;       /* while confirmations are missing: when its subject is to be probed once more */
     uint32_t needed;         /* confirmations that bring the timer down to min */
     uint32_t confirmed;
     uint64_t accuser;                       /* hash of who accused first: it cannot confirm */
@@ -20,6 +21,8 @@ void ki_suspicion_start(struct ki_suspicion *s, uint64_t now_us, uint64_t min_us
                         uint32_t n, uint64_t accuser_hash);
 /* Returns true when this accuser is a new confirmation: pass the news on. */
 bool ki_suspicion_confirm(struct ki_suspicion *s, uint64_t accuser_hash);
+/* True when confirmations are still missing after its shortest time, or again so long after the last yes. */
+bool ki_suspicion_lonely(struct ki_suspicion *s, uint64_t now_us);
 /* When it ends. */
 uint64_t ki_suspicion_deadline_us(const struct ki_suspicion *s);
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The installed manual page and completion: found where man and bash look, naming every command and every flag of the
-# agent that the installed binary names, and completing them.
+# The installed manual page and completion: found where man and bash look, naming every command, and every flag of the
+# agent and of the simulator's commands that the installed binary names, and completing them.
 . "$KITH_SOURCE_DIR/tests/install/install.sh"
 
 kith=$prefix/bin/kith
@@ -31,6 +31,23 @@ for flag in $flags; do
     completes agent "-$flag" | grep -qxF -- "-$flag" || die "the flag -$flag is not completed"
     grep -qE "Fl $flag( |\$)" "$page" || die "the manual page does not name the flag -$flag"
 done
+sims=$("$kith" sim -help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
+[ "$(wc -w <<<"$sims")" -ge 4 ] || die "the help names these simulations only: $sims"
+for sim in $sims; do
+    completes sim "$sim" | grep -qxF -- "$sim" || die "the command sim $sim is not completed"
+    section=$(sed -n "/^\.Ss Flags of sim $sim\$/,/^\.S[sh] /p" "$page" | grep -v '^\.S')
+    [ -n "$section" ] || die "the manual page has no flags of sim $sim"
+    named=$("$kith" sim "$sim" -help | sed -n 's/^  -\([a-z-]*\).*/\1/p')
+    [ "$(wc -w <<<"$named")" -ge 5 ] || die "the help of sim $sim names these flags only: $named"
+    for flag in $named; do
+        completes sim "$sim" "-$flag" | grep -qxF -- "-$flag" || die "the flag -$flag of sim $sim is not completed"
+        completes sim "$sim" "--$flag" | grep -qxF -- "--$flag" || die "the flag --$flag of sim $sim is not completed"
+        case $flag in json | seed | report) continue ;; esac # the page tells them once for all
+        grep -qE "Fl $flag( |\$)" <<<"$section" || die "the manual page does not name -$flag among the flags of sim $sim"
+    done
+done
+[ "$(completes sim swarm --l)" = --list-checkers ] || die "two dashes: $(completes sim swarm --l)"
+[ "$(completes sim run --profile l | sort | xargs)" = "lan local" ] || die "the value of --profile is not completed"
 completes agent -profile l | grep -qx lan || die "the value of -profile is not completed"
 if command -v man >/dev/null; then
     warnings=$(MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The agent's RPC, command by command and error by error: the same conversation with a kith agent and a Serf agent."""
 import socket
+import time
 
 import lib
 import wire
@@ -117,6 +118,26 @@ def stream(pool):
         except socket.timeout:
             pass
         other.kill()
+
+
+if not lib.STAND_IN:  # a Serf that leaves is taken for failed here
+    @lib.case
+    def leave_told(pool):
+        """a leave that an exchange tells of before its news are out is a leave for Serf all the same"""
+        seldom = {"KITH_GOSSIP_INTERVAL_MS": "400", "KITH_PROBE_INTERVAL_MS": "5000", "KITH_RETRANSMIT_MULT": "1",
+                  "KITH_LEAVE_PROPAGATE_MS": "100"}
+        serf, kith = pool.start("serf", "-profile", "wan"), pool.start("kith", env=seldom)  # both probe every 5 s
+        serf.join(kith)
+        pool.full([serf, kith], 20)
+        time.sleep(1)  # the older news are out: the next go an interval of gossip after they are made
+        watch = lib.Rpc(kith.rpc_addr)
+        kith.connection().send("leave")
+        lib.wait(lambda: [m for m in watch.members() if m["Name"] == kith.name and m["Status"] == "leaving"], 5,
+                 "kith is leaving", 0.005)
+        serf.join(kith)  # a full exchange with a member known already
+        watch.close()
+        check(kith.exit_code(20) == 0, "kith ends well")
+        pool.status([serf], kith, "left", 5)
 
 
 @lib.case

@@ -69,6 +69,7 @@ def rows(_pool):
         parts = [r for r in got["rows"] if r["config"] == row["config"]]
         for key in ("fp", "fp_healthy", "stopped", "missed"):
             check(sum(r[key] for r in parts) == row[key], key, "does not add up:", row, parts)
+    check(quick("-nodes=16", "-seed=0x10")["seed"] == "16" and got["seed"] == "1", "seeds are decimal text:", got["seed"])
     check(got["nodes"] == NODES and got["worlds"] == got["worlds_planned"], got)
     small = quick("-nodes=16")
     check(small["nodes"] == 16 and sorted({r["slow"] for r in small["rows"]}) == [1, 4], small["rows"])
@@ -128,7 +129,7 @@ def text_and_page(_pool):
 def mistakes_are_named(_pool):
     """one line that names the mistake, exit code 2, and nothing runs"""
     for args, says in ((["-nodes=7"], "-nodes 7: must be 8 to 1024"), (["-nodes=1025"], "-nodes 1025"),
-                       (["-nodes=0"], "-nodes 0"), (["-nodes=x"], '"x" for flag -nodes'), (["-runs=0"], "-runs 0"),
+                       (["-nodes=0"], "-nodes 0"), (["-nodes=x"], "-nodes x: is no whole number"), (["-runs=0"], "-runs 0"),
                        (["-runs=1001"], "-runs 1001"), (["-seed=no"], "-seed no"), (["-slow=3"], "-slow"),
                        (["-report=/nowhere/out.html"], "-report /nowhere/out.html"), (["-report="], "-report"),
                        (["8"], "8")):

@@ -42,7 +42,7 @@ def keys(_pool):
     got = run("--nodes", "20", "--for", "10s")
     check(KEYS <= set(got), "keys are missing:", KEYS - set(got))
     check(re.fullmatch("[0-9a-f]{16}", got["digest"]), got["digest"])
-    check(got["nodes"] == 20 and got["virtual_s"] == 10 and got["seed"] == 1, got)
+    check(got["nodes"] == 20 and got["virtual_s"] == 10 and got["seed"] == "1", got)
     for key in KEYS - {"digest", "detect_ms", "first_detect_ms", "views"}:
         check(type(got[key]) in (int, float), key, "is no number:", got[key])
     for key in ("detect_ms", "first_detect_ms"):
@@ -148,7 +148,8 @@ def start_cold(_pool):
 WRONG = (
     (["--nodes", "0"], "-nodes 0: must be 1 to"),
     (["--nodes", "9999999"], "-nodes 9999999: must be 1 to"),
-    (["--nodes", "many"], 'invalid value "many" for flag -nodes'),
+    (["--nodes", "many"], "-nodes many: is no whole number"),
+    (["--warm=perhaps"], "-warm perhaps: is neither true nor false"),
     (["--for", "0s"], "-for 0s: must be more than 0"),
     (["--for", "25h"], "-for 25h: must be more than 0 and at most 24h"),
     (["--for", "10"], "-for 10: is no duration"),
@@ -194,15 +195,19 @@ def mistakes(_pool):
         began = time.monotonic()
         done = sim("--json", *args, code=2)
         check(words in done.err and not done.out, "wanted %r, got" % words, done)
-        lines = [line for line in done.err.strip().split("\n") if not line.startswith("See 'kith sim run -help'")]
-        check(len(lines) == 1 and lines[0].startswith("kith sim run: "), "not one line:", done)
+        one_line = done.err.startswith("kith sim run: ") and done.err.endswith(" (see 'kith sim run -help')\n")
+        check(one_line and done.err.count("\n") == 1, "not one line:", done)
         check(time.monotonic() - began < 5, "something ran:", done)
     sides = [word for i in range(64) for word in ("--partition", "1@%ds" % (i % 50))]
     check("one partition more than 63" in sim("--nodes", "70", "--warm", *sides, code=2).err, "64 partitions")
+    kills = [word for i in range(257) for word in ("--kill", "1@%dms" % (i + 1))]
+    check("-kill 1@257ms: is one more than the 256" in sim(*kills, code=2).err, "257 kills")
     for args in ([], ["no-such-command"]):
         done = lib.run(lib.KITH, "sim", *args)
         check(done.code == 2 and "swarm" in done.err and not done.out, done)
-    check("-partition=" in sim("-help").out and "spread" in lib.run(lib.KITH, "sim", "-help").out, "help")
+    help_text = sim("-help").out
+    check("-partition=nodes@from..until" in help_text and "-nodes=100 " in help_text, "what is no default:", help_text)
+    check("spread" in lib.run(lib.KITH, "sim", "-help").out, "help")
 
 
 class Page(html.parser.HTMLParser):

@@ -364,6 +364,12 @@ static void indirect_pings_go_to_members_alone(void **state)
         assert_true(forge_answer(&v, &to, &len) == asks[i].done);
         assert_true(!asks[i].done || kith_addr_equal(&to, &target));
         assert_int_equal(lone_counter(v.k, "indirect_refused"), asks[i].done ? 0 : 1);
+        v.now.mono_us += LONE_SECOND; /* the nack says that we hear, whether the target is known or not */
+        kith_tick(v.k, v.now);
+        bool nacked = false;
+        while (forge_answer(&v, &to, &len))
+            nacked = nacked || kith_addr_equal(&to, &stranger);
+        assert_true(nacked);
         kith_free(v.k);
     }
 }

@@ -368,6 +368,57 @@ static uint64_t exchange_confirms(kith *k)
     return lone_counter(k, "suspicions_confirmed");
 }
 
+static uint64_t nacks_of_a_stranger(kith *k)
+{
+    uint8_t buf[256];
+    const uint8_t target[4] = {10, 0, 0, 9};
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    struct ki_indirect_ping ask = {.seq = 1, .target = ki_span(target, 4), .port = 7946, .nack = true};
+    ask.node = lone_span("nobody");
+    ki_encode_indirect_ping(&p, &ask);
+    feed(k, lone_time(LONE_SECOND), &p);
+    kith_tick(k, lone_time(2 * LONE_SECOND));
+    return sent(k, lone_time(2 * LONE_SECOND), &peer, KI_MSG_NACK);
+}
+
+static uint64_t tells_who_has_left(kith *k)
+{
+    uint8_t buf[256];
+    uint64_t at_us = 2 * LONE_SECOND;
+    accuse(k, lone_time(at_us), true, "b", "b", 5);
+    for (unsigned i = 0; i < 2; i++) { /* while it may still help its leave along, and later */
+        assert_int_equal(lone_counter(k, "accusations_told"), 0);
+        pass(k, at_us, at_us + 5 * LONE_SECOND);
+        at_us += 5 * LONE_SECOND;
+        struct ki_pack p = ki_pack(buf, sizeof buf, false);
+        ki_encode_ack(&p, &(struct ki_ack){.seq = 1});
+        feed(k, lone_time(at_us), &p);
+        at_us += 10 * LONE_SECOND;
+    }
+    return lone_counter(k, "accusations_told") > 0;
+}
+
+static uint64_t forgetting_is_said_later(kith *k)
+{
+    assert_int_equal(kith_force_leave(k, lone_time(LONE_SECOND), lone_str("c"), true, NULL), 0);
+    return member(k, "c").status_ltime;
+}
+
+/* One is accused, and nobody confirms that in the shortest timeout: is it the next to be probed? */
+static uint64_t asks_again(kith *k)
+{
+    uint64_t at_us = 2 * LONE_SECOND;
+    for (uint8_t i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "m%u", i);
+        lone_meet(k, lone_time(LONE_SECOND), name, (uint8_t)(10 + i));
+    }
+    accuse(k, lone_time(at_us), false, "c", "b", 5);
+    pass(k, at_us, at_us + 5500 * MS); /* 5.4 s: 4 * log10(23) */
+    next_probe(k, at_us + 5500 * MS);
+    return k->probe_lonely && k->probe_id == member(k, "c").id;
+}
+
 static const struct row {
     const char *what;
     uint64_t (*see)(kith *k);
@@ -396,6 +447,10 @@ static const struct row {
     {"a suspect in an exchange", exchange_of_a_suspect, KITH_STATE_ALIVE, KITH_STATE_SUSPECT},
     {"an exchange is an accusation of our own", exchange_accuses_by_itself, 0, 1},
     {"an exchange confirms", exchange_confirms, 0, 1},
+    {"a target that we do not know is nacked", nacks_of_a_stranger, 1, 0},
+    {"one that left and speaks is told", tells_who_has_left, 1, 0},
+    {"forgetting outruns what crept", forgetting_is_said_later, 1 + 16, 1},
+    {"a lonely suspect is asked again", asks_again, 1, 0},
 };
 
 static void additions_are_there_and_gone(void **state)

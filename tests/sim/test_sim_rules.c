@@ -98,12 +98,114 @@ static void test_twins_fall_silent(void **state)
     }
 }
 
+/* The one member that remembers a failed one suspects it; all others have begun anew and do not know whom it means. */
+static void test_a_lonely_suspicion_ends(void **state)
+{
+    (void)state;
+    struct kith_sim_happening h;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        kith_sim_crash(s, 7, KITH_SIM_HOST);
+        do
+            assert_true(kith_sim_step(s, KITH_NEVER, &h));
+        while (!rules_about(&h, KITH_CHANGED_SUSPECT));
+        uint32_t knows = h.node;
+        uint64_t since_us = kith_sim_now_us(s);
+        for (uint32_t n = 0; n < NODES; n++) {
+            if (n == knows || n == 7)
+                continue;
+            kith_sim_crash(s, n, KITH_SIM_PROCESS);
+            kith_sim_restart(s, n, KITH_SIM_EMPTY);
+            kith_sim_join(s, n, knows);
+        }
+        do
+            assert_true(kith_sim_step(s, since_us + 60 * SECOND, &h));
+        while (h.node != knows || !rules_about(&h, KITH_CHANGED_FAILED) ||
+               kith_sim_find(s, &h.event.member.addr) != 7); /* nor one of the others' former lives */
+        /* 5.2 s at least and 31 s at most; two probes are due in between, each up to 1 s late, and take 1 s */
+        assert_in_range(kith_sim_now_us(s) - since_us, 5200 * MS, 16 * SECOND);
+        world_end(s);
+    }
+}
+
+/* Who knew nobody has no news but of itself: whom it has been told of, they all know. */
+static void test_a_newcomer_tells_of_itself(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        struct kith_config config;
+        kith_sim_node_config(s, NODES, KITH_PROFILE_LAN, &config);
+        assert_int_equal(kith_sim_add(s, &config, NULL), 0);
+        kith_sim_run(s, kith_sim_now_us(s));
+        kith_sim_join(s, NODES, (uint32_t)(seed % NODES));
+        kith_sim_run(s, kith_sim_now_us(s) + 30 * SECOND);
+        assert_true(kith_sim_agrees(s));
+        assert_in_range(world_counter(s, NODES, "news_out"), 2, 2 * 8); /* alive and join intent, 4 log10(21) times each */
+        world_end(s);
+    }
+}
+
+/* Each full state that tells of a leave tells of it as one tick later than it was said.  Whoever then says that the member
+ * is to be forgotten must be later still, wherever that has crept to. */
+static void test_prune_outruns_what_crept(void **state)
+{
+    (void)state;
+    const struct kith_str name = {"node-7", 6};
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct kith_sim_config config = world_config(seed);
+        kith_sim *s = world_of(&config, NODES);
+        for (uint32_t n = 1; n < NODES; n++)
+            kith_sim_join(s, n, 0);
+        kith_sim_run(s, 20 * SECOND);
+        kith_sim_crash(s, 7, KITH_SIM_HOST);
+        kith_sim_run(s, 80 * SECOND);
+        struct kith_sim_link silent = config.link;
+        silent.loss_ppm = 1000000; /* only full states get through */
+        kith_sim_default_link(s, &silent);
+        assert_int_equal(kith_force_leave(kith_sim_node(s, 3), kith_sim_time(s, 3), name, false, NULL), 0);
+        kith_sim_run(s, kith_sim_now_us(s) + (2 + seed) * SECOND);
+        kith_sim_default_link(s, &config.link);
+        assert_int_equal(kith_force_leave(kith_sim_node(s, 3), kith_sim_time(s, 3), name, true, NULL), 0);
+        kith_sim_run(s, kith_sim_now_us(s) + 5 * SECOND);
+        for (uint32_t n = 0; n < NODES; n++) {
+            struct kith_member m;
+            if (n != 7 && kith_find(kith_sim_node(s, n), name, &m) == 0)
+                fail_msg("seed %d: node %d still knows it", (int)seed, (int)n);
+        }
+        world_end(s);
+    }
+}
+
+/* Whoever has missed a rumour is visited by somebody who has not, soon after. */
+static void test_each_is_visited_after_a_change(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        uint64_t before[NODES];
+        kith_sim *s = rules_pool(seed);
+        for (uint32_t n = 0; n < NODES; n++)
+            before[n] = world_counter(s, n, "streams_in");
+        assert_int_equal(kith_leave(kith_sim_node(s, 7), kith_sim_time(s, 7), NULL), 0);
+        kith_sim_run(s, kith_sim_now_us(s) + 8 * SECOND);
+        for (uint32_t n = 0; n < NODES; n++) {
+            if (n != 7 && world_counter(s, n, "streams_in") == before[n])
+                fail_msg("seed %d: nobody has visited node %d", (int)seed, (int)n);
+        }
+        world_end(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heal_fails_nobody),
         cmocka_unit_test(test_restart_is_not_accused),
         cmocka_unit_test(test_twins_fall_silent),
+        cmocka_unit_test(test_a_lonely_suspicion_ends),
+        cmocka_unit_test(test_a_newcomer_tells_of_itself),
+        cmocka_unit_test(test_prune_outruns_what_crept),
+        cmocka_unit_test(test_each_is_visited_after_a_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

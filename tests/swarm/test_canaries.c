@@ -73,10 +73,11 @@ static void each_checker_has_one(void **state)
     }
 }
 
-static void run_in_place(void *arg, const struct sim_plan *p, struct sim_verdict *out)
+static bool run_in_place(void *arg, const struct sim_plan *p, struct sim_verdict *out)
 {
     (void)arg;
     sim_plan_run(p, 0, NULL, out);
+    return true;
 }
 
 /* Shrinking leaves a plan that fails in the same way, and cannot be made smaller by one fault. */
@@ -92,6 +93,10 @@ static void a_failure_shrinks(void **state)
     uint32_t faults = sim_plan_faults(&plan), nodes = plan.node_count;
     sim_plan_shrink(&plan, &verdict, run_in_place, NULL);
     uint32_t left = sim_plan_faults(&plan);
+    const struct sim_part part = sim_plan_part(&plan);
+    sim_plan_draw(&plan, seed); /* its part says all that is left */
+    sim_plan_keep(&plan, &part);
+    assert_int_equal(sim_plan_faults(&plan), left);
     assert_true(left <= faults && plan.node_count <= nodes);
     sim_plan_run(&plan, 0, NULL, &verdict);
     assert_true(verdict.failed);
@@ -108,6 +113,32 @@ static void a_failure_shrinks(void **state)
     ki_canary = KI_CANARY_NONE;
 }
 
+static bool run_thrice(void *arg, const struct sim_plan *p, struct sim_verdict *out)
+{
+    uint32_t *runs = arg;
+    sim_plan_run(p, 0, NULL, out);
+    return ++*runs <= 3;
+}
+
+/* When it is ended, what is left is a plan that has failed. */
+static void shrinking_can_be_ended(void **state)
+{
+    (void)state;
+    struct sim_verdict verdict;
+    uint32_t runs = 0;
+    ki_canary = KI_CANARY_OLD_NEWS;
+    uint64_t seed = 1;
+    while (!caught(seed, "incarnation"))
+        assert_true(++seed <= SEEDS);
+    sim_plan_run(&plan, 0, NULL, &verdict);
+    assert_int_equal(sim_plan_shrink(&plan, &verdict, run_thrice, &runs), 3);
+    assert_int_equal(runs, 4);
+    sim_plan_run(&plan, 0, NULL, &verdict);
+    assert_true(verdict.failed);
+    assert_string_equal(verdict.checker, "incarnation");
+    ki_canary = KI_CANARY_NONE;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +146,7 @@ int main(void)
         cmocka_unit_test(each_is_caught_by_its_own),
         cmocka_unit_test(without_any_all_is_well),
         cmocka_unit_test(a_failure_shrinks),
+        cmocka_unit_test(shrinking_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

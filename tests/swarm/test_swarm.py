@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def random_worlds():
     found = swarm("--seeds", f"1..{SEEDS}")
     assert found["run"] == SEEDS
     agreed = found["agreed_ms"]
+    assert found["interrupted"] is False and len(str(found["wall_s"])) < 16, found
     assert agreed["worlds"] > SEEDS // 3 and agreed["p50"] <= agreed["p99"] <= agreed["max"] <= 30000, agreed
     print(f"  {SEEDS} seeds in {found['wall_s']:.1f} s; healed cores of {agreed['worlds']} worlds agree after "
           f"{agreed['p50']} ms (p50), {agreed['p99']} ms (p99), {agreed['max']} ms (max)")
@@ -69,6 +71,9 @@ def one_seed_is_one_run():
     first = swarm("--seeds", "1..40", "--jobs", "1")["digest"]
     assert first != swarm("--seeds", "2..41", "--jobs", "1")["digest"]
     assert first == swarm("--seeds", "1..40", "--jobs", "3")["digest"]
+    text = run("--seeds", "1..40")
+    assert text.returncode == 0 and text.stdout.startswith("40 seeds, 0 failed, in ") and not text.stderr, text
+    assert f"; digest {first}\n" in text.stdout, text
     if OTHER and Path(OTHER).exists():
         assert first == swarm("--seeds", "1..40", program=[OTHER, "sim", "swarm"])["digest"], "two compilers differ"
         print("  and by another compiler")
@@ -93,11 +98,58 @@ def a_failure_says_what_is_needed():
     found = json.loads(run("--json", *again.split(), program=[PLANTED]).stdout)
     assert found["failed"] == 1 and found["failures"][0]["checker"] == "incarnation", found
     assert found["failures"][0]["seed"] == sentence.group(1)
+    assert found["failures"][0]["again"] == "kith sim swarm " + again and "least" not in found["failures"][0], found
+
+
+def what_shrinking_leaves_has_a_command():
+    if not PLANTED:
+        return
+    text = run("--seeds", "2", "--canary", "old-news", "--shrink", program=[PLANTED]).stdout
+    found = json.loads(run("--json", "--seeds", "1..10", "--canary", "old-news", "--shrink", program=[PLANTED]).stdout)
+    assert found["failed"] > 3 and found["failures"][3]["least"] is None, found
+    failure, least = found["failures"][0], found["failures"][0]["least"]
+    assert (failure["seed"], failure["checker"]) == ("2", "incarnation"), failure
+    assert least["faults"] == len(least["plan"]) - 2 <= failure["faults"] and least["nodes"] <= failure["nodes"], least
+    assert re.search(r"^  again: (.*--only .*)$", text, re.M).group(1) == least["again"], text
+    assert "\n".join(least["plan"]) in text and least["sentence"] in text, text
+    for other in found["failures"][:3]:
+        command = other["least"]["again"].removeprefix("kith sim swarm ").split()
+        repeated = run(*command, program=[PLANTED])
+        assert repeated.returncode == 1 and f" FAILED: {other['least']['sentence']}\n" in repeated.stdout, repeated.stdout
+        assert f"again: {other['least']['again']}\n" in repeated.stdout, repeated.stdout
+    nothing = swarm("--seeds", "7", "--only", "none", "--nodes", "2")
+    assert nothing["run"] == 1 and nothing["digest"] != swarm("--seeds", "7")["digest"], nothing
+
+
+def an_interrupt_ends_the_shrinking():
+    """With the least found so far. It must come in the midst of it, hence some attempts."""
+    if not PLANTED:
+        return
+    for _ in range(10):
+        process = subprocess.Popen([PLANTED, "--seeds", "1..200", "--canary", "old-news", "--shrink", "--jobs", "1"],
+                                   stdout=subprocess.PIPE, text=True)
+        lines = [process.stdout.readline()]
+        while lines[-1] and not lines[-1].startswith("  again: "):
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+        assert process.returncode == 130 and not re.search(r"^(1\d\d|200) seeds", rest, re.M), (process.returncode, rest)
+        if "the least that fails so (cut short: so far), of" in rest:
+            assert rest.count("  again: ") == 1 and " incarnation: " in rest, rest
+            return
+    raise AssertionError("no shrinking was cut short")
+
 
 
 def bad_input_is_one_line():
     for arguments, word in ((["--seeds", "9..3"], "9..3"), (["--seeds", "x"], "x"), (["--seed", "12y"], "12y"),
-                            (["--seeds", "1..2", "--seed", "3"], "seed"), (["--jobs", "1000"], "1000"),
+                            (["--seeds", "1..2", "--seed", "3"], "-seed and -seeds"), (["--jobs", "1000"], "-jobs 1000: "),
+                            (["--jobs", "0"], "-jobs 0: "), (["--list-checkers", "--seeds", "9..1"], "-seeds 9..1: is back"),
+                            (["--json", "--trace"], "-json and -trace"), (["--seeds", "0..4294967295"], "..4294967295: "),
+                            (["--seeds", "1..2", "--only", "1"], "-seeds 1..2: is more than one"),
+                            (["--nodes", "2"], "-seeds 1..200: is more than one"), (["--seeds", "1", "--only", "0"], "-only 0: "),
+                            (["--seeds", "1", "--only", "64"], "-only 64: names a fault that the world of seed 1 "),
+                            (["--seeds", "1", "--nodes", "101"], "-nodes 101: must be 1 to "),
                             (["--wrong"], "wrong"), (["--canary", "obey"], "canary"), (["left over"], "left over")):
         result = run(*arguments)
         assert result.returncode == 2 and result.stdout == "", (arguments, result)
@@ -124,7 +176,8 @@ def soak():
 
 def main():
     tests = [random_worlds, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
-             a_failure_says_what_is_needed, bad_input_is_one_line]
+             a_failure_says_what_is_needed, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
+             bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
         tests.append(soak)
     failed = 0

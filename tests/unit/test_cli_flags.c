@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "cli/flags.h"
@@ -96,6 +97,38 @@ static void test_bad(void **state)
     }
 }
 
+/* What standard error gets from one judgement of a value. */
+static void test_values(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"lan", "wan", "local"};
+    const struct ki_usage usage = {"test", "", "Tests.", NULL, 0, 0, 0};
+    char said[512] = {0};
+    size_t which = 9;
+    FILE *to = tmpfile();
+    int was = dup(STDERR_FILENO);
+    assert_non_null(to);
+    fflush(stderr);
+    dup2(fileno(to), STDERR_FILENO);
+    bool fine = ki_flag_fits(&usage, "f", "1", NULL) && ki_flag_within(&usage, "f", 1, 1, 5) &&
+                ki_flag_within(&usage, "f", 5, 1, 5) && ki_flag_choice(&usage, "f", "local", words, 3, &which);
+    bool wrong = ki_flag_fits(&usage, "f", "x", "is wrong") || ki_flag_within(&usage, "f", 0, 1, 5) ||
+                 ki_flag_within(&usage, "f", 6, 1, 5) || ki_flag_choice(&usage, "f", "moon", words, 3, &(size_t){0});
+    fflush(stderr);
+    dup2(was, STDERR_FILENO);
+    close(was);
+    assert_int_equal(fseek(to, 0, SEEK_SET), 0);
+    assert_true(fread(said, 1, sizeof said - 1, to) > 0);
+    fclose(to);
+    assert_true(fine);
+    assert_false(wrong);
+    assert_int_equal(which, 2);
+    assert_string_equal(said, "kith test: -f x: is wrong (see 'kith test -help')\n"
+                              "kith test: -f 0: must be 1 to 5 (see 'kith test -help')\n"
+                              "kith test: -f 6: must be 1 to 5 (see 'kith test -help')\n"
+                              "kith test: -f moon: is none of lan, wan, local (see 'kith test -help')\n");
+}
+
 static void test_help(void **state)
 {
     (void)state;
@@ -132,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_values),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_list_is_bounded),
     };

@@ -88,13 +88,37 @@ static void test_percents(void **state)
     (void)state;
     for (size_t i = 0; i < KI_COUNT(good); i++) {
         uint32_t ppm = 99;
-        assert_true(ki_sim_percent(good[i].text, &ppm));
+        assert_null(ki_sim_percent(good[i].text, &ppm));
         assert_int_equal(ppm, good[i].ppm);
     }
     for (size_t i = 0; i < KI_COUNT(bad); i++) {
         uint32_t ppm = 99;
-        assert_false(ki_sim_percent(bad[i], &ppm));
+        assert_non_null(ki_sim_percent(bad[i], &ppm));
         assert_int_equal(ppm, 99);
+    }
+}
+
+static void test_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t set;
+    } good[] = {
+        {"none", 0},   {"1", 1},      {"3,7,9", 0x144},          {"9,3,7,3", 0x144},
+        {"64", UINT64_C(1) << 63},    {"1,64", UINT64_C(1) << 63 | 1},
+    };
+    static const char *const bad[] = {"", "0", "65", "1,", ",1", "1,,2", "1 2", "1, 2", "-1",
+                                      "x", "1..3", "none,1", "1,none"};
+    (void)state;
+    for (size_t i = 0; i < KI_COUNT(good); i++) {
+        uint64_t set = 99;
+        assert_null(ki_sim_numbers(good[i].text, &set));
+        assert_true(set == good[i].set);
+    }
+    for (size_t i = 0; i < KI_COUNT(bad); i++) {
+        uint64_t set = 99;
+        assert_non_null(ki_sim_numbers(bad[i], &set));
+        assert_true(set == 99);
     }
 }
 
@@ -229,7 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_duration_ranges), cmocka_unit_test(test_percents),
         cmocka_unit_test(test_shares),    cmocka_unit_test(test_mix),             cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_figures),   cmocka_unit_test(test_command),
+        cmocka_unit_test(test_figures),   cmocka_unit_test(test_command),         cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,23 +37,10 @@ static void witness_follows_the_table(void **state)
     }
 }
 
-static void stamps_rise(void **state)
-{
-    (void)state;
-    struct ki_clock c;
-    ki_clock_init(&c);
-    assert_int_equal(ki_clock_stamp(&c), 1);
-    assert_int_equal(ki_clock_stamp(&c), 2);
-    assert_true(ki_clock_witness(&c, 9));
-    assert_int_equal(ki_clock_stamp(&c), 10); /* later than all that was seen */
-    assert_int_equal(c.time, 11);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(witness_follows_the_table),
-        cmocka_unit_test(stamps_rise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

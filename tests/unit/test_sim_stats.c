@@ -61,11 +61,11 @@ static void test_histogram_ends(void **state)
 
 /* ---- views ---- */
 
-static const struct sim_fault faults[] = {
-    {SIM_FAULT_KILL, 2, 9000000, KITH_NEVER},          {SIM_FAULT_CRASH, 2, 9000000, KITH_NEVER},
-    {SIM_FAULT_PAUSE, 3, 9000000, 21000000},           {SIM_FAULT_LEAVE, 2, 10000000, KITH_NEVER},
-    {SIM_FAULT_PARTITION, 9, 10000000, 30000000},      {SIM_FAULT_PARTITION, 6, 12000000, 25000000},
-    {SIM_FAULT_SLOW, 2, 15000000, 22000000},           {SIM_FAULT_RESTART, 4, 31000000, 33000000},
+static const struct sim_run_fault faults[] = {
+    {SIM_RUN_KILL, 2, 9000000, KITH_NEVER},          {SIM_RUN_CRASH, 2, 9000000, KITH_NEVER},
+    {SIM_RUN_PAUSE, 3, 9000000, 21000000},           {SIM_RUN_LEAVE, 2, 10000000, KITH_NEVER},
+    {SIM_RUN_PARTITION, 9, 10000000, 30000000},      {SIM_RUN_PARTITION, 6, 12000000, 25000000},
+    {SIM_RUN_SLOW, 2, 15000000, 22000000},           {SIM_RUN_RESTART, 4, 31000000, 33000000},
 };
 
 static struct sim_scenario scenario_of(uint64_t seed)
@@ -167,7 +167,7 @@ static void test_steps(void **state)
  * before the shortest suspicion, which four confirmations allow, nor after the longest. */
 static void test_detection(void **state)
 {
-    static const struct sim_fault kill[] = {{SIM_FAULT_CRASH, 3, 5000000, KITH_NEVER}};
+    static const struct sim_run_fault kill[] = {{SIM_RUN_CRASH, 3, 5000000, KITH_NEVER}};
     const struct sim_scenario scenario = {.seed = 3,
                                           .nodes = 60,
                                           .for_us = 90 * KITH_SIM_SECOND,
@@ -275,24 +275,24 @@ static void test_false_positives(void **state)
 static void test_possible(void **state)
 {
     static const struct {
-        struct sim_fault faults[3];
+        struct sim_run_fault faults[3];
         enum sim_impossible why;
         size_t index;
         uint32_t left;
     } rows[] = {
-        {{{SIM_FAULT_KILL, 10, 1000000, KITH_NEVER}}, SIM_POSSIBLE, 0, 0},
-        {{{SIM_FAULT_KILL, 11, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 0, 10},
-        {{{SIM_FAULT_KILL, 0, 1000000, KITH_NEVER}}, SIM_NO_NODES, 0, 10},
-        {{{SIM_FAULT_KILL, 1, 60000000, KITH_NEVER}}, SIM_TOO_LATE, 0, 10},
-        {{{SIM_FAULT_PAUSE, 1, 1000000, 60000001}}, SIM_TOO_LATE, 0, 10},
-        {{{SIM_FAULT_PAUSE, 1, 1000000, 60000000}}, SIM_POSSIBLE, 0, 0},
-        {{{SIM_FAULT_KILL, 6, 1000000, KITH_NEVER}, {SIM_FAULT_KILL, 5, 2000000, KITH_NEVER}}, SIM_TOO_MANY, 1, 4},
-        {{{SIM_FAULT_KILL, 6, 2000000, KITH_NEVER}, {SIM_FAULT_KILL, 5, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 0, 5},
-        {{{SIM_FAULT_KILL, 6, 1000000, KITH_NEVER}, {SIM_FAULT_CRASH, 5, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 1, 4},
-        {{{SIM_FAULT_PAUSE, 6, 1000000, 2000000}, {SIM_FAULT_RESTART, 10, 2000000, 3000000}}, SIM_POSSIBLE, 0, 0},
-        {{{SIM_FAULT_PAUSE, 6, 1000000, 2000001}, {SIM_FAULT_RESTART, 10, 2000000, 3000000}}, SIM_TOO_MANY, 1, 4},
-        {{{SIM_FAULT_KILL, 10, 1000000, KITH_NEVER}, {SIM_FAULT_PARTITION, 10, 2000000, 3000000}}, SIM_POSSIBLE, 0, 0},
-        {{{SIM_FAULT_PARTITION, 6, 1000000, 4000000}, {SIM_FAULT_PARTITION, 5, 2000000, 3000000}}, SIM_TOO_MANY, 1, 4},
+        {{{SIM_RUN_KILL, 10, 1000000, KITH_NEVER}}, SIM_POSSIBLE, 0, 0},
+        {{{SIM_RUN_KILL, 11, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 0, 10},
+        {{{SIM_RUN_KILL, 0, 1000000, KITH_NEVER}}, SIM_NO_NODES, 0, 10},
+        {{{SIM_RUN_KILL, 1, 60000000, KITH_NEVER}}, SIM_TOO_LATE, 0, 10},
+        {{{SIM_RUN_PAUSE, 1, 1000000, 60000001}}, SIM_TOO_LATE, 0, 10},
+        {{{SIM_RUN_PAUSE, 1, 1000000, 60000000}}, SIM_POSSIBLE, 0, 0},
+        {{{SIM_RUN_KILL, 6, 1000000, KITH_NEVER}, {SIM_RUN_KILL, 5, 2000000, KITH_NEVER}}, SIM_TOO_MANY, 1, 4},
+        {{{SIM_RUN_KILL, 6, 2000000, KITH_NEVER}, {SIM_RUN_KILL, 5, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 0, 5},
+        {{{SIM_RUN_KILL, 6, 1000000, KITH_NEVER}, {SIM_RUN_CRASH, 5, 1000000, KITH_NEVER}}, SIM_TOO_MANY, 1, 4},
+        {{{SIM_RUN_PAUSE, 6, 1000000, 2000000}, {SIM_RUN_RESTART, 10, 2000000, 3000000}}, SIM_POSSIBLE, 0, 0},
+        {{{SIM_RUN_PAUSE, 6, 1000000, 2000001}, {SIM_RUN_RESTART, 10, 2000000, 3000000}}, SIM_TOO_MANY, 1, 4},
+        {{{SIM_RUN_KILL, 10, 1000000, KITH_NEVER}, {SIM_RUN_PARTITION, 10, 2000000, 3000000}}, SIM_POSSIBLE, 0, 0},
+        {{{SIM_RUN_PARTITION, 6, 1000000, 4000000}, {SIM_RUN_PARTITION, 5, 2000000, 3000000}}, SIM_TOO_MANY, 1, 4},
     };
     (void)state;
     for (size_t i = 0; i < KI_COUNT(rows); i++) {
@@ -318,7 +318,7 @@ static void test_possible(void **state)
 static void test_cold_start(void **state)
 {
     struct sim_scenario scenario = {.nodes = 100, .for_us = 60 * KITH_SIM_SECOND};
-    struct sim_fault early = {SIM_FAULT_KILL, 3, 15000, KITH_NEVER};
+    struct sim_run_fault early = {SIM_RUN_KILL, 3, 15000, KITH_NEVER};
     size_t index;
     uint32_t left;
     (void)state;
