@@ -24,7 +24,7 @@
 struct stream_chunk {
     struct stream_chunk *next;
     uint64_t at_us; /* when it arrives */
-    size_t len;
+    size_t len, taken; /* so much of it the instance has */
     uint8_t bytes[];
 };
 
@@ -33,9 +33,7 @@ struct stream_end {
     uint32_t id;   /* 0: not yet accepted, or over for this node */
     uint32_t life; /* of the node that it belongs to */
     bool wants_write;
-    struct stream_chunk *coming, *coming_last; /* on their way to this end */
-    uint8_t *unread; /* arrived, not taken */
-    size_t unread_len, unread_cap;
+    struct stream_chunk *coming, *coming_last; /* on their way to this end, or arrived and not taken */
     bool held;            /* the instance did not take all; wait for RESUME */
     uint64_t fin_us;      /* when the other's FIN arrives, after all chunks; KITH_NEVER: none on its way */
     uint64_t reset_us;    /* likewise a reset */
@@ -103,7 +101,6 @@ static void stream_free(kith_sim *s, size_t index)
             free(c);
             c = next;
         }
-        free(t->ends[end].unread);
     }
     free(t);
     s->streams[index] = NULL;
@@ -164,18 +161,19 @@ static void stream_pump(kith_sim *s, size_t index, unsigned end)
 {
     struct sim_stream *t = s->streams[index];
     struct stream_end *e = &t->ends[end], *other = &t->ends[1 - end];
-    uint8_t buf[STREAM_CHUNK];
     while (e->wants_write && e->id && other->credit < STREAM_WINDOW) {
         struct sim_node *n = s->nodes[e->node];
         size_t len = 0;
-        int error = kith_stream_write(n->k, sim_node_time(s, n), e->id, buf, sizeof buf, &len);
+        struct stream_chunk *c = sim_resize(NULL, sizeof *c + STREAM_CHUNK);
+        int error = kith_stream_write(n->k, sim_node_time(s, n), e->id, c->bytes, STREAM_CHUNK, &len);
         if (error != 0 || len == 0) {
             e->wants_write = false;
+            free(c);
             return;
         }
-        struct stream_chunk *c = sim_resize(NULL, sizeof *c + len);
+        if (len < STREAM_CHUNK)
+            c = sim_resize(c, sizeof *c + len);
         *c = (struct stream_chunk){.at_us = stream_arrival_us(s, t, 1 - end, len), .len = len};
-        memcpy(c->bytes, buf, len);
         *(other->coming ? &other->coming_last->next : &other->coming) = c;
         other->coming_last = c;
         other->credit += len;
@@ -278,55 +276,48 @@ static void stream_broken(kith_sim *s, size_t index, unsigned end)
     sim_node_dirty(s, e->node);
 }
 
-/* Chunks that have arrived join what is unread. */
+/* Gives the instance what has arrived, or drops it if the instance has closed: nobody will read it. */
+static void stream_feed(kith_sim *s, struct sim_stream *t, unsigned end, size_t *taken)
+{
+    struct stream_end *e = &t->ends[end];
+    struct stream_chunk *c = e->coming;
+    size_t left = c->len - c->taken;
+    *taken = left;
+    if (!e->id)
+        return;
+    struct sim_node *n = s->nodes[e->node];
+    sim_digest(s, s->now_us);
+    sim_digest(s, e->node);
+    sim_digest_bytes(s, c->bytes + c->taken, left);
+    int error = kith_stream_bytes(n->k, sim_node_time(s, n), e->id, c->bytes + c->taken, left, taken);
+    if (error)
+        *taken = left;
+    sim_node_dirty(s, e->node);
+}
+
+/* Chunks that have arrived, in turn.  One that is not taken whole holds up those behind it. */
 static void stream_collect(kith_sim *s, struct sim_stream *t, unsigned end, uint64_t *again_us)
 {
     struct stream_end *e = &t->ends[end];
-    while (e->coming && stream_due(e->coming->at_us, s, again_us) && !stream_cut(s, t, end, again_us)) {
+    size_t sum = 0;
+    bool closed = !e->id;
+    while (e->coming && !e->held && stream_due(e->coming->at_us, s, again_us) && !stream_cut(s, t, end, again_us)) {
         struct stream_chunk *c = e->coming;
-        if (e->unread_len + c->len > e->unread_cap) {
-            e->unread_cap = 2 * (e->unread_len + c->len);
-            e->unread = sim_resize(e->unread, e->unread_cap);
-        }
-        memcpy(e->unread + e->unread_len, c->bytes, c->len);
-        e->unread_len += c->len;
+        size_t taken;
+        stream_feed(s, t, end, &taken);
+        c->taken += taken;
+        sum += taken;
+        e->held = c->taken < c->len;
+        if (e->held)
+            break;
         e->coming = c->next;
         free(c);
     }
-}
-
-static void stream_taken(kith_sim *s, struct sim_stream *t, unsigned end, size_t taken)
-{
-    struct stream_end *e = &t->ends[end];
-    memmove(e->unread, e->unread + taken, e->unread_len - taken);
-    e->unread_len -= taken;
-    e->acked += taken;
+    e->acked += sum;
     if (e->ack_us == KITH_NEVER && e->acked > 0)
         e->ack_us = stream_packet_us(s, e->node, t->ends[1 - end].node, 0);
-}
-
-static void stream_feed(kith_sim *s, size_t index, unsigned end)
-{
-    struct sim_stream *t = s->streams[index];
-    struct stream_end *e = &t->ends[end];
-    if (e->unread_len == 0 || e->held)
-        return;
-    if (!e->id) { /* closed here: nobody will read it */
-        bool alive = t->ends[1 - end].id != 0 && t->ends[1 - end].reset_us == KITH_NEVER;
-        stream_taken(s, t, end, e->unread_len);
-        if (alive)
-            stream_reset(s, t, 1 - end, KITH_ERR_UNREACHABLE);
-        return;
-    }
-    struct sim_node *n = s->nodes[e->node];
-    size_t taken = 0;
-    sim_digest(s, s->now_us);
-    sim_digest(s, e->node);
-    sim_digest_bytes(s, e->unread, e->unread_len);
-    int error = kith_stream_bytes(n->k, sim_node_time(s, n), e->id, e->unread, e->unread_len, &taken);
-    e->held = error == 0 && taken < e->unread_len;
-    stream_taken(s, t, end, error ? e->unread_len : taken);
-    sim_node_dirty(s, e->node);
+    if (closed && sum > 0 && t->ends[1 - end].id != 0 && t->ends[1 - end].reset_us == KITH_NEVER)
+        stream_reset(s, t, 1 - end, KITH_ERR_UNREACHABLE);
 }
 
 static void stream_deliver(kith_sim *s, size_t index, unsigned end, uint64_t *again_us)
@@ -344,9 +335,7 @@ static void stream_deliver(kith_sim *s, size_t index, unsigned end, uint64_t *ag
         return;
     }
     stream_collect(s, t, end, again_us);
-    stream_feed(s, index, end);
-    bool all = !e->coming && e->unread_len == 0;
-    if (e->fin_us != KITH_NEVER && all && stream_due(e->fin_us, s, again_us) && !stream_cut(s, t, end, again_us)) {
+    if (e->fin_us != KITH_NEVER && !e->coming && stream_due(e->fin_us, s, again_us) && !stream_cut(s, t, end, again_us)) {
         e->fin_us = KITH_NEVER;
         if (e->id)
             kith_stream_end(s->nodes[e->node]->k, sim_node_time(s, s->nodes[e->node]), e->id);

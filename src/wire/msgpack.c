@@ -309,7 +309,11 @@ bool ki_unpack_skip(struct ki_reader *r)
     size_t depth = 0;
     struct ki_token token;
     do {
-        if (!ki_unpack(r, &token))
+        struct ki_span text;
+        uint64_t number;
+        bool quick = msgpack_quick_str(r, &text) || msgpack_quick_uint(r, &number); /* most of a long map */
+        token.kind = KI_TOKEN_UINT;
+        if (!quick && !ki_unpack(r, &token))
             return false;
         if (depth > 0)
             left[depth - 1]--;
