@@ -254,7 +254,7 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     s->merge_pos = s->scan.nodes_at;
     s->merge_left = s->scan.header.nodes;
     s->merge_near = 0;
-    s->newcomer = k->table.count == 1 && !k->cfg.stock;
+    s->newcomer = k->table.count == 1 && k->stream_count == 1 && !k->cfg.stock;
     s->rx = KI_RX_MERGE;
     bool fine = exchange_versions_fine(k, &s->scan);
     if (!fine)

@@ -164,6 +164,23 @@ int ki_handle_ack(struct kith *k, struct ki_span body)
     return 0;
 }
 
+/* Nacks of a lonely suspect's probe confirm, once each and from those who were asked; before the verdict they wait for
+ * it, since the target may still answer. */
+static void handle_nack_confirms(struct kith *k, const struct kith_addr *from)
+{
+    struct ki_nack_wait *wait = &k->nack_wait;
+    uint32_t id = wait->confirms != KI_NO_MEMBER ? ki_find_addr(k, from) : KI_NO_MEMBER;
+    for (uint32_t i = 0; id != KI_NO_MEMBER && i < wait->helper_count; i++) {
+        if (wait->helpers[i] != id)
+            continue;
+        if (wait->failed)
+            ki_suspicion_nacked(k, i);
+        else
+            wait->nacked |= (uint32_t)1 << i;
+        return;
+    }
+}
+
 int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
@@ -175,8 +192,7 @@ int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span 
     if (wait->close_us == KITH_NEVER || wait->seq != nack.seq || wait->received >= wait->expected)
         return 0;
     wait->received++;
-    if (wait->confirms != KI_NO_MEMBER)
-        ki_suspicion_nacked(k, wait->confirms, from);
+    handle_nack_confirms(k, from);
     return 0;
 }
 

@@ -102,13 +102,19 @@ struct ki_relay {
     uint64_t expire_us;
 };
 
+#define KI_HELPERS_MAX 16 /* members asked to ping for us in one probe */
+
 /* A failed probe whose helpers may still say nack: how many did tells how healthy we are. */
 struct ki_nack_wait {
     uint32_t seq;
     uint32_t expected, received;
     uint64_t close_us; /* KITH_NEVER: none */
-    uint32_t confirms; /* each nack confirms the suspicion of this member; or KI_NO_MEMBER */
-    bool failed;       /* the probe ended without an ack */
+    uint32_t confirms; /* nacks confirm the suspicion of this member, if it has this incarnation; or KI_NO_MEMBER */
+    uint32_t incarnation;
+    uint32_t helpers[KI_HELPERS_MAX]; /* asked; KI_NO_MEMBER: forgotten, or its nack has been heeded */
+    uint32_t helper_count;
+    uint32_t nacked; /* a bit for each that said nack before the verdict */
+    bool failed;     /* the probe ended without an ack */
 };
 
 /* Asking the pool who holds our name. */
@@ -200,7 +206,7 @@ struct kith {
     uint32_t probe_seq;
     uint32_t probe_cursor; /* into table.order */
     uint32_t lonely_cursor; /* into table.accused */
-    bool newcomer;         /* merging the first state we are told: whomever we know it is from, and they know it */
+    bool newcomer;         /* merging the only state we are told: whomever we know it is from, and they know it */
     bool probe_lonely;     /* this probe is of one whom nobody else accuses */
     uint32_t health;
     struct ki_nack_wait nack_wait;
@@ -330,9 +336,11 @@ void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser
 int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_state state, uint32_t *id);
 void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last event */
 void ki_suspicion_check(struct kith *k);
+void ki_settle_changes(struct kith *k);    /* a full exchange with our successor, a while later */
 void ki_settle_suspicions(struct kith *k); /* a full exchange, after as long as a suspicion lasts at least */
 /* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
-void ki_suspicion_nacked(struct kith *k, uint32_t id, const struct kith_addr *helper); /* nothing if it is not suspect */
+/* A helper, by its place in nack_wait, could not reach the target either. */
+void ki_suspicion_nacked(struct kith *k, uint32_t place);
 void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 
 /* intent.c */

@@ -68,6 +68,11 @@ static void rumour_settle(struct kith *k, uint64_t wait_us, bool successor)
     k->again_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
 }
 
+void ki_settle_changes(struct kith *k)
+{
+    rumour_settle(k, 0, true);
+}
+
 /* One that we suspect and nobody else does has been decided elsewhere, and the news has missed us; or will be. */
 void ki_settle_suspicions(struct kith *k)
 {
@@ -102,6 +107,10 @@ void ki_forget(struct kith *k, uint32_t id)
         ki_probe_init(&k->probe);
     if (k->nack_wait.confirms == id)
         k->nack_wait.confirms = KI_NO_MEMBER;
+    for (uint32_t i = 0; i < k->nack_wait.helper_count; i++) {
+        if (k->nack_wait.helpers[i] == id)
+            k->nack_wait.helpers[i] = KI_NO_MEMBER;
+    }
     ki_ghost_make(k, id);
 }
 
@@ -152,7 +161,7 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
         return error;
     }
     ki_status_up(k, id);
-    rumour_settle(k, 0, true);
+    ki_settle_changes(k);
     return 0;
 }
 
@@ -175,7 +184,7 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
         ki_changed(k, id, KITH_CHANGED_SUSPECT);
     if (tags_differ)
         ki_changed(k, id, KITH_CHANGED_TAGS);
-    rumour_settle(k, 0, true);
+    ki_settle_changes(k);
     return 0;
 }
 
@@ -346,12 +355,17 @@ int ki_apply_suspect(struct kith *k, const struct kith_addr *from, const struct 
     return 0;
 }
 
-/* A helper could not reach a suspect either.  It does not accuse, so this is not passed on in its name. */
-void ki_suspicion_nacked(struct kith *k, uint32_t id, const struct kith_addr *helper)
+/* A helper could not reach a suspect either.  It does not accuse, so this is not passed on in its name.  Whoever has
+ * refuted since is not meant, though it may be accused anew. */
+void ki_suspicion_nacked(struct kith *k, uint32_t place)
 {
-    struct ki_suspicion *suspicion = ki_table_suspicion(&k->table, id);
-    const struct ki_member *m = ki_table_at(&k->table, ki_find_addr(k, helper));
-    if (!suspicion || !m || !ki_suspicion_confirm(suspicion, ki_table_hash(&k->table, ki_member_name(m))))
+    struct ki_nack_wait *wait = &k->nack_wait;
+    struct ki_suspicion *suspicion = ki_table_suspicion(&k->table, wait->confirms);
+    const struct ki_member *helper = ki_table_at(&k->table, wait->helpers[place]);
+    wait->helpers[place] = KI_NO_MEMBER;
+    if (!suspicion || !helper || ki_table_at(&k->table, wait->confirms)->incarnation != wait->incarnation)
+        return;
+    if (!ki_suspicion_confirm(suspicion, ki_table_hash(&k->table, ki_member_name(helper))))
         return;
     ki_count(k, KI_COUNT_suspicions_confirmed);
     k->suspicion_next_us = ki_min_u64(k->suspicion_next_us, ki_suspicion_deadline_us(suspicion));
@@ -382,7 +396,7 @@ int ki_apply_dead(struct kith *k, const struct kith_addr *from, const struct ki_
         k->incarnation = msg->incarnation;
     ki_table_set_state(&k->table, id, result.state, k->now.mono_us);
     ki_status_down(k, id);
-    rumour_settle(k, 0, true);
+    ki_settle_changes(k);
     return 0;
 }
 

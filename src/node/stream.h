@@ -77,7 +77,7 @@ struct ki_stream {
     struct ki_lzw_decoder *decoder;
     struct ki_lzw_encoder *encoder;
     struct ki_scan scan;
-    bool newcomer;          /* we knew nobody when we began to merge */
+    bool newcomer;          /* we knew nobody when we began to merge, and have no other stream */
     int64_t merge_left;
     size_t merge_pos;
     uint32_t merge_near;    /* id of the member that probably comes next, by our table */

@@ -7,7 +7,6 @@
 #include "node/node.h"
 #include "swim/timing.h"
 
-#define TICK_HELPERS_MAX 16
 #define TICK_GOSSIP_MAX 16
 #define TICK_LONELY_LOOKS 16
 #define TICK_REAP_SLICE 64 /* members forgotten in one call: 1 us each, and 10 when as many events wait */
@@ -49,8 +48,8 @@ static uint32_t tick_next_target(struct kith *k)
 
 /* One whom we suspect and too few others do: they may all be slow, or know it to be gone already, or not know it at all.
  * Whoever hears of the accusation would say so, but perhaps nobody hears.  So when the shortest timeout has passed, it is
- * asked once more, and the helpers that then find it silent count as accusers: they have probed it, each by itself.  Not
- * more than every second probe, and a few looks each: the usual round goes on. */
+ * asked once more, and the helpers that then do not find it count as accusers: each has probed it by itself, or does not
+ * know it.  Not more than every second probe, and a few looks each: the usual round goes on. */
 static uint32_t tick_lonely_target(struct kith *k)
 {
     if (k->cfg.stock || k->probe_lonely)
@@ -99,7 +98,7 @@ static void tick_nacks_close(struct kith *k)
 /* Asks helpers, and pings over a stream: datagrams alone may be what is lost. */
 static void tick_probe_ask(struct kith *k)
 {
-    uint32_t helpers[TICK_HELPERS_MAX];
+    uint32_t helpers[KI_HELPERS_MAX];
     uint32_t count = ki_pick(k, KI_PICK_ALIVE, k->probe_id, k->cfg.indirect_checks, helpers);
     uint32_t expected = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -123,14 +122,17 @@ static void tick_probe_ask(struct kith *k)
         .seq = k->probe_seq,
         .expected = expected,
         .confirms = k->probe_lonely ? k->probe_id : KI_NO_MEMBER,
+        .incarnation = k->probe_incarnation,
+        .helper_count = count,
         .close_us = ki_max_u64(k->probe.deadline_us, k->now.mono_us + grace_us)};
+    memcpy(k->nack_wait.helpers, helpers, count * sizeof *helpers);
     const struct ki_member *target = ki_table_at(&k->table, k->probe_id);
     struct kith_addr addr = ki_addr_of(target);
     if (target->versions[1] >= 3 && ki_stream_dial(k, &addr, KI_PURPOSE_PING, k->probe_seq) == 0)
         ki_count(k, KI_COUNT_stream_pings);
 }
 
-/* The probe has failed: suspect its target.  Health follows when the nacks are in. */
+/* The probe has failed: suspect its target, and heed the nacks that came before.  Health follows when all are in. */
 static void tick_probe_failed(struct kith *k)
 {
     const struct ki_member *m = ki_table_at(&k->table, k->probe_id);
@@ -142,6 +144,10 @@ static void tick_probe_failed(struct kith *k)
     ki_count(k, KI_COUNT_probes_failed);
     k->nack_wait.failed = true;
     ki_apply_suspect(k, NULL, &suspect);
+    for (uint32_t i = 0; i < k->nack_wait.helper_count; i++) {
+        if (k->nack_wait.seq == k->probe_seq && (k->nack_wait.nacked >> i & 1) != 0)
+            ki_suspicion_nacked(k, i);
+    }
 }
 
 void ki_probe_input(struct kith *k, enum ki_probe_input input)
@@ -360,6 +366,8 @@ static void tick_again(struct kith *k)
         to = ki_addr_of(ki_table_at(&k->table, id));
     if (to.ip_len != 0)
         ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+    if (k->again_addr.ip_len != 0 && k->again_successor)
+        ki_settle_changes(k); /* while this one waited: the successor is still to be visited */
     ki_settle_suspicions(k);
 }
 

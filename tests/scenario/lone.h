@@ -351,4 +351,31 @@ static inline unsigned lone_drain_datagrams(kith *k, struct kith_time now)
     return count;
 }
 
+/* ---- time ---- */
+
+/* Lets time pass: ticks at each deadline; streams fail to open, datagrams vanish. */
+static inline void lone_pass(kith *k, uint64_t from_us, uint64_t until_us)
+{
+    struct kith_stream_action action;
+    for (uint64_t at_us = from_us; at_us <= until_us; at_us = ki_max_u64(at_us + 1, kith_deadline(k))) {
+        kith_tick(k, lone_time(at_us));
+        while (kith_poll_stream(k, &action)) {
+            if (action.kind == KITH_STREAM_OPEN)
+                kith_stream_failed(k, lone_time(at_us), action.id, KITH_ERR_UNREACHABLE);
+        }
+        lone_drain_datagrams(k, lone_time(at_us));
+    }
+}
+
+/* Ticks until a probe begins; returns when. */
+static inline uint64_t lone_next_probe(kith *k, uint64_t at_us)
+{
+    uint64_t before = lone_counter(k, "probes");
+    while (lone_counter(k, "probes") == before) {
+        at_us = ki_max_u64(at_us + 1, kith_deadline(k));
+        lone_pass(k, at_us, at_us);
+    }
+    return at_us;
+}
+
 #endif

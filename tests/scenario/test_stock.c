@@ -41,20 +41,6 @@ static unsigned sent(kith *k, struct kith_time now, const struct kith_addr *to, 
     return count;
 }
 
-/* Lets time pass: ticks at each deadline; streams fail to open, datagrams vanish. */
-static void pass(kith *k, uint64_t from_us, uint64_t until_us)
-{
-    struct kith_stream_action action;
-    for (uint64_t at_us = from_us; at_us <= until_us; at_us = ki_max_u64(at_us + 1, kith_deadline(k))) {
-        kith_tick(k, lone_time(at_us));
-        while (kith_poll_stream(k, &action)) {
-            if (action.kind == KITH_STREAM_OPEN)
-                kith_stream_failed(k, lone_time(at_us), action.id, KITH_ERR_UNREACHABLE);
-        }
-        lone_drain_datagrams(k, lone_time(at_us));
-    }
-}
-
 static void feed(kith *k, struct kith_time now, const struct ki_pack *p)
 {
     assert_false(p->w.full);
@@ -152,42 +138,31 @@ static uint64_t nack_after_ms(kith *k)
     return 0;
 }
 
-/* Ticks until a probe begins; returns when. */
-static uint64_t next_probe(kith *k, uint64_t at_us)
-{
-    uint64_t before = lone_counter(k, "probes");
-    while (lone_counter(k, "probes") == before) {
-        at_us = ki_max_u64(at_us + 1, kith_deadline(k));
-        pass(k, at_us, at_us);
-    }
-    return at_us;
-}
-
 static uint64_t slow_probe_timeout_ms(kith *k)
 {
     k->health = 3;
-    next_probe(k, LONE_SECOND);
+    lone_next_probe(k, LONE_SECOND);
     return k->probe.timeout_us / MS;
 }
 
 static uint64_t slow_probe_pace_ms(kith *k)
 {
     k->health = 3;
-    uint64_t at_us = next_probe(k, LONE_SECOND);
+    uint64_t at_us = lone_next_probe(k, LONE_SECOND);
     return (k->probe_next_us - at_us) / MS;
 }
 
 static uint64_t nacks_counted_after_ms(kith *k)
 {
-    uint64_t at_us = next_probe(k, LONE_SECOND);
-    pass(k, at_us, k->probe.deadline_us);
+    uint64_t at_us = lone_next_probe(k, LONE_SECOND);
+    lone_pass(k, at_us, k->probe.deadline_us);
     assert_int_equal(k->probe.state, KI_PROBE_INDIRECT);
     return (k->nack_wait.close_us - at_us) / MS;
 }
 
 static uint64_t heeds_refusal(kith *k)
 {
-    uint64_t at_us = next_probe(k, LONE_SECOND);
+    uint64_t at_us = lone_next_probe(k, LONE_SECOND);
     struct kith_addr to = ki_addr_of(ki_table_at(&k->table, k->probe_id));
     kith_datagram_refused(k, lone_time(at_us), &to);
     return lone_counter(k, "probes_refused");
@@ -268,7 +243,7 @@ static uint64_t announced_leave_forgotten(kith *k)
     kith_datagram(k, lone_time(2 * LONE_SECOND), &peer, buf, 1 + p.w.len);
     assert_int_equal(member(k, "b").status, KITH_STATUS_LEAVING);
     k->probe_next_us = k->push_pull_next_us = KITH_NEVER;
-    pass(k, 3 * LONE_SECOND, 90 * LONE_SECOND);
+    lone_pass(k, 3 * LONE_SECOND, 90 * LONE_SECOND);
     return member(k, "b").status;
 }
 
@@ -284,7 +259,7 @@ static uint64_t loses_its_name_in_silence(kith *k)
     size_t len = lone_alive(buf, sizeof buf, "self", 9, 1);
     kith_datagram(k, lone_time(2 * LONE_SECOND), &peer, buf, len);
     k->probe_next_us = KITH_NEVER;
-    pass(k, 3 * LONE_SECOND, 9 * LONE_SECOND); /* a vote lasts 3.2 s */
+    lone_pass(k, 3 * LONE_SECOND, 9 * LONE_SECOND); /* a vote lasts 3.2 s */
     return lone_counter(k, "votes_lost");
 }
 
@@ -292,10 +267,10 @@ static uint64_t news_repeated(kith *k)
 {
     k->cfg.retransmit_mult = 1; /* three members: once */
     k->probe_next_us = k->push_pull_next_us = KITH_NEVER;
-    pass(k, LONE_SECOND, 20 * LONE_SECOND);
+    lone_pass(k, LONE_SECOND, 20 * LONE_SECOND);
     uint64_t before = lone_counter(k, "news_out");
     accuse(k, lone_time(21 * LONE_SECOND), true, "c", "b", 5);
-    pass(k, 21 * LONE_SECOND, 40 * LONE_SECOND);
+    lone_pass(k, 21 * LONE_SECOND, 40 * LONE_SECOND);
     return lone_counter(k, "news_out") - before;
 }
 
@@ -312,7 +287,7 @@ static uint64_t reconnects(kith *k)
     }
     accuse(k, lone_time(LONE_SECOND), true, "c", "b", 5);
     k->probe_next_us = k->push_pull_next_us = KITH_NEVER;
-    pass(k, 2 * LONE_SECOND, 601 * LONE_SECOND + 1);
+    lone_pass(k, 2 * LONE_SECOND, 601 * LONE_SECOND + 1);
     uint64_t count = lone_counter(k, "reconnects");
     return count >= 1 && count <= 62 ? 1 : count;
 }
@@ -388,7 +363,7 @@ static uint64_t tells_who_has_left(kith *k)
     accuse(k, lone_time(at_us), true, "b", "b", 5);
     for (unsigned i = 0; i < 2; i++) { /* while it may still help its leave along, and later */
         assert_int_equal(lone_counter(k, "accusations_told"), 0);
-        pass(k, at_us, at_us + 5 * LONE_SECOND);
+        lone_pass(k, at_us, at_us + 5 * LONE_SECOND);
         at_us += 5 * LONE_SECOND;
         struct ki_pack p = ki_pack(buf, sizeof buf, false);
         ki_encode_ack(&p, &(struct ki_ack){.seq = 1});
@@ -414,8 +389,8 @@ static uint64_t asks_again(kith *k)
         lone_meet(k, lone_time(LONE_SECOND), name, (uint8_t)(10 + i));
     }
     accuse(k, lone_time(at_us), false, "c", "b", 5);
-    pass(k, at_us, at_us + 5500 * MS); /* 5.4 s: 4 * log10(23) */
-    next_probe(k, at_us + 5500 * MS);
+    lone_pass(k, at_us, at_us + 5500 * MS); /* 5.4 s: 4 * log10(23) */
+    lone_next_probe(k, at_us + 5500 * MS);
     return k->probe_lonely && k->probe_id == member(k, "c").id;
 }
 

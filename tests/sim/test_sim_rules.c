@@ -128,20 +128,60 @@ static void test_a_lonely_suspicion_ends(void **state)
     }
 }
 
-/* Who knew nobody has no news but of itself: whom it has been told of, they all know. */
+/* Who knew nobody has no news but of itself: whom it has been told of, they all know.  A stock one tells all of it; and
+ * whoever comes later is news as usual. */
 static void test_a_newcomer_tells_of_itself(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         kith_sim *s = rules_pool(seed);
         struct kith_config config;
-        kith_sim_node_config(s, NODES, KITH_PROFILE_LAN, &config);
-        assert_int_equal(kith_sim_add(s, &config, NULL), 0);
+        for (uint32_t n = NODES; n < NODES + 2; n++) {
+            kith_sim_node_config(s, n, KITH_PROFILE_LAN, &config);
+            config.stock = n == NODES && seed % 4 == 0;
+            assert_int_equal(kith_sim_add(s, &config, NULL), 0);
+        }
         kith_sim_run(s, kith_sim_now_us(s));
         kith_sim_join(s, NODES, (uint32_t)(seed % NODES));
         kith_sim_run(s, kith_sim_now_us(s) + 30 * SECOND);
+        uint64_t told = world_counter(s, NODES, "news_out");
+        if (seed % 4 == 0)
+            assert_true(told > NODES * 4);
+        else
+            assert_in_range(told, 2, 2 * 8); /* alive and join intent, 4 log10(21) times each */
+        kith_sim_join(s, NODES + 1, (uint32_t)(seed % NODES));
+        kith_sim_run(s, kith_sim_now_us(s) + 30 * SECOND);
         assert_true(kith_sim_agrees(s));
-        assert_in_range(world_counter(s, NODES, "news_out"), 2, 2 * 8); /* alive and join intent, 4 log10(21) times each */
+        assert_true(world_counter(s, NODES, "news_out") > told);
+        world_end(s);
+    }
+}
+
+/* It knew nobody, and meets two pools at once: what each tells it is news to the other, even if it dies soon after. */
+static void test_a_newcomer_joins_two_pools(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct kith_sim_config config = world_config(seed);
+        config.check = false; /* the pools may begin as one another's strangers */
+        kith_sim *s = world_of(&config, 11);
+        for (uint32_t n = 1; n < 10; n++) {
+            if (n != 5)
+                kith_sim_join(s, n, n - n % 5);
+        }
+        kith_sim_run(s, 20 * SECOND);
+        kith_sim_join(s, 10, 0);
+        kith_sim_join(s, 10, 5);
+        kith_sim_run(s, 20 * SECOND + 500 * MS);
+        kith_sim_crash(s, 10, KITH_SIM_HOST);
+        kith_sim_run(s, 60 * SECOND);
+        for (uint32_t n = 0; n < 10; n++) {
+            struct kith_member m;
+            uint32_t other = n < 5 ? 9 : 4;
+            const struct kith_str name = {other == 9 ? "node-9" : "node-4", 6};
+            if (kith_find(kith_sim_node(s, n), name, &m) != 0)
+                fail_msg("seed %d: node %d does not know node-%d", (int)seed, (int)n, (int)other);
+        }
         world_end(s);
     }
 }
@@ -204,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_twins_fall_silent),
         cmocka_unit_test(test_a_lonely_suspicion_ends),
         cmocka_unit_test(test_a_newcomer_tells_of_itself),
+        cmocka_unit_test(test_a_newcomer_joins_two_pools),
         cmocka_unit_test(test_prune_outruns_what_crept),
         cmocka_unit_test(test_each_is_visited_after_a_change),
     };

@@ -77,6 +77,21 @@ static void only_new_accusers_confirm(void **state)
     assert_int_equal(ki_suspicion_deadline_us(&s), 1000000);
 }
 
+static void a_lonely_one_is_asked_again(void **state)
+{
+    (void)state;
+    struct ki_suspicion s;
+    ki_suspicion_start(&s, 0, 1000000, 6, 4, 100, 1);
+    assert_int_equal(s.needed, 2);
+    assert_false(ki_suspicion_lonely(&s, 999999));
+    assert_true(ki_suspicion_lonely(&s, 1000000));
+    assert_false(ki_suspicion_lonely(&s, 1000001));
+    assert_true(ki_suspicion_confirm(&s, 2));
+    assert_true(ki_suspicion_lonely(&s, 2000000)); /* one is missing */
+    assert_true(ki_suspicion_confirm(&s, 3));
+    assert_false(ki_suspicion_lonely(&s, 9000000));
+}
+
 /* The largest multiplier: as many accusers as are remembered, each bringing the end nearer, the last to min. */
 static void accusers_are_capped(void **state)
 {
@@ -100,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_follow_the_examples),
         cmocka_unit_test(only_new_accusers_confirm),
+        cmocka_unit_test(a_lonely_one_is_asked_again),
         cmocka_unit_test(accusers_are_capped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
