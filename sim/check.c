@@ -1,9 +1,9 @@
 /* The list of checkers, and the walker who shows them what nodes believe.
  *
- * A checker that wanted every node's whole view after every input would cost more than the protocol; nothing that goes
- * wrong in a view mends itself within a second, so each view is walked about once in that time.  A node is walked when
- * the next one has been given its turn: by then its own events have been told (unless it has been touched since), and a
- * member that it has forgotten and met again is not taken for the one it was.
+ * A checker that wanted every node's whole view after every input would cost more than the protocol; what goes wrong in a
+ * view seldom mends itself at once, so each view is walked once a second, and in a world of n nodes once in 1 + n/64
+ * seconds.  A node is walked when it has been given its turn and all its events have been told, so that a member that it
+ * has forgotten and met again is not taken for the one it was.
  *
  * Deliberately not here: any idea of what is right.  Nor does anything here change a node or the course of a run. */
 #include "sim/check.h"
@@ -27,7 +27,6 @@ const struct sim_checker *sim_checker_at(size_t index)
 struct check_walker {
     void *states[KI_COUNT(check_all)]; /* the checkers' */
     struct sim_column next_us;
-    uint32_t last; /* the node whose turn it was, plus 1 */
 };
 
 static void check_member(kith_sim *s, const struct check_walker *w, uint32_t node, const struct kith_member *m)
@@ -58,19 +57,14 @@ static void check_walk(kith_sim *s, const struct check_walker *w, uint32_t node)
         check_member(s, w, node, &m);
 }
 
-static void check_drained(kith_sim *s, void *state, uint32_t node)
+static void check_settled(kith_sim *s, void *state, uint32_t node)
 {
     struct check_walker *w = state;
-    uint32_t before = w->last;
-    w->last = node + 1;
-    if (before == 0 || before == node + 1)
-        return;
-    uint64_t *next_us = sim_column_at(&w->next_us, before - 1);
-    const struct sim_node *n = sim_node_at(s, before - 1);
-    if (s->now_us < *next_us || !sim_runs(n) || n->dirty)
+    uint64_t *next_us = sim_column_at(&w->next_us, node);
+    if (s->now_us < *next_us)
         return;
     *next_us = s->now_us + CHECK_WALK_US * (1 + s->count / CHECK_WALK_NODES);
-    check_walk(s, w, before - 1);
+    check_walk(s, w, node);
 }
 
 static void check_event(kith_sim *s, void *state, uint32_t node, const struct kith_event *event)
@@ -93,7 +87,7 @@ static void check_end(kith_sim *s, void *state)
 static const struct sim_observer check_walker = {.name = "walker",
                                                  .state_size = sizeof(struct check_walker),
                                                  .event = check_event,
-                                                 .drained = check_drained,
+                                                 .settled = check_settled,
                                                  .end = check_end};
 
 void sim_check_all(kith_sim *s)
@@ -136,6 +130,25 @@ void sim_grid_free(struct sim_grid *g)
     *g = (struct sim_grid){0};
 }
 
+void sim_grid_born(kith_sim *s, void *state, uint32_t node)
+{
+    (void)s;
+    sim_grid_clear(state, node);
+}
+
+void sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
+{
+    uint32_t whom = sim_member_node(s, m);
+    if (whom != KITH_SIM_ALL)
+        *sim_grid_at(state, node, whom) = 0;
+}
+
+void sim_grid_end(kith_sim *s, void *state)
+{
+    (void)s;
+    sim_grid_free(state);
+}
+
 uint64_t *sim_column_at(struct sim_column *c, uint32_t node)
 {
     if (node >= c->count) {
@@ -153,6 +166,42 @@ void sim_column_free(struct sim_column *c)
 {
     free(c->cells);
     *c = (struct sim_column){0};
+}
+
+struct sim_source *sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        struct sim_source *source = &sources->items[i];
+        if (source->node == node && kith_addr_equal(&source->addr, addr))
+            return source;
+    }
+    return NULL;
+}
+
+struct sim_source *sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
+{
+    struct sim_source *found = sim_source_find(sources, node, addr);
+    if (found)
+        return found;
+    sources->items = sim_grow(sources->items, &sources->cap, sources->count, sizeof *sources->items);
+    sources->items[sources->count] = (struct sim_source){.node = node, .addr = *addr};
+    return &sources->items[sources->count++];
+}
+
+void sim_sources_forget(struct sim_sources *sources, uint32_t node)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < sources->count; i++) {
+        if (sources->items[i].node != node)
+            sources->items[kept++] = sources->items[i];
+    }
+    sources->count = kept;
+}
+
+void sim_sources_free(struct sim_sources *sources)
+{
+    free(sources->items);
+    *sources = (struct sim_sources){0};
 }
 
 uint32_t sim_member_node(kith_sim *s, const struct kith_member *m)

@@ -10,7 +10,8 @@
 struct sim_checker {
     const char *about;         /* what must be true, one line */
     struct sim_observer watch; /* its name is the checker's */
-    /* Every running node's view is walked about once a second, and its events are told as they come. */
+    /* Every running node's view is walked about once a second (in a world of n nodes, once in 1 + n/64), and its events
+     * are told as they come. */
     void (*member)(kith_sim *s, void *state, uint32_t node, const struct kith_member *m);
     void (*forgotten)(kith_sim *s, void *state, uint32_t node, const struct kith_member *m);
     void (*look)(kith_sim *s, void *state, uint32_t node); /* before each walk */
@@ -35,6 +36,10 @@ struct sim_grid {
 uint32_t *sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col);
 void sim_grid_clear(struct sim_grid *g, uint32_t row);
 void sim_grid_free(struct sim_grid *g);
+/* For a checker whose state is a grid: a new life knows nothing, a forgotten member is unknown, the end. */
+void sim_grid_born(kith_sim *s, void *state, uint32_t node);
+void sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m);
+void sim_grid_end(kith_sim *s, void *state);
 
 /* One number for each node, zero at first.  Grows as needed. */
 struct sim_column {
@@ -44,6 +49,23 @@ struct sim_column {
 
 uint64_t *sim_column_at(struct sim_column *c, uint32_t node);
 void sim_column_free(struct sim_column *c);
+
+/* What nodes hold of addresses that may be nobody's: a short list. */
+struct sim_source {
+    uint32_t node; /* the one that holds it */
+    struct kith_addr addr;
+    uint64_t in, out; /* bytes, or whatever the checker counts; zero at first */
+};
+
+struct sim_sources {
+    struct sim_source *items;
+    size_t count, cap;
+};
+
+struct sim_source *sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
+struct sim_source *sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
+void sim_sources_forget(struct sim_sources *sources, uint32_t node); /* all that this node holds */
+void sim_sources_free(struct sim_sources *sources);
 
 /* The number of the node that a member is, or KITH_SIM_ALL. */
 uint32_t sim_member_node(kith_sim *s, const struct kith_member *m);

@@ -7,36 +7,19 @@
  * is looked up only when there is no reason yet. */
 #include "sim/check.h"
 
-struct address_outside { /* an address that is no node's, from which something came */
-    uint32_t node;
-    struct kith_addr addr;
-};
-
 struct address_state {
     struct sim_grid known;
-    struct address_outside *outside;
-    size_t count, cap;
+    struct sim_sources outside; /* addresses that are no node's, with a reason */
 };
-
-static struct address_outside *address_outside(struct address_state *a, uint32_t node, const struct kith_addr *addr)
-{
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->outside[i].node == node && kith_addr_equal(&a->outside[i].addr, addr))
-            return &a->outside[i];
-    }
-    return NULL;
-}
 
 static void address_reason(kith_sim *s, void *state, uint32_t node, const struct kith_addr *addr)
 {
     struct address_state *a = state;
     uint32_t whom = kith_sim_find(s, addr);
-    if (whom != KITH_SIM_ALL) {
+    if (whom != KITH_SIM_ALL)
         *sim_grid_at(&a->known, node, whom) = 1;
-    } else if (!address_outside(a, node, addr)) {
-        a->outside = sim_grow(a->outside, &a->cap, a->count, sizeof *a->outside);
-        a->outside[a->count++] = (struct address_outside){.node = node, .addr = *addr};
-    }
+    else
+        sim_source_make(&a->outside, node, addr);
 }
 
 static void address_check(kith_sim *s, struct address_state *a, uint32_t node, const struct kith_addr *to,
@@ -45,7 +28,7 @@ static void address_check(kith_sim *s, struct address_state *a, uint32_t node, c
     uint32_t whom = kith_sim_find(s, to);
     if (whom != KITH_SIM_ALL && *sim_grid_at(&a->known, node, whom))
         return;
-    if (whom == KITH_SIM_ALL && address_outside(a, node, to))
+    if (whom == KITH_SIM_ALL && sim_source_find(&a->outside, node, to))
         return;
     if (sim_remembers(s, node, to))
         address_reason(s, a, node, to);
@@ -86,12 +69,7 @@ static void address_born(kith_sim *s, void *state, uint32_t node)
     (void)s;
     struct address_state *a = state;
     sim_grid_clear(&a->known, node);
-    size_t kept = 0;
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->outside[i].node != node)
-            a->outside[kept++] = a->outside[i];
-    }
-    a->count = kept;
+    sim_sources_forget(&a->outside, node);
 }
 
 static void address_end(kith_sim *s, void *state)
@@ -99,7 +77,7 @@ static void address_end(kith_sim *s, void *state)
     (void)s;
     struct address_state *a = state;
     sim_grid_free(&a->known);
-    free(a->outside);
+    sim_sources_free(&a->outside);
 }
 
 const struct sim_checker sim_check_address = {

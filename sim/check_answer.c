@@ -8,28 +8,10 @@
 
 #define ANSWER_FACTOR 3
 
-struct answer_source {
-    uint32_t node;
-    struct kith_addr addr;
-    uint64_t in, out;
-};
-
 struct answer_state {
     struct sim_grid member; /* 1: was a member once */
-    struct answer_source *sources;
-    size_t count, cap;
+    struct sim_sources sources; /* and the bytes that came from each and went to it */
 };
-
-static struct answer_source *answer_source(struct answer_state *a, uint32_t node, const struct kith_addr *addr)
-{
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->sources[i].node == node && kith_addr_equal(&a->sources[i].addr, addr))
-            return &a->sources[i];
-    }
-    a->sources = sim_grow(a->sources, &a->cap, a->count, sizeof *a->sources);
-    a->sources[a->count] = (struct answer_source){.node = node, .addr = *addr};
-    return &a->sources[a->count++];
-}
 
 /* Looks into the view only until the answer is yes. */
 static bool answer_member(kith_sim *s, struct answer_state *a, uint32_t node, const struct kith_addr *addr)
@@ -49,7 +31,7 @@ static void answer_arrives(kith_sim *s, void *state, uint32_t node, const struct
     (void)buf;
     struct answer_state *a = state;
     if (!answer_member(s, a, node, from))
-        answer_source(a, node, from)->in += len;
+        sim_source_make(&a->sources, node, from)->in += len;
 }
 
 static void answer_sent(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to, const void *buf, size_t len)
@@ -58,7 +40,7 @@ static void answer_sent(kith_sim *s, void *state, uint32_t node, const struct ki
     struct answer_state *a = state;
     if (answer_member(s, a, node, to))
         return;
-    struct answer_source *source = answer_source(a, node, to);
+    struct sim_source *source = sim_source_make(&a->sources, node, to);
     source->out += len;
     if (source->out > ANSWER_FACTOR * source->in)
         sim_violate(s, "answer", node, "%llu bytes to %u.%u.%u.%u:%u, no member, which had sent %llu",
@@ -79,12 +61,7 @@ static void answer_born(kith_sim *s, void *state, uint32_t node)
     (void)s;
     struct answer_state *a = state;
     sim_grid_clear(&a->member, node);
-    size_t kept = 0;
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->sources[i].node != node)
-            a->sources[kept++] = a->sources[i];
-    }
-    a->count = kept;
+    sim_sources_forget(&a->sources, node);
 }
 
 static void answer_end(kith_sim *s, void *state)
@@ -92,7 +69,7 @@ static void answer_end(kith_sim *s, void *state)
     (void)s;
     struct answer_state *a = state;
     sim_grid_free(&a->member);
-    free(a->sources);
+    sim_sources_free(&a->sources);
 }
 
 const struct sim_checker sim_check_answer = {

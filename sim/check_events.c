@@ -13,12 +13,6 @@ static uint32_t events_word(const struct kith_member *m)
     return (uint32_t)m->status | (m->state == KITH_STATE_SUSPECT ? EVENTS_SUSPECT : 0);
 }
 
-static void events_born(kith_sim *s, void *state, uint32_t node)
-{
-    (void)s;
-    sim_grid_clear(state, node);
-}
-
 static void events_event(kith_sim *s, void *state, uint32_t node, const struct kith_event *event)
 {
     uint32_t whom = event->kind == KITH_EVENT_MEMBER ? sim_member_node(s, &event->member) : KITH_SIM_ALL;
@@ -40,18 +34,12 @@ static void events_member(kith_sim *s, void *state, uint32_t node, const struct 
                     told >= EVENTS_SUSPECT ? ", suspect" : "");
 }
 
-static void events_end(kith_sim *s, void *state)
-{
-    (void)s;
-    sim_grid_free(state);
-}
-
 const struct sim_checker sim_check_events = {
     .about = "whoever only listens to events holds the same membership",
     .watch = {.name = "events",
               .state_size = sizeof(struct sim_grid),
-              .born = events_born,
+              .born = sim_grid_born,
               .event = events_event,
-              .end = events_end},
+              .end = sim_grid_end},
     .member = events_member,
 };

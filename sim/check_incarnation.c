@@ -7,12 +7,6 @@
  * node keeps its address. */
 #include "sim/check.h"
 
-static void incarnation_born(kith_sim *s, void *state, uint32_t node)
-{
-    (void)s;
-    sim_grid_clear(state, node);
-}
-
 static void incarnation_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
     uint32_t whom = sim_member_node(s, m);
@@ -26,25 +20,12 @@ static void incarnation_member(kith_sim *s, void *state, uint32_t node, const st
     *seen = forgets ? 0 : m->incarnation;
 }
 
-static void incarnation_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
-{
-    uint32_t whom = sim_member_node(s, m);
-    if (whom != KITH_SIM_ALL)
-        *sim_grid_at(state, node, whom) = 0;
-}
-
-static void incarnation_end(kith_sim *s, void *state)
-{
-    (void)s;
-    sim_grid_free(state);
-}
-
 const struct sim_checker sim_check_incarnation = {
     .about = "no member's incarnation goes back at any observer",
     .watch = {.name = "incarnation",
               .state_size = sizeof(struct sim_grid),
-              .born = incarnation_born,
-              .end = incarnation_end},
+              .born = sim_grid_born,
+              .end = sim_grid_end},
     .member = incarnation_member,
-    .forgotten = incarnation_forgotten,
+    .forgotten = sim_grid_forgotten,
 };

@@ -6,12 +6,6 @@
  * Stock nodes do so on purpose, soon after a member has gone, and are not looked at. */
 #include "sim/check.h"
 
-static void left_born(kith_sim *s, void *state, uint32_t node)
-{
-    (void)s;
-    sim_grid_clear(state, node);
-}
-
 static void left_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
     uint32_t whom = sim_member_node(s, m);
@@ -28,22 +22,9 @@ static void left_member(kith_sim *s, void *state, uint32_t node, const struct ki
         *left = 0;
 }
 
-static void left_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
-{
-    uint32_t whom = sim_member_node(s, m);
-    if (whom != KITH_SIM_ALL)
-        *sim_grid_at(state, node, whom) = 0;
-}
-
-static void left_end(kith_sim *s, void *state)
-{
-    (void)s;
-    sim_grid_free(state);
-}
-
 const struct sim_checker sim_check_left = {
     .about = "a member that left does not come back with the same incarnation",
-    .watch = {.name = "left", .state_size = sizeof(struct sim_grid), .born = left_born, .end = left_end},
+    .watch = {.name = "left", .state_size = sizeof(struct sim_grid), .born = sim_grid_born, .end = sim_grid_end},
     .member = left_member,
-    .forgotten = left_forgotten,
+    .forgotten = sim_grid_forgotten,
 };

@@ -4,6 +4,8 @@
  * that there was a fault, because some of what they check holds only in a world without any.
  *
  * Deliberately not here: when.  Whoever makes faults runs the world to the time and calls. */
+#include <stdio.h>
+
 #include "sim/world.h"
 
 /* ---- nodes ---- */
@@ -20,14 +22,13 @@ void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how)
     sim_streams_node_down(s, node);
 }
 
-void kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state)
+int kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state)
 {
     struct sim_node *n = sim_node_at(s, node);
     KI_ASSERT(!n->k && (state == KITH_SIM_EMPTY || s->cfg.persist));
     sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP ? " with its records" : "");
     SIM_TELL0(s, fault);
-    int error = sim_node_start(s, node, state);
-    KI_ASSERT(error == 0); /* the same configuration worked before */
+    return sim_node_start(s, node, state);
 }
 
 void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)
@@ -44,10 +45,26 @@ void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)
     sim_streams_wake(s, node);
 }
 
+/* Beyond half of all time is without end, so that what is added to other times does not wrap around. */
+static uint64_t fault_end_us(uint64_t until_us)
+{
+    return until_us > KITH_NEVER / 2 ? KITH_NEVER : until_us;
+}
+
+/* "for 17 us", or "for ever". */
+static const char *fault_for(const kith_sim *s, uint64_t until_us, char text[32])
+{
+    if (until_us == KITH_NEVER)
+        return "for ever";
+    snprintf(text, 32, "for %llu us", (unsigned long long)(until_us > s->now_us ? until_us - s->now_us : 0));
+    return text;
+}
+
 void kith_sim_slow(kith_sim *s, uint32_t node, uint64_t until_us)
 {
-    sim_trace(s, node, "fault slow for %llu us",
-              (unsigned long long)(until_us > s->now_us ? until_us - s->now_us : 0));
+    char text[32];
+    until_us = fault_end_us(until_us);
+    sim_trace(s, node, "fault slow %s", fault_for(s, until_us, text));
     SIM_TELL0(s, fault);
     sim_node_at(s, node)->slow_until_us = until_us;
 }
@@ -114,9 +131,10 @@ void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut)
 void kith_sim_clog(kith_sim *s, uint32_t from, uint32_t to, uint64_t until_us)
 {
     KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
+    char text[32];
+    until_us = fault_end_us(until_us);
     sim_pair_make(s, from, to)->clogged_until_us = until_us;
-    sim_trace(s, from, "fault clog to %s for %llu us", sim_name(s, to),
-              (unsigned long long)(until_us > s->now_us ? until_us - s->now_us : 0));
+    sim_trace(s, from, "fault clog to %s %s", sim_name(s, to), fault_for(s, until_us, text));
     SIM_TELL0(s, fault);
 }
 

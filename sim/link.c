@@ -23,7 +23,7 @@ static bool link_pair_is(const void *owner, uint32_t value, const void *key)
     return s->pairs[value].from == ends[0] && s->pairs[value].to == ends[1];
 }
 
-struct sim_pair *sim_pair_find(const kith_sim *s, uint32_t from, uint32_t to)
+static struct sim_pair *link_pair_find(const kith_sim *s, uint32_t from, uint32_t to)
 {
     if (s->pair_count == 0)
         return NULL;
@@ -34,7 +34,7 @@ struct sim_pair *sim_pair_find(const kith_sim *s, uint32_t from, uint32_t to)
 
 struct sim_pair *sim_pair_make(kith_sim *s, uint32_t from, uint32_t to)
 {
-    struct sim_pair *pair = sim_pair_find(s, from, to);
+    struct sim_pair *pair = link_pair_find(s, from, to);
     if (pair)
         return pair;
     s->pairs = sim_grow(s->pairs, &s->pair_cap, s->pair_count, sizeof *s->pairs);
@@ -46,17 +46,17 @@ struct sim_pair *sim_pair_make(kith_sim *s, uint32_t from, uint32_t to)
 
 const struct kith_sim_link *sim_link_of(const kith_sim *s, uint32_t from, uint32_t to)
 {
-    const struct sim_pair *pair = sim_pair_find(s, from, to);
+    const struct sim_pair *pair = link_pair_find(s, from, to);
     return pair && pair->own_link ? &pair->link : &s->cfg.link;
 }
 
 bool kith_sim_is_cut(const kith_sim *s, uint32_t from, uint32_t to)
 {
     const struct sim_node *a = sim_node_at(s, from), *b = sim_node_at(s, to);
-    if (s->cut_sides[a->side] >> b->side & 1)
+    if (s->cut_sides[a->side] >> b->side & 1 || a->slow_until_us == KITH_NEVER || b->slow_until_us == KITH_NEVER)
         return true;
-    const struct sim_pair *pair = sim_pair_find(s, from, to);
-    return pair && pair->cut;
+    const struct sim_pair *pair = link_pair_find(s, from, to);
+    return pair && (pair->cut || pair->clogged_until_us == KITH_NEVER);
 }
 
 /* ---- luck and time ---- */
@@ -87,10 +87,16 @@ static uint64_t link_latency_us(struct ki_rng *rng, const struct kith_sim_link *
     return link->tail_us ? us + link_tail_us(rng, link->tail_us) : us;
 }
 
+/* What is held up without end is cut off (kith_sim_is_cut()), and when it would arrive is not known here. */
+static uint64_t link_held_until_us(uint64_t until_us)
+{
+    return until_us == KITH_NEVER ? 0 : until_us;
+}
+
 uint64_t sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len)
 {
     const struct kith_sim_link *link = sim_link_of(s, from, to);
-    uint64_t leaves_us = ki_max_u64(s->now_us, s->nodes[from]->slow_until_us);
+    uint64_t leaves_us = ki_max_u64(s->now_us, link_held_until_us(s->nodes[from]->slow_until_us));
     uint64_t latency_us = link_latency_us(&s->net_rng, link);
     if (link->bandwidth > 0) {
         uint64_t rate = link->bandwidth;
@@ -101,9 +107,9 @@ uint64_t sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len
             return KITH_NEVER;
         leaves_us = line->line_free_us = free_us + (uint64_t)len * 1000000 / rate;
     }
-    const struct sim_pair *pair = sim_pair_find(s, from, to);
+    const struct sim_pair *pair = link_pair_find(s, from, to);
     uint64_t arrives_us = leaves_us + latency_us;
-    return pair ? ki_max_u64(arrives_us, pair->clogged_until_us) : arrives_us;
+    return pair ? ki_max_u64(arrives_us, link_held_until_us(pair->clogged_until_us)) : arrives_us;
 }
 
 /* ---- sending ---- */
@@ -180,7 +186,7 @@ void kith_sim_message(kith_sim *s, uint32_t from, uint32_t to, const void *buf, 
 
 void kith_sim_inject(kith_sim *s, const struct kith_addr *from, uint32_t to, const void *buf, size_t len)
 {
-    KI_ASSERT(sim_node_at(s, to) && len <= 65507);
+    KI_ASSERT(sim_node_at(s, to) && len <= 65507 && (from->ip_len == 4 || from->ip_len == 16));
     struct sim_datagram *d = link_copy(KITH_SIM_ALL, to, from, buf, len);
     sim_trace_datagram(s, "fault injected", to, KITH_SIM_ALL, buf, len);
     SIM_TELL0(s, fault);
@@ -218,6 +224,11 @@ bool sim_arrive(kith_sim *s, struct sim_datagram *d)
     }
     if (n->paused) {
         sim_node_hold(s, d->to, entry, d->len);
+        return false;
+    }
+    if (n->slow_until_us == KITH_NEVER) {
+        s->totals.cut++;
+        free(d);
         return false;
     }
     if (n->slow_until_us > s->now_us) {

@@ -5,13 +5,15 @@
  * entry stays, and finds nothing due when it comes: most inputs move it back, and those then cost no entry.
  *
  * What a node asks to be written down goes to its disk, in order, and is durable at once.  A life that begins with KEEP
- * reads the disk back and joins the members on it, as the agent does.
+ * reads the disk back and joins the members on it, as the agent does.  When the disk has doubled, what later records have
+ * overtaken is dropped.
  *
  * Deliberately not here: what others do to it (fault.c), and its traffic (link.c, stream.c). */
 #include "base/hash.h"
 #include "sim/world.h"
 
 #define NODE_MONO_START_US 1000000
+#define NODE_DISK_SLACK    256 /* records by which a disk may grow beyond twice what it needs */
 
 struct sim_node *sim_node_at(const kith_sim *s, uint32_t node)
 {
@@ -44,7 +46,8 @@ struct kith_time kith_sim_time(const kith_sim *s, uint32_t node)
     return sim_node_time(s, sim_node_at(s, node));
 }
 
-uint64_t sim_node_virtual_us(const struct sim_node *n, uint64_t mono_us)
+/* The virtual time when its clock will say so. */
+static uint64_t node_virtual_us(const struct sim_node *n, uint64_t mono_us)
 {
     if (mono_us == KITH_NEVER)
         return KITH_NEVER;
@@ -58,6 +61,9 @@ void kith_sim_clock(kith_sim *s, uint32_t node, int32_t drift_ppm, int64_t wall_
 {
     struct sim_node *n = sim_node_at(s, node);
     KI_ASSERT(drift_ppm >= -100000 && drift_ppm <= 100000);
+    KI_ASSERT(wall_jump_us >= -SIM_WALL_MAX_US && wall_jump_us <= SIM_WALL_MAX_US);
+    int64_t wall_us = (int64_t)sim_node_time(s, n).wall_us + wall_jump_us; /* far from the ends of 64 bits */
+    KI_ASSERT(wall_us >= 0 && wall_us <= SIM_WALL_MAX_US);
     n->mono_base_us = node_mono_us(s, n);
     n->clock_base_us = s->now_us;
     n->drift_ppm = drift_ppm;
@@ -152,6 +158,8 @@ static bool node_addr_is(const void *owner, uint32_t value, const void *key)
 /* Nodes at the addresses of kith_sim_node_config() are found by counting. */
 uint32_t kith_sim_find(const kith_sim *s, const struct kith_addr *addr)
 {
+    if (addr->ip_len != 4 && addr->ip_len != 16)
+        return KITH_SIM_ALL;
     uint32_t node = (uint32_t)addr->ip[1] << 16 | (uint32_t)addr->ip[2] << 8 | addr->ip[3];
     if (addr->ip_len == 4 && node >= 1 && node <= s->count && kith_addr_equal(&s->nodes[node - 1]->config.addr, addr))
         return node - 1;
@@ -185,6 +193,71 @@ int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node)
     return 0;
 }
 
+/* ---- the disk ---- */
+
+static uint64_t node_subject(const struct sim_record *r)
+{
+    static const uint8_t key[16] = "kith.sim.subject";
+    if (r->kind != KITH_RECORD_MEMBER && r->kind != KITH_RECORD_GONE)
+        return ki_map_hash_number(r->kind);
+    return ki_siphash(key, (const uint8_t *)r->name, r->name_len);
+}
+
+static bool node_subject_is(const void *owner, uint32_t value, const void *key)
+{
+    const struct sim_node *n = owner;
+    const struct sim_record *a = &n->disk[value], *b = key;
+    bool named = a->kind == KITH_RECORD_MEMBER || a->kind == KITH_RECORD_GONE;
+    if (b->kind != KITH_RECORD_MEMBER && b->kind != KITH_RECORD_GONE)
+        return a->kind == b->kind;
+    return named && a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
+}
+
+/* Leaves what still says something, in its order: the last record of each clock and of the incarnation (they only rise),
+ * and of each name, if it says that the member is alive and no LEFT came after. */
+static void node_compact(kith_sim *s, struct sim_node *n)
+{
+    struct ki_map later;
+    bool left = false;
+    ki_map_init(&later, &s->mem);
+    for (size_t i = n->disk_count; i-- > 0;) {
+        struct sim_record *r = &n->disk[i];
+        uint64_t subject = node_subject(r);
+        left = left || r->kind == KITH_RECORD_LEFT;
+        bool last = ki_map_get(&later, subject, node_subject_is, n, r) == KI_MAP_NONE;
+        if (last)
+            ki_map_put(&later, subject, (uint32_t)i);
+        r->stale = !last || r->kind == KITH_RECORD_GONE || r->kind == KITH_RECORD_LEFT ||
+                   (left && r->kind == KITH_RECORD_MEMBER);
+    }
+    ki_map_free(&later);
+    size_t kept = 0;
+    for (size_t i = 0; i < n->disk_count; i++) {
+        if (n->disk[i].stale)
+            free(n->disk[i].name);
+        else
+            n->disk[kept++] = n->disk[i];
+    }
+    n->disk_count = n->disk_durable = n->disk_kept = kept;
+}
+
+static void node_store(kith_sim *s, struct sim_node *n, const struct kith_record *record, struct kith_time now)
+{
+    n->disk = sim_grow(n->disk, &n->disk_cap, n->disk_count, sizeof *n->disk);
+    n->disk[n->disk_count++] = (struct sim_record){.kind = record->kind,
+                                                   .addr = record->addr,
+                                                   .value = record->value,
+                                                   .name = sim_copy(record->name.ptr, record->name.len),
+                                                   .name_len = record->name.len};
+    if (record->kind != KITH_RECORD_COMMIT)
+        return;
+    free(n->disk[--n->disk_count].name); /* a mark, not a record */
+    n->disk_durable = n->disk_count;
+    if (n->disk_count > 2 * n->disk_kept + NODE_DISK_SLACK)
+        node_compact(s, n);
+    kith_durable(n->k, now, record->value, 0);
+}
+
 /* ---- a life ---- */
 
 static void node_seed(kith_sim *s, uint32_t node, uint8_t seed[32])
@@ -199,48 +272,31 @@ static void node_seed(kith_sim *s, uint32_t node, uint8_t seed[32])
     }
 }
 
-static bool node_same_name(const struct sim_record *a, const struct sim_record *b)
-{
-    return a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
-}
-
-/* The addresses of the members alive by the disk's end.  Returns how many. */
-static size_t node_disk_members(const struct sim_node *n, struct kith_addr *addrs)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n->disk_durable; i++) {
-        const struct sim_record *r = &n->disk[i];
-        bool last = r->kind == KITH_RECORD_MEMBER;
-        for (size_t j = i + 1; j < n->disk_durable && last; j++) {
-            const struct sim_record *later = &n->disk[j];
-            bool about = later->kind == KITH_RECORD_MEMBER || later->kind == KITH_RECORD_GONE;
-            last = later->kind != KITH_RECORD_LEFT && !(about && node_same_name(r, later));
-        }
-        if (last && !kith_addr_equal(&r->addr, &n->config.addr))
-            addrs[count++] = r->addr;
-    }
-    return count;
-}
-
-static void node_load(struct sim_node *n)
+static void node_load(const struct sim_node *n, kith *k)
 {
     for (size_t i = 0; i < n->disk_durable; i++) {
         const struct sim_record *r = &n->disk[i];
-        int error = kith_load(n->k, &(struct kith_record){.kind = r->kind,
-                                                          .name = {r->name, r->name_len},
-                                                          .addr = r->addr,
-                                                          .value = r->value});
-        KI_ASSERT(error == 0);
+        int error = kith_load(k, &(struct kith_record){.kind = r->kind,
+                                                       .name = {r->name, r->name_len},
+                                                       .addr = r->addr,
+                                                       .value = r->value});
+        KI_ASSERT(error == 0); /* it needs no memory, and an instance wrote the record */
     }
 }
 
 static void node_rejoin(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
-    struct kith_addr *addrs = sim_new((n->disk_durable + 1) * sizeof *addrs);
-    size_t count = node_disk_members(n, addrs);
-    for (size_t i = 0; i < count; i++)
-        SIM_TELL(s, told, node, &addrs[i]);
+    struct kith_addr *addrs = sim_new((n->disk_count + 1) * sizeof *addrs);
+    size_t count = 0;
+    node_compact(s, n); /* now each member on it is alive */
+    for (size_t i = 0; i < n->disk_count; i++) {
+        const struct sim_record *r = &n->disk[i];
+        if (r->kind != KITH_RECORD_MEMBER || kith_addr_equal(&r->addr, &n->config.addr))
+            continue;
+        SIM_TELL(s, told, node, &r->addr);
+        addrs[count++] = r->addr;
+    }
     if (count > 0)
         kith_join(n->k, sim_node_time(s, n), addrs, count, false, NULL);
     free(addrs);
@@ -250,23 +306,28 @@ int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
 {
     struct sim_node *n = s->nodes[node];
     struct kith_config config = n->config;
+    kith *k;
     node_seed(s, node, config.seed);
-    int error = kith_new(&n->k, &config);
+    int error = kith_new(&k, &config);
     if (error)
         return error;
+    if (state == KITH_SIM_KEEP)
+        node_load(n, k);
+    error = kith_ready(k, sim_node_time(s, n));
+    if (error) {
+        kith_free(k);
+        return error;
+    }
+    n->k = k;
     n->lives++;
     n->paused = false;
     n->slow_until_us = 0;
     n->same_time_ticks = 0;
     n->ticked_us = KITH_NEVER;
-    if (state == KITH_SIM_KEEP)
-        node_load(n);
-    else
+    if (state == KITH_SIM_EMPTY)
         n->disk_durable = 0;
     while (n->disk_count > n->disk_durable)
         free(n->disk[--n->disk_count].name);
-    error = kith_ready(n->k, sim_node_time(s, n));
-    KI_ASSERT(error == 0);
     sim_trace(s, node, "starts");
     sim_digest(s, s->now_us);
     sim_digest(s, node);
@@ -314,25 +375,10 @@ void sim_node_dirty(kith_sim *s, uint32_t node)
     s->dirty[s->dirty_count++] = node;
 }
 
-static void node_store(struct sim_node *n, const struct kith_record *record, struct kith_time now)
-{
-    n->disk = sim_grow(n->disk, &n->disk_cap, n->disk_count, sizeof *n->disk);
-    n->disk[n->disk_count++] = (struct sim_record){.kind = record->kind,
-                                                   .addr = record->addr,
-                                                   .value = record->value,
-                                                   .name = sim_copy(record->name.ptr, record->name.len),
-                                                   .name_len = record->name.len};
-    if (record->kind != KITH_RECORD_COMMIT)
-        return;
-    free(n->disk[--n->disk_count].name); /* a mark, not a record */
-    n->disk_durable = n->disk_count;
-    kith_durable(n->k, now, record->value, 0);
-}
-
 static void node_schedule(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
-    uint64_t due_us = sim_node_virtual_us(n, kith_deadline(n->k));
+    uint64_t due_us = node_virtual_us(n, kith_deadline(n->k));
     if (due_us >= n->due_us)
         return;
     n->due_us = ki_max_u64(due_us, s->now_us);
@@ -356,7 +402,7 @@ void sim_node_drain(kith_sim *s, uint32_t node)
     while (kith_poll_stream(n->k, &action))
         sim_stream_act(s, node, &action);
     while (s->cfg.persist && kith_poll_record(n->k, &record))
-        node_store(n, &record, now);
+        node_store(s, n, &record, now);
     node_schedule(s, node);
     SIM_TELL(s, drained, node);
 }

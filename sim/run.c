@@ -265,7 +265,8 @@ static void run_relieve(struct sim_run *run, const struct sim_run_fault *fault, 
         return;
     case SIM_RUN_RESTART:
         run->state[node] = RUN_FREE;
-        kith_sim_restart(s, node, KITH_SIM_EMPTY);
+        int error = kith_sim_restart(s, node, KITH_SIM_EMPTY);
+        KI_ASSERT(error == 0); /* its memory has no limit */
         run_join(run, node);
         return;
     case SIM_RUN_PARTITION:

@@ -46,7 +46,6 @@ struct stream_end {
 
 struct sim_stream {
     uint64_t serial;
-    struct kith_addr target;
     struct stream_end ends[2];
     uint64_t syn_us;      /* when it arrives at end 1; KITH_NEVER: it has */
     uint64_t opened_us;   /* when end 0 learns that it did; KITH_NEVER: it has, or will not */
@@ -191,7 +190,8 @@ static bool stream_waits(kith_sim *s, const struct stream_end *e, uint64_t *agai
     if (n->paused)
         return true; /* it is poked when it runs again */
     if (n->slow_until_us > s->now_us) {
-        *again_us = ki_min_u64(*again_us, n->slow_until_us);
+        bool endless = n->slow_until_us == KITH_NEVER;
+        *again_us = ki_min_u64(*again_us, endless ? s->now_us + STREAM_RETRY_US : n->slow_until_us);
         return true;
     }
     return false;
@@ -426,7 +426,6 @@ static void stream_open(kith_sim *s, uint32_t node, const struct kith_stream_act
     s->stream_hint = index + 1;
     struct sim_stream *t = s->streams[index] = sim_new(sizeof *t);
     t->serial = s->stream_serial++;
-    t->target = action->addr;
     t->opened_us = t->poke_us = KITH_NEVER;
     for (unsigned end = 0; end < 2; end++)
         t->ends[end].fin_us = t->ends[end].reset_us = t->ends[end].ack_us = KITH_NEVER;

@@ -85,8 +85,6 @@ struct sim_verdict {
     uint64_t digest, events, virtual_us;
 };
 
-const char *sim_fault_name(enum sim_fault_kind kind);
-
 void sim_plan_draw(struct sim_plan *plan, uint64_t seed);
 /* Leaves out what is not in the part, as shrinking does. */
 void sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);

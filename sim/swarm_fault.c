@@ -30,7 +30,8 @@ static void fault_restart(struct sim_swarm *w, uint32_t node, const struct sim_f
 {
     if (kith_sim_life(w->s, node) != KITH_SIM_DOWN)
         return;
-    kith_sim_restart(w->s, node, f->back ? KITH_SIM_EMPTY : KITH_SIM_KEEP);
+    int error = kith_sim_restart(w->s, node, f->back ? KITH_SIM_EMPTY : KITH_SIM_KEEP);
+    KI_ASSERT(error == 0); /* its memory has no limit */
     uint32_t count = kith_sim_count(w->s);
     for (uint32_t i = 0; f->back && i < count; i++) {
         uint32_t friend = (uint32_t)((f->luck + i) % count);

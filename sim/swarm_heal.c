@@ -27,8 +27,10 @@ static void heal_core(struct sim_swarm *w, uint32_t node)
     if (heal_leaving(w, node))
         kith_sim_crash(w->s, node, KITH_SIM_PROCESS);
     bool keeps = (w->plan->seed + node) % 2 == 0;
+    int error = 0;
     if (kith_sim_life(w->s, node) == KITH_SIM_DOWN)
-        kith_sim_restart(w->s, node, keeps ? KITH_SIM_KEEP : KITH_SIM_EMPTY);
+        error = kith_sim_restart(w->s, node, keeps ? KITH_SIM_KEEP : KITH_SIM_EMPTY);
+    KI_ASSERT(error == 0); /* its memory has no limit */
     kith_sim_pause(w->s, node, false);
 }
 

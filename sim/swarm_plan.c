@@ -15,11 +15,6 @@ static const char *const plan_names[] = {
 #undef PLAN_NAME
 };
 
-const char *sim_fault_name(enum sim_fault_kind kind)
-{
-    return plan_names[kind];
-}
-
 static uint64_t plan_between(struct ki_rng *rng, uint64_t least, uint64_t most)
 {
     return least + ki_rng_below(rng, most - least + 1);
@@ -141,13 +136,16 @@ static struct kith_sim_link plan_bad_link(struct ki_rng *rng, const struct sim_p
 
 static void plan_fault(struct sim_plan *plan, struct ki_rng *rng, struct sim_fault *f)
 {
-    static const uint8_t weights[] = {
+    static const uint8_t weights[SIM_FAULT_KINDS] = {
         [SIM_FAULT_CRASH] = 14, [SIM_FAULT_PAUSE] = 10,  [SIM_FAULT_SLOW] = 6,        [SIM_FAULT_ISOLATE] = 8,
         [SIM_FAULT_SPLIT] = 10, [SIM_FAULT_CLOG] = 4,    [SIM_FAULT_LINK] = 5,        [SIM_FAULT_WEATHER] = 4,
         [SIM_FAULT_CLOCK] = 5,  [SIM_FAULT_LEAVE] = 8,   [SIM_FAULT_FORCE_LEAVE] = 5, [SIM_FAULT_TAGS] = 8,
         [SIM_FAULT_JOIN] = 3,   [SIM_FAULT_OUTAGE] = 3,  [SIM_FAULT_GARBAGE] = 3,     [SIM_FAULT_LURE] = 4,
         [SIM_FAULT_REPLAY] = 6};
-    uint64_t dice = ki_rng_below(rng, 106); /* the sum of the weights */
+    uint64_t sum = 0;
+    for (size_t i = 0; i < KI_COUNT(weights); i++)
+        sum += weights[i];
+    uint64_t dice = ki_rng_below(rng, sum);
     unsigned kind = 0;
     while (dice >= weights[kind])
         dice -= weights[kind++];
@@ -224,9 +222,27 @@ uint32_t sim_plan_faults(const struct sim_plan *plan)
     return count;
 }
 
+static void plan_print_link(const struct kith_sim_link *link, FILE *to)
+{
+    fprintf(to, "loss %.1f %%, latency %.1f to %.1f ms", (double)link->loss_ppm / 1e4,
+            (double)link->latency_min_us / 1e3, (double)link->latency_max_us / 1e3);
+    if (link->tail_us)
+        fprintf(to, " and a tail of %.1f ms", (double)link->tail_us / 1e3);
+    if (link->duplicate_ppm)
+        fprintf(to, ", %.1f %% twice", (double)link->duplicate_ppm / 1e4);
+    if (link->reorder_ppm)
+        fprintf(to, ", %.1f %% late by up to %.1f ms", (double)link->reorder_ppm / 1e4, (double)link->reorder_us / 1e3);
+    if (link->corrupt_ppm)
+        fprintf(to, ", %.1f %% damaged", (double)link->corrupt_ppm / 1e4);
+    if (link->mtu)
+        fprintf(to, ", none above %u bytes", link->mtu);
+    if (link->bandwidth)
+        fprintf(to, ", %.0f kB a second and %.0f kB waiting", (double)link->bandwidth / 1e3, (double)link->backlog / 1e3);
+}
+
 static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *to)
 {
-    fprintf(to, "  %2u  %9.3f s  %-11s node-%u", number, (double)f->at_us / 1e6, sim_fault_name(f->kind), f->node);
+    fprintf(to, "  %2u  %9.3f s  %-11s node-%u", number, (double)f->at_us / 1e6, plan_names[f->kind], f->node);
     if (f->kind == SIM_FAULT_CLOG || f->kind == SIM_FAULT_LINK || f->kind == SIM_FAULT_FORCE_LEAVE ||
         f->kind == SIM_FAULT_JOIN)
         fprintf(to, " node-%u", f->other);
@@ -238,6 +254,10 @@ static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *t
         fprintf(to, " for %.3f s", (double)f->for_us / 1e6);
     if (f->kind == SIM_FAULT_CRASH || f->kind == SIM_FAULT_OUTAGE || f->kind == SIM_FAULT_LEAVE)
         fprintf(to, ", back %s", f->back ? "empty" : "with its records");
+    if (f->kind == SIM_FAULT_LINK || f->kind == SIM_FAULT_WEATHER) {
+        fputs(": ", to);
+        plan_print_link(&f->link, to);
+    }
     fputc('\n', to);
 }
 
@@ -251,9 +271,9 @@ void sim_plan_print(const struct sim_plan *plan, FILE *to)
             plan->sealed ? ", sealed" : "", plan->labelled ? ", labelled" : "", plan->bare ? ", bare" : "",
             plan->compress ? ", compressed" : "", plan->mixed ? ", half stock" : "", plan->tight ? ", tight limits" : "",
             plan->forgetful ? ", forgetful" : "", plan->quiet ? ", quiet" : "");
-    fprintf(to, ", datagrams of %u bytes, loss %.1f %%, latency %.1f to %.1f ms\n", plan->datagram_max,
-            (double)plan->link.loss_ppm / 1e4, (double)plan->link.latency_min_us / 1e3,
-            (double)plan->link.latency_max_us / 1e3);
+    fprintf(to, ", datagrams of %u bytes, ", plan->datagram_max);
+    plan_print_link(&plan->link, to);
+    fputc('\n', to);
     for (uint32_t i = 0; i < plan->fault_count; i++) {
         if (!plan->faults[i].off)
             plan_print_fault(i + 1, &plan->faults[i], to);

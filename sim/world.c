@@ -52,7 +52,7 @@ static struct ki_rng world_split(uint64_t seed, const char *purpose)
 int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
 {
     KI_ASSERT(config->size == sizeof *config);
-    if (!sim_link_fine(&config->link))
+    if (!sim_link_fine(&config->link) || config->wall_us > SIM_WALL_MAX_US)
         return KITH_ERR_ARG;
     kith_sim *s = sim_new(sizeof *s);
     s->cfg = *config;
@@ -63,7 +63,6 @@ int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
     ki_map_init(&s->by_stream, &s->mem);
     s->net_rng = world_split(config->seed, "net");
     s->node_rng = world_split(config->seed, "node");
-    s->spare_rng = world_split(config->seed, "spare");
     s->polled = KITH_SIM_ALL;
     if (config->check)
         sim_check_all(s);
@@ -311,7 +310,10 @@ bool kith_sim_step(kith_sim *s, uint64_t until_us, struct kith_sim_happening *ou
             out->node = s->polled;
             if (sim_node_event(s, s->polled, &out->event))
                 return true;
+            if (sim_runs(s->nodes[s->polled]))
+                SIM_TELL(s, settled, s->polled);
             s->polled = KITH_SIM_ALL;
+            continue;
         }
         if (s->dirty_first < s->dirty_count) {
             s->polled = s->dirty[s->dirty_first++];

@@ -19,6 +19,7 @@
 #define SIM_SIDES 64
 #define SIM_PORT  7946
 #define SIM_LINE  512 /* bytes of a line of the trace */
+#define SIM_WALL_MAX_US (INT64_MAX / 4) /* no wall clock shows more, about 73,000 years, so that no sum overflows */
 
 struct sim_observer;
 struct sim_stream;
@@ -39,6 +40,7 @@ struct sim_record { /* one that a node has put out */
     uint64_t value;
     char *name; /* owned */
     size_t name_len;
+    bool stale; /* while the disk is made compact: it goes */
 };
 
 struct sim_node {
@@ -66,9 +68,10 @@ struct sim_node {
     struct sim_entry *waiting; /* what came while it was paused, in order */
     size_t waiting_count, waiting_cap, waiting_bytes;
 
-    struct sim_record *disk;   /* every record of every committed group, in order */
+    struct sim_record *disk;   /* the records of every committed group, in order; some that mean nothing more are gone */
     size_t disk_count, disk_cap;
     size_t disk_durable;       /* those before it are committed */
+    size_t disk_kept;          /* were left when it was last made compact */
 };
 
 struct kith_sim {
@@ -76,7 +79,7 @@ struct kith_sim {
     struct ki_mem mem;         /* for base/'s containers; never fails */
     uint64_t now_us;
     struct sim_queue queue;
-    struct ki_rng net_rng, node_rng, spare_rng; /* split by purpose: link luck, lives' seeds, whoever asks */
+    struct ki_rng net_rng, node_rng; /* split by purpose: link luck, lives' seeds */
 
     struct sim_node **nodes;
     uint32_t count;
@@ -87,7 +90,6 @@ struct kith_sim {
     size_t pair_count, pair_cap;
     struct ki_map by_pair;
     uint64_t cut_sides[SIM_SIDES]; /* bit t of [f]: f's datagrams do not reach t */
-    bool any_cut_sides;
 
     struct sim_stream **streams; /* NULL: free */
     size_t stream_count, stream_cap, stream_hint; /* none is free below hint */
@@ -127,7 +129,8 @@ struct sim_observer {
     void (*arrives)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *from, const void *buf, size_t len);
     void (*arrives_stream)(kith_sim *s, void *state, uint32_t node, const struct kith_addr *from); /* accepted */
     void (*event)(kith_sim *s, void *state, uint32_t node, const struct kith_event *event);
-    void (*drained)(kith_sim *s, void *state, uint32_t node); /* after each input, when all was polled */
+    void (*drained)(kith_sim *s, void *state, uint32_t node); /* after each input, when all was polled but events, */
+    void (*settled)(kith_sim *s, void *state, uint32_t node); /* and when these were told too, if it still runs */
     void (*fault)(kith_sim *s, void *state);                  /* a fault of any kind has been made */
     void (*end)(kith_sim *s, void *state);                    /* releases what the state holds */
 };
@@ -172,7 +175,7 @@ static inline bool sim_runs(const struct sim_node *n)
 {
     return n->k && !n->paused;
 }
-int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state);
+int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state); /* on error it stays down, its disk as it was */
 void sim_node_stop(kith_sim *s, uint32_t node);
 void sim_node_free(kith_sim *s, uint32_t node);
 void sim_node_dirty(kith_sim *s, uint32_t node);
@@ -183,7 +186,6 @@ void sim_node_drain(kith_sim *s, uint32_t node);
 bool sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out); /* the next; observers are told */
 void sim_node_due(kith_sim *s, uint32_t node);                           /* its entry in the queue has come */
 struct kith_time sim_node_time(const kith_sim *s, const struct sim_node *n);
-uint64_t sim_node_virtual_us(const struct sim_node *n, uint64_t mono_us); /* when its clock will say so */
 
 /* ---- link.c ---- */
 
@@ -196,14 +198,12 @@ struct sim_datagram {
     uint8_t bytes[];
 };
 
-struct sim_pair *sim_pair_find(const kith_sim *s, uint32_t from, uint32_t to);
 struct sim_pair *sim_pair_make(kith_sim *s, uint32_t from, uint32_t to);
 const struct kith_sim_link *sim_link_of(const kith_sim *s, uint32_t from, uint32_t to);
 bool sim_chance(struct ki_rng *rng, uint32_t ppm);
-/* When something of len bytes sent now arrives; KITH_NEVER: the line is full. */
+/* When something of len bytes sent now arrives, if it is not cut off; KITH_NEVER: the line is full. */
 uint64_t sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len);
 void sim_send(kith_sim *s, uint32_t from, const struct kith_addr *to, const void *buf, size_t len);
-void sim_send_message(kith_sim *s, uint32_t from, uint32_t to, const void *buf, size_t len);
 /* A datagram has come to its node's host.  Takes it over.  True: it is a message and now in s->shown. */
 bool sim_arrive(kith_sim *s, struct sim_datagram *d);
 void sim_refused(kith_sim *s, struct sim_datagram *d); /* the news that one was refused has come back; frees it */

@@ -33,7 +33,9 @@
  *   Errors      0 or a negative kith_error, as in kith.h.  Running out of memory ends the process: a simulation that
  *               has lost something is worth nothing.
  *   Misuse      calls abort(), in release builds too: a number that is no node's, a side beyond 63, more bytes than a
- *               datagram holds, a restart of a node that is not down.
+ *               datagram holds, a restart of a node that is not down, or with KEEP without config.persist;
+ *               kith_sim_new() with another config.size, kith_sim_node_config() for a number above 16,777,214,
+ *               kith_sim_clock() beyond its ranges, kith_sim_inject() from an address of neither 4 nor 16 bytes.
  *   Violations  end the run: after the first one that a checker finds (config.check) time stands still.
  *               kith_sim_step() returns false and kith_sim_run() returns at once, before their until_us, and so does every
  *               later call; kith_sim_violation() tells what it was.
@@ -87,7 +89,7 @@ struct kith_sim_config {
 KITH_API void kith_sim_config_init(struct kith_sim_config *config, uint64_t seed);
 
 /** Makes a world without nodes, at time 0.  Release it with kith_sim_free().
- *  Returns: 0; KITH_ERR_ARG: min above max, or a probability above 1,000,000. */
+ *  Returns: 0; KITH_ERR_ARG: min above max, a probability above 1,000,000, or wall_us beyond 73,000 years. */
 KITH_API int kith_sim_new(kith_sim **out, const struct kith_sim_config *config);
 
 /** Releases the world and its nodes.  NULL is fine. */
@@ -95,14 +97,15 @@ KITH_API void kith_sim_free(kith_sim *s);
 
 /* -------------------------------------------------------------------------------------------------- nodes ---- */
 
-/** Fills a configuration for node number `node`: named "node-N", at 10.x.y.z:7946.  The name is borrowed from the
- *  simulation for as long as that lives.  Change what you like, but the seed, which kith_sim_add() sets. */
+/** Fills a configuration for node number `node`, below 2^24 - 1: named "node-N", at 10.x.y.z:7946.  The name is borrowed
+ *  from the simulation for as long as that lives.  Change what you like, but the seed, which kith_sim_add() sets. */
 KITH_API void kith_sim_node_config(kith_sim *s, uint32_t node, enum kith_profile profile, struct kith_config *out);
 
 /** Adds a node and starts it: it is alone until it joins.
  *  In:      config  copied whole; every life of the node uses it.  Its address must be no other node's.
  *  Out:     node    its number; may be NULL.
- *  Returns: 0; KITH_ERR_ARG (as kith_new(), or the address is taken); KITH_ERR_NOMEM: beyond its own memory_max. */
+ *  Returns: 0; KITH_ERR_ARG (as kith_new(), or the address is taken); KITH_ERR_NOMEM: its own memory_max is too little to
+ *           start with, or its own config.memory refused. */
 KITH_API int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node);
 
 /** Makes a node join by another's address: kith_join(), without a ticket.  Use this one rather than kith_join(): the
@@ -171,20 +174,24 @@ enum kith_sim_state { KITH_SIM_KEEP, KITH_SIM_EMPTY };
 
 /** Ends a node without a word (kill -9).  Does nothing to one that is down. */
 KITH_API void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how);
-/** Starts a node that is down (no other), with a new seed.  KEEP needs config.persist; EMPTY clears the records. */
-KITH_API void kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state);
+/** Starts a node that is down (no other), with a new seed.  KEEP needs config.persist; EMPTY clears the records.
+ *  Returns: 0; KITH_ERR_NOMEM as kith_sim_add(): it stays down, and its records stay. */
+KITH_API int kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state);
 /** Stops a node's time for it (SIGSTOP): it hears and does nothing; then everything at once. */
 KITH_API void kith_sim_pause(kith_sim *s, uint32_t node, bool paused);
 /** Holds up a node's traffic both ways until a time, while its clocks and timers run: a process too busy to read and
- *  write, as in the experiment of the Lifeguard paper. */
+ *  write, as in the experiment of the Lifeguard paper.  KITH_NEVER, and what is as far away (beyond half of it), cuts the
+ *  node off until the next call, or its next life.  A time that is past ends it. */
 KITH_API void kith_sim_slow(kith_sim *s, uint32_t node, uint64_t until_us);
-/** Makes a node's clocks run faster or slower by so many millionths (-100,000 .. 100,000), and its wall clock jump. */
+/** Makes a node's clocks run faster or slower by so many millionths (-100,000 .. 100,000), and its wall clock jump.  The
+ *  wall clock must stay between 1970 and 73,000 years later. */
 KITH_API void kith_sim_clock(kith_sim *s, uint32_t node, int32_t drift_ppm, int64_t wall_jump_us);
 
 /** Gives a pair its own link, one way.  link NULL: the default one again.
  *  Returns: 0; KITH_ERR_ARG as kith_sim_new(). */
 KITH_API int kith_sim_link(kith_sim *s, uint32_t from, uint32_t to, const struct kith_sim_link *link);
-/** Changes the link of all pairs without one of their own. */
+/** Changes the link of all pairs without one of their own.
+ *  Returns: 0; KITH_ERR_ARG as kith_sim_new(). */
 KITH_API int kith_sim_default_link(kith_sim *s, const struct kith_sim_link *link);
 /** Cuts or mends one direction of a pair. */
 KITH_API void kith_sim_cut(kith_sim *s, uint32_t from, uint32_t to, bool cut);
@@ -192,7 +199,8 @@ KITH_API void kith_sim_cut(kith_sim *s, uint32_t from, uint32_t to, bool cut);
 KITH_API void kith_sim_side(kith_sim *s, uint32_t node, unsigned side);
 /** Cuts or mends one direction between two sides. */
 KITH_API void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut);
-/** Holds what is sent from one node to another until a time; then it all arrives, in order. */
+/** Holds what is sent from one node to another until a time; then it all arrives, in order.  KITH_NEVER, and what is as
+ *  far away (beyond half of it), cuts as kith_sim_cut() does, until the next call. */
 KITH_API void kith_sim_clog(kith_sim *s, uint32_t from, uint32_t to, uint64_t until_us);
 /** True when datagrams of one cannot reach the other. */
 KITH_API bool kith_sim_is_cut(const kith_sim *s, uint32_t from, uint32_t to);
@@ -209,7 +217,7 @@ struct kith_sim_totals {
     uint64_t datagrams;      /* sent */
     uint64_t datagram_bytes;
     uint64_t lost;           /* by chance, by a full line or buffer, or too large */
-    uint64_t cut;            /* by a partition or to a node that is down */
+    uint64_t cut;            /* by a partition, held up for ever, or to a node that is down */
     uint64_t streams;        /* opened */
     uint64_t stream_bytes;
 };
@@ -219,7 +227,7 @@ KITH_API void kith_sim_read_totals(const kith_sim *s, struct kith_sim_totals *ou
 KITH_API uint64_t kith_sim_digest(const kith_sim *s);
 
 /** A line of the trace, from the oldest kept: NULL beyond the last.  "SECONDS NODE WHAT".  A datagram is "-> TO: WHAT" by
- *  kith_describe(), "-x" if it is cut off, "-?" if it is lost on the way. */
+ *  kith_describe(), "-x" if it is cut off, "-?" if it is lost on the way.  What kith_sim_message() sends has no line. */
 KITH_API const char *kith_sim_trace(const kith_sim *s, size_t index);
 
 /** What a checker found, in one sentence with the time and the nodes; NULL: nothing. */

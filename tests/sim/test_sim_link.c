@@ -182,6 +182,26 @@ static void test_clog(void **state)
     world_end(s);
 }
 
+static void test_clog_for_ever(void **state)
+{
+    (void)state;
+    struct kith_sim_config config = world_config(14);
+    config.link.bandwidth = 1000000; /* the line is not waiting for it */
+    config.link.backlog = 65536;
+    kith_sim *s = world_of(&config, 2);
+    kith_sim_clog(s, 0, 1, KITH_NEVER);
+    world_say(s, 0, 1, 1, 4);
+    world_say(s, 1, 0, 2, 4);
+    assert_int_equal(world_hear(s, 3600 * SECOND), 1);
+    assert_true(kith_sim_is_cut(s, 0, 1) && !kith_sim_is_cut(s, 1, 0));
+    assert_int_equal(world_totals(s).cut, 1);
+    assert_int_equal(world_totals(s).lost, 0);
+    kith_sim_mend(s);
+    world_say(s, 0, 1, 3, 4);
+    assert_int_equal(world_hear(s, 3601 * SECOND), 1);
+    world_end(s);
+}
+
 static void test_cut(void **state)
 {
     (void)state;
@@ -262,7 +282,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_latency), cmocka_unit_test(test_tail), cmocka_unit_test(test_chances),
         cmocka_unit_test(test_corrupt), cmocka_unit_test(test_reorder), cmocka_unit_test(test_bandwidth),
-        cmocka_unit_test(test_mtu), cmocka_unit_test(test_clog), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_mtu), cmocka_unit_test(test_clog), cmocka_unit_test(test_clog_for_ever),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_sides), cmocka_unit_test(test_own_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,29 @@ static void test_slow(void **state)
     world_end(s);
 }
 
+/* For ever is cut off, until somebody says otherwise; and no sum of times wraps around. */
+static void test_slow_for_ever(void **state)
+{
+    (void)state;
+    const uint64_t far[] = {KITH_NEVER, KITH_NEVER - 1, KITH_NEVER / 2 + 1, KITH_NEVER / 2};
+    for (unsigned i = 0; i < 4; i++) {
+        kith_sim *s = world(2);
+        world_say(s, 0, 1, 1, 4); /* on its way already */
+        kith_sim_slow(s, 1, far[i]);
+        world_say(s, 0, 1, 2, 4);
+        world_say(s, 1, 0, 3, 4);
+        assert_int_equal(kith_sim_is_cut(s, 0, 1) && kith_sim_is_cut(s, 1, 0), i < 3);
+        assert_int_equal(world_hear(s, 3600 * SECOND), 0);
+        assert_int_equal(world_totals(s).cut, i < 3 ? 3 : 0);
+        assert_int_equal(world_totals(s).lost, 0);
+        kith_sim_slow(s, 1, 0);
+        world_say(s, 1, 0, 4, 4);
+        assert_int_equal(world_hear(s, kith_sim_now_us(s) + SECOND), 1);
+        assert_true(heard[0].number == 4 && heard[0].at_us == 3600 * SECOND + 1 * MS);
+        world_end(s);
+    }
+}
+
 static void test_clock(void **state)
 {
     (void)state;
@@ -119,6 +142,88 @@ static void test_restart(void **state)
         struct kith_gauges g;
         kith_read_gauges(kith_sim_node(s, 3), &g);
         assert_int_equal(g.alive, keep ? 4 : 1);
+        assert_int_equal(kith_sim_agrees(s), keep);
+        world_end(s);
+    }
+}
+
+/* A host that has so many allocations to give. */
+struct host {
+    unsigned left;
+    unsigned out; /* blocks that were not given back */
+};
+
+static void *host_resize(void *arg, void *ptr, size_t size)
+{
+    struct host *host = arg;
+    if (host->left == 0)
+        return NULL;
+    host->left--;
+    host->out += ptr == NULL;
+    return realloc(ptr, size);
+}
+
+static void host_release(void *arg, void *ptr)
+{
+    struct host *host = arg;
+    host->out -= ptr != NULL;
+    free(ptr);
+}
+
+/* A node that has too little memory to start with is not added, wherever that shows. */
+static void test_add_without_memory(void **state)
+{
+    (void)state;
+    kith_sim *s = world(1);
+    struct host host = {0};
+    struct kith_config node;
+    unsigned refused = 0;
+    kith_sim_node_config(s, 1, KITH_PROFILE_LAN, &node);
+    for (node.memory_max = 1000; kith_sim_add(s, &node, NULL) == KITH_ERR_NOMEM; node.memory_max += 250) {
+        assert_int_equal(kith_sim_count(s), 1);
+        assert_int_equal(kith_sim_find(s, &node.addr), KITH_SIM_ALL);
+        refused++;
+    }
+    assert_int_equal(kith_sim_count(s), 2);
+    assert_true(refused > 10);
+    kith_sim_node_config(s, 2, KITH_PROFILE_LAN, &node);
+    node.memory = (struct kith_memory){host_resize, host_release, &host};
+    for (unsigned least = 0; kith_sim_add(s, &node, NULL) == KITH_ERR_NOMEM; host.left = ++least)
+        assert_int_equal(host.out, 0);
+    assert_int_equal(kith_sim_count(s), 3);
+    host.left = UINT32_MAX;
+    kith_sim_join(s, 2, 0);
+    kith_sim_run(s, SECOND);
+    world_end(s);
+    assert_int_equal(host.out, 0);
+}
+
+/* Nor is one started again then, and what it has written stays for the next time. */
+static void test_restart_without_memory(void **state)
+{
+    (void)state;
+    for (unsigned keep = 0; keep < 2; keep++) {
+        kith_sim *s = world(2);
+        struct host host = {.left = UINT32_MAX};
+        struct kith_config node;
+        kith_sim_node_config(s, 2, KITH_PROFILE_LAN, &node);
+        node.memory = (struct kith_memory){host_resize, host_release, &host};
+        assert_int_equal(kith_sim_add(s, &node, NULL), 0);
+        kith_sim_join(s, 1, 0);
+        kith_sim_join(s, 2, 0);
+        kith_sim_run(s, 10 * SECOND);
+        kith_sim_crash(s, 2, KITH_SIM_PROCESS);
+        unsigned least = 0;
+        for (host.left = 0; kith_sim_restart(s, 2, keep ? KITH_SIM_KEEP : KITH_SIM_EMPTY) != 0; host.left = ++least) {
+            assert_int_equal(host.out, 0);
+            assert_int_equal(kith_sim_life(s, 2), KITH_SIM_DOWN);
+            kith_sim_run(s, kith_sim_now_us(s) + 1 * MS);
+        }
+        assert_true(least > 5);
+        host.left = UINT32_MAX; /* it may have lacked some after that, to join with */
+        kith_sim_crash(s, 2, KITH_SIM_PROCESS);
+        assert_int_equal(kith_sim_restart(s, 2, KITH_SIM_KEEP), 0);
+        kith_sim_run(s, kith_sim_now_us(s) + 100 * MS);
         assert_int_equal(kith_sim_agrees(s), keep);
         world_end(s);
     }
@@ -208,6 +313,9 @@ static void test_arguments(void **state)
     config.trace_lines = 10;
     assert_int_equal(kith_sim_new(&s, &config), KITH_ERR_ARG);
     config.link.latency_max_us++;
+    config.wall_us = KITH_NEVER;
+    assert_int_equal(kith_sim_new(&s, &config), KITH_ERR_ARG);
+    config.wall_us = 0;
     assert_int_equal(kith_sim_new(&s, &config), 0);
     assert_null(kith_sim_trace(s, 0)); /* its first link is no fault */
     kith_sim_free(s);
@@ -219,9 +327,17 @@ static void test_arguments(void **state)
     kith_sim_node_config(s, 2, KITH_PROFILE_LAN, &node);
     node.probe_interval_ms = 0;
     assert_int_equal(kith_sim_add(s, &node, NULL), KITH_ERR_ARG);
+    node.probe_interval_ms = 1000;
+    for (uint8_t len = 0; len < 255; len++) { /* what is no address is nobody's */
+        node.addr.ip_len = len;
+        if (len != 4 && len != 16) {
+            assert_int_equal(kith_sim_find(s, &node.addr), KITH_SIM_ALL);
+            assert_int_equal(kith_sim_add(s, &node, NULL), KITH_ERR_ARG);
+        }
+    }
+    node.addr.ip_len = 4;
     assert_int_equal(kith_sim_count(s), 2);
     node.addr.ip[0] = 172; /* any address will do */
-    node.probe_interval_ms = 1000;
     assert_int_equal(kith_sim_add(s, &node, NULL), 0);
     assert_int_equal(kith_sim_find(s, &node.addr), 2);
     node.addr.port++;
@@ -318,7 +434,9 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pause), cmocka_unit_test(test_slow), cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_add_without_memory), cmocka_unit_test(test_restart_without_memory),
+        cmocka_unit_test(test_pause), cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_slow_for_ever), cmocka_unit_test(test_clock),
         cmocka_unit_test(test_crash), cmocka_unit_test(test_restart), cmocka_unit_test(test_wake),
         cmocka_unit_test(test_step), cmocka_unit_test(test_inject), cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_digest), cmocka_unit_test(test_violation), cmocka_unit_test(test_many),

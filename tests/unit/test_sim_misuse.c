@@ -51,6 +51,52 @@ static void cut_a_side_beyond(kith_sim *s) { kith_sim_cut_sides(s, 0, 64, true);
 static void clock_too_fast(kith_sim *s) { kith_sim_clock(s, 0, 100001, 0); }
 static void restart_while_up(kith_sim *s) { kith_sim_restart(s, 0, KITH_SIM_EMPTY); }
 
+static void inject_from_no_address(kith_sim *s)
+{
+    kith_sim_inject(s, &(struct kith_addr){.ip_len = 200}, 0, "", 0);
+}
+
+static void clock_before_1970(kith_sim *s)
+{
+    kith_sim_clock(s, 0, 0, -(int64_t)kith_sim_time(s, 0).wall_us);
+    kith_sim_clock(s, 0, 0, -1);
+}
+
+static void clock_beyond_all_years(kith_sim *s)
+{
+    for (unsigned i = 0; i < 5; i++)
+        kith_sim_clock(s, 0, 0, INT64_MAX / 5);
+}
+
+static void clock_jumps_as_far_as_can_be(kith_sim *s) { kith_sim_clock(s, 0, 0, INT64_MIN); }
+
+static void world_of_another_size(kith_sim *s)
+{
+    struct kith_sim_config config;
+    kith_sim_config_init(&config, 1);
+    config.size--;
+    kith_sim_new(&s, &config);
+}
+
+static void configure_one_too_many(kith_sim *s)
+{
+    struct kith_config node;
+    kith_sim_node_config(s, 16777215, KITH_PROFILE_LAN, &node);
+}
+
+static void keep_what_is_not_kept(kith_sim *s)
+{
+    struct kith_sim_config config;
+    struct kith_config node;
+    kith_sim_config_init(&config, 1);
+    config.persist = false;
+    kith_sim_new(&s, &config);
+    kith_sim_node_config(s, 0, KITH_PROFILE_LAN, &node);
+    kith_sim_add(s, &node, NULL);
+    kith_sim_crash(s, 0, KITH_SIM_HOST);
+    kith_sim_restart(s, 0, KITH_SIM_KEEP);
+}
+
 static const struct {
     const char *name;
     void (*misuse)(kith_sim *s);
@@ -60,7 +106,9 @@ static const struct {
     MISUSE(join_nobody),          MISUSE(wake_nobody),        MISUSE(message_to_nobody), MISUSE(inject_into_nobody),
     MISUSE(crash_nobody),         MISUSE(pause_nobody),       MISUSE(slow_nobody),       MISUSE(cut_nobody),
     MISUSE(link_from_nobody),     MISUSE(clog_nobody),        MISUSE(is_nobody_cut),     MISUSE(side_beyond_the_last),
-    MISUSE(cut_a_side_beyond),    MISUSE(clock_too_fast),     MISUSE(restart_while_up),
+    MISUSE(cut_a_side_beyond),    MISUSE(clock_too_fast),     MISUSE(restart_while_up),  MISUSE(inject_from_no_address),
+    MISUSE(clock_before_1970),    MISUSE(clock_beyond_all_years), MISUSE(clock_jumps_as_far_as_can_be),
+    MISUSE(world_of_another_size), MISUSE(configure_one_too_many), MISUSE(keep_what_is_not_kept),
 };
 
 /* Returns the signal that ended a process that did this; 0: it lived. */
