@@ -1,8 +1,9 @@
 /* Streams on their way: TCP as a program sees it.
  *
  * A stream has two ends; end 0 opened it.  What an end writes travels in chunks that arrive in order, at most WINDOW bytes
- * not yet taken by the other side; then the writer is not asked for more.  Loss only delays (200 ms a lost packet), a cut
- * holds everything up until it is mended, and a reset or refusal travels like data.
+ * not yet taken by the other side; then the writer is not asked for more.  Loss only delays (200 ms for a lost packet, and
+ * twice as long each time that it is lost again), a cut or a loss of everything holds all up until it is mended, and a
+ * reset or refusal travels like data.
  *
  *   connecting: SYN ----> accepted (or refused: RST) ----> opened at end 0
  *   open:       chunks, acknowledgements, then FIN (after the last chunk) or RST (at once) in each direction
@@ -18,7 +19,9 @@
 #define STREAM_WINDOW    65536
 #define STREAM_CHUNK     16384
 #define STREAM_PACKET    1448   /* bytes of TCP payload in a packet */
-#define STREAM_RESEND_US 200000 /* the least retransmission timeout of Linux */
+#define STREAM_RESEND_US 200000 /* the least retransmission timeout of Linux, doubled for each loss (RFC 6298, 5.5) */
+#define STREAM_RESENDS   10     /* then it arrives, 205 s late: every instance has given up by then */
+#define STREAM_LOST_PPM  1000000 /* nothing ever arrives */
 #define STREAM_RETRY_US  1000000 /* something that a cut holds up is tried again */
 
 struct stream_chunk {
@@ -131,6 +134,20 @@ static uint64_t stream_packet_us(kith_sim *s, uint32_t from, uint32_t to, size_t
     return at_us == KITH_NEVER ? sim_pair_make(s, from, to)->line_free_us : at_us;
 }
 
+/* How much later a packet arrives for being lost, and sent again.  Where all is lost it waits for better times, as for the
+ * end of a cut. */
+static uint64_t stream_resend_us(kith_sim *s, const struct kith_sim_link *link)
+{
+    uint64_t late_us = 0, timeout_us = STREAM_RESEND_US;
+    if (link->loss_ppm == STREAM_LOST_PPM)
+        return 0;
+    for (unsigned i = 0; i < STREAM_RESENDS && sim_chance(&s->net_rng, link->loss_ppm); i++) {
+        late_us += timeout_us;
+        timeout_us *= 2;
+    }
+    return late_us;
+}
+
 /* When len bytes sent now arrive at an end, after everything sent before. */
 static uint64_t stream_arrival_us(kith_sim *s, struct sim_stream *t, unsigned end, size_t len)
 {
@@ -140,7 +157,7 @@ static uint64_t stream_arrival_us(kith_sim *s, struct sim_stream *t, unsigned en
     const struct kith_sim_link *link = sim_link_of(s, from, to);
     uint64_t resend_us = 0;
     for (size_t packet = 0; packet <= len / STREAM_PACKET; packet++)
-        resend_us += sim_chance(&s->net_rng, link->loss_ppm) ? STREAM_RESEND_US : 0;
+        resend_us += stream_resend_us(s, link);
     uint64_t at_us = stream_packet_us(s, from, to, len);
     t->ends[end].last_us = ki_max_u64(t->ends[end].last_us, at_us + resend_us);
     return t->ends[end].last_us;
@@ -201,7 +218,9 @@ static bool stream_cut(kith_sim *s, const struct sim_stream *t, unsigned to, uin
 {
     if (t->ends[1].node == KITH_SIM_ALL)
         return true;
-    if (!kith_sim_is_cut(s, t->ends[1 - to].node, t->ends[to].node))
+    uint32_t from_node = t->ends[1 - to].node, to_node = t->ends[to].node;
+    bool all_lost = sim_link_of(s, from_node, to_node)->loss_ppm == STREAM_LOST_PPM;
+    if (!all_lost && !kith_sim_is_cut(s, from_node, to_node))
         return false;
     *again_us = ki_min_u64(*again_us, s->now_us + STREAM_RETRY_US);
     return true;

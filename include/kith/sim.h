@@ -58,8 +58,8 @@ typedef struct kith_sim kith_sim;
 /* --------------------------------------------------------------------------------------------------- life ---- */
 
 /** How datagrams and streams fare on the way from one node to another; each direction has its own.  Streams lose
- *  nothing: what would be lost comes later, by a retransmission timeout of 200 ms each time, and what a cut holds up is
- *  tried again each second. */
+ *  nothing: a packet that would be lost is sent again after 200 ms, which may be lost too, then after 400 ms, 800 ms and so
+ *  on, at most ten times.  What a cut holds up is tried again each second, and so is what meets a loss of 1,000,000. */
 struct kith_sim_link {
     uint32_t latency_min_us; /* uniform from min to max, */
     uint32_t latency_max_us;

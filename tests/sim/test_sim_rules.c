@@ -201,7 +201,7 @@ static void test_prune_outruns_what_crept(void **state)
         kith_sim_crash(s, 7, KITH_SIM_HOST);
         kith_sim_run(s, 80 * SECOND);
         struct kith_sim_link silent = config.link;
-        silent.loss_ppm = 1000000; /* only full states get through */
+        silent.mtu = 1; /* only full states get through */
         kith_sim_default_link(s, &silent);
         assert_int_equal(kith_force_leave(kith_sim_node(s, 3), kith_sim_time(s, 3), name, false, NULL), 0);
         kith_sim_run(s, kith_sim_now_us(s) + (2 + seed) * SECOND);

@@ -138,6 +138,55 @@ static void test_stream_cut(void **state)
     world_end(s);
 }
 
+/* What holds everything up for as long as it lasts: nothing goes through, and then all. */
+static void test_stream_held(void **state)
+{
+    (void)state;
+    const struct kith_sim_link usual = {.latency_min_us = 1 * MS, .latency_max_us = 1 * MS};
+    struct kith_sim_link silent = usual;
+    silent.loss_ppm = 1000000;
+    for (unsigned i = 0; i < 4; i++) { /* all is lost, one way only, a clog and slowness without end */
+        kith_sim *s = world(2);
+        int result = 1;
+        if (i < 2)
+            assert_int_equal(i == 0 ? kith_sim_default_link(s, &silent) : kith_sim_link(s, 0, 1, &silent), 0);
+        else if (i == 2)
+            kith_sim_clog(s, 1, 0, KITH_NEVER);
+        else
+            kith_sim_slow(s, 0, KITH_NEVER);
+        kith_sim_join(s, 1, 0); /* which tells the checkers that node 0 may be called */
+        world_ask(s, 1, 0);
+        assert_true(world_joined_us(s, 4 * SECOND, &result) == KITH_NEVER);
+        assert_int_equal(kith_sim_default_link(s, &usual), 0);
+        kith_sim_mend(s);
+        kith_sim_slow(s, 0, 0);
+        assert_true(world_joined_us(s, 7 * SECOND, &result) != KITH_NEVER);
+        assert_int_equal(result, 0);
+        world_end(s);
+    }
+}
+
+/* What is sent again may be lost again, and each time waits twice as long. */
+static void test_stream_resends(void **state)
+{
+    (void)state;
+    unsigned quick = 0, ended = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct kith_sim_config config = world_config(seed);
+        int result = 1;
+        config.link.loss_ppm = 900000; /* the first packet arrives in time in 10 % */
+        kith_sim *s = world_of(&config, 2);
+        kith_sim_join(s, 1, 0);
+        world_ask(s, 1, 0);
+        uint64_t ended_us = world_joined_us(s, 300 * SECOND, &result);
+        quick += ended_us < 2 * SECOND; /* ten losses, if none were lost twice */
+        ended += ended_us != KITH_NEVER;
+        world_end(s);
+    }
+    assert_int_equal(ended, 100); /* with whatever result */
+    assert_true(quick < 10);
+}
+
 /* The kernel of a paused process takes bytes for it; it goes on where it was. */
 static void test_stream_pause(void **state)
 {
@@ -163,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream_large), cmocka_unit_test(test_stream_crash),
         cmocka_unit_test(test_stream_refused), cmocka_unit_test(test_stream_cut),
+        cmocka_unit_test(test_stream_held), cmocka_unit_test(test_stream_resends),
         cmocka_unit_test(test_stream_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
