@@ -2,7 +2,7 @@
 """README.md tells the truth: its commands run as printed and answer in the shape printed, its picture is the program's.
 
 Above each block of the README stands what it is: `<!-- run -->` commands, with the output they give in the block below;
-`<!-- run installed -->` the same, with the library installed; `<!-- target -->` targets of the Makefile, which are only
+`<!-- run installed -->` the same, with the library installed; with `exactly` behind it, to the letter; `<!-- target -->` targets of the Makefile, which are only
 looked up; `<!-- screen -->` what `kith dev` shows. A block of shell commands that says nothing is a fault. All commands
 run in one shell, one after the other. Shape: numbers, digests, blanks, and the order of lines and of tags do not count.
 """
@@ -74,11 +74,12 @@ def commands(pool):
     for (mark, kind, text), (_, next_kind, next_text) in zip(found, found[1:] + [("", "", "")]):
         if kind != "sh" or mark == "target":
             continue
-        check(mark in ("run", "run installed"), "a block of commands without a mark:", text)
+        check(mark.removesuffix(" exactly") in ("run", "run installed"), "a block of commands without a mark:", text)
         check(next_kind == "text", "commands without their output:", text)
         script += [patient(line) for line in text.splitlines()] + ["echo; echo ==== $?"]
-        shown.append((text, next_text))
+        shown.append((text, next_text, str.strip if mark.endswith(" exactly") else shape))
     check(len(shown) >= 5, "README.md has few commands:", shown)
+    check(any(form is str.strip for _, _, form in shown), "none is compared to the letter:", shown)
     env = dict(os.environ, PATH="%s/bin:%s" % (pool.dir, os.environ["PATH"]), **install(pool))
     for name in ("KITH_RPC_ADDR", "SERF_RPC_ADDR", "KITH_RPC_AUTH", "SERF_RPC_AUTH"):
         env.pop(name, None)
@@ -96,10 +97,10 @@ def commands(pool):
         out = file.read()
     parts = re.split(r"^==== (\d+)\n", out, flags=re.M)
     check(len(parts) == 2 * len(shown) + 1, "the shell ended early:", out)
-    for i, (text, expected) in enumerate(shown):
+    for i, (text, expected, form) in enumerate(shown):
         given, code = parts[2 * i], parts[2 * i + 1]
         check(code == "0", "exit code", code, "from\n%s\n%s" % (text, given))
-        check(shape(given) == shape(expected), "README.md has\n%s\n%s\nbut the output is\n%s" % (text, expected, given))
+        check(form(given) == form(expected), "README.md has\n%s\n%s\nbut the output is\n%s" % (text, expected, given))
 
 
 class Screen:
