@@ -16,13 +16,22 @@
 
 #include "cli/cli.h"
 
+/* A value may hold a newline, or what drives a terminal; the error stays one line of text. */
 int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
 {
-    va_list args;
+    va_list args, again;
     va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    char *text = len < 0 ? NULL : malloc((size_t)len + 1);
     fprintf(stderr, "kith %s: ", usage->command);
-    vfprintf(stderr, format, args);
+    if (text) {
+        vsnprintf(text, (size_t)len + 1, format, again);
+        ki_print_safe(stderr, ki_span(text, (size_t)len));
+    }
+    va_end(again);
     va_end(args);
+    free(text);
     fprintf(stderr, " (see 'kith %s -help')\n", usage->command);
     return KI_EXIT_USAGE;
 }
@@ -130,6 +139,12 @@ static bool flags_set_uint(uint32_t *out, const char *value)
     return true;
 }
 
+static bool flags_set_given(struct ki_flag_uint *out, const char *value)
+{
+    out->given = flags_set_uint(&out->value, value);
+    return out->given;
+}
+
 static bool flags_set_list(struct ki_flag_list *list, const char *value)
 {
     if (list->count == KI_FLAG_LIST_MAX)
@@ -148,7 +163,8 @@ static bool flags_set(const struct ki_usage *usage, const struct ki_flag *flag, 
         *(const char **)flag->out = value;
         return true;
     case KI_FLAG_UINT:
-        return flags_set_uint(flag->out, value) ||
+    case KI_FLAG_UINT_GIVEN:
+        return (flag->kind == KI_FLAG_UINT ? flags_set_uint(flag->out, value) : flags_set_given(flag->out, value)) ||
                ki_flag_wrong(usage, flag->name, value, "is no whole number below 2^32");
     case KI_FLAG_LIST:
         return flags_set_list(flag->out, value) ||

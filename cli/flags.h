@@ -9,6 +9,11 @@
 
 #define KI_FLAG_LIST_MAX 256
 
+struct ki_flag_uint { /* for defaults that hang on other flags */
+    uint32_t value;
+    bool given;
+};
+
 struct ki_flag_list {
     const char *items[KI_FLAG_LIST_MAX];
     size_t count;
@@ -18,6 +23,7 @@ enum ki_flag_kind {
     KI_FLAG_BOOL, /* bool * */
     KI_FLAG_TEXT, /* const char ** */
     KI_FLAG_UINT, /* uint32_t * */
+    KI_FLAG_UINT_GIVEN, /* struct ki_flag_uint * */
     KI_FLAG_LIST  /* struct ki_flag_list *: may be given many times */
 };
 

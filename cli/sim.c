@@ -1,16 +1,15 @@
 /* kith sim: worlds in one process, under one command.
  *
  * A table of subcommands, as in main.c, and what they share that is neither a word nor a bar: the command as a shell would
- * take it, for reports; whether a report can be written; and figures for a person.
+ * take it, for reports; whether a report can be written; figures for a person; and memory for what is printed, JSON
+ * included, which ends the process in one line when there is none.
  *
  * Exit codes are kith's (0, 1 failure, 2 wrong usage), and 130 for a run that Ctrl-C has cut short. */
 #include "cli/sim.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -23,17 +22,17 @@ static const struct {
 } sim_commands[] = {
     {"run", "Runs one cluster under chosen faults and measures it", ki_cmd_sim_run},
     {"swarm", "Runs random worlds, checks what must always hold, replays and shrinks failures", ki_cmd_sim_swarm},
-    {"spread", "The textbook epidemic, for up to a million nodes", ki_cmd_sim_spread},
+    {"spread", "The textbook epidemic, for up to 10,000,000 nodes", ki_cmd_sim_spread},
     {"lifeguard", "The experiment of the Lifeguard paper: slow members and false alarms", ki_cmd_sim_lifeguard},
 };
 
-static void sim_usage(FILE *to)
+static void sim_usage(void)
 {
-    fprintf(to, "Usage: kith sim <command> [options]\n\n  Simulated clusters: one process, one seed, the same every time.\n"
-                "\nCommands:\n");
+    printf("Usage: kith sim <command> [options]\n\n  Simulated clusters: one process, one seed, the same every time.\n"
+           "\nCommands:\n");
     for (size_t i = 0; i < KI_COUNT(sim_commands); i++)
-        fprintf(to, "  %-12s  %s\n", sim_commands[i].name, sim_commands[i].summary);
-    fprintf(to, "\n'kith sim <command> -help' tells what it takes.\n");
+        printf("  %-12s  %s\n", sim_commands[i].name, sim_commands[i].summary);
+    printf("\n'kith sim <command> -help' tells what it takes.\n");
 }
 
 /* Full states come and go by the thousand; the pages under them are kept, instead of being given back and cleared again
@@ -64,28 +63,25 @@ static void sim_huge_pages(char **argv)
 int ki_cmd_sim(int argc, char **argv)
 {
     static const char *const help[] = {"help", "-h", "-help", "--help"};
-    if (argc < 2) {
-        fprintf(stderr, "kith sim: needs a command\n\n");
-        sim_usage(stderr);
-        return KI_EXIT_USAGE;
-    }
+    static const struct ki_usage usage = {.command = "sim"};
+    if (argc < 2)
+        return ki_usage_error(&usage, "needs a command");
     for (size_t i = 0; i < KI_COUNT(sim_commands); i++) {
         if (strcmp(argv[1], sim_commands[i].name) != 0)
             continue;
         if (sim_commands[i].run == ki_cmd_sim_run)
             sim_huge_pages(argv - 1); /* from the program's own name on: "sim" is its first argument */
         sim_keep_memory();
+        json_set_alloc_funcs(ki_sim_new, free);
         return sim_commands[i].run(argc - 1, argv + 1);
     }
     for (size_t i = 0; i < KI_COUNT(help); i++) {
         if (strcmp(argv[1], help[i]) == 0) {
-            sim_usage(stdout);
+            sim_usage();
             return KI_EXIT_OK;
         }
     }
-    fprintf(stderr, "kith sim: no such command: %s\n\n", argv[1]);
-    sim_usage(stderr);
-    return KI_EXIT_USAGE;
+    return ki_usage_error(&usage, "no such command: %s", argv[1]);
 }
 
 /* ---- shared ---- */
@@ -118,9 +114,7 @@ char *ki_sim_command(int argc, char **argv)
     size_t size = sizeof begin;
     for (int i = 0; i < argc; i++)
         size += 4 * strlen(argv[i]) + 3;
-    char *text = malloc(size);
-    if (!text)
-        return NULL;
+    char *text = ki_sim_new(size);
     memcpy(text, begin, sizeof begin - 1);
     char *at = text + sizeof begin - 1;
     for (int i = 0; i < argc; i++) {
@@ -131,32 +125,32 @@ char *ki_sim_command(int argc, char **argv)
     return text;
 }
 
-/* As sim_report_write() goes about it: a file is made beside the path and takes its place; what is no file is written
- * into. */
+void *ki_sim_new(size_t size)
+{
+    void *ptr = calloc(1, size ? size : 1);
+    if (ptr)
+        return ptr;
+    fputs("kith sim: out of memory; fewer nodes need less\n", stderr);
+    exit(KI_EXIT_FAILED);
+}
+
 const char *ki_sim_report_refusal(const char *path)
 {
-    char folder[4096];
-    struct stat there;
     if (!path)
         return NULL;
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t)(slash - path) + 1 : 1;
-    if (path[0] == '\0' || len >= sizeof folder)
-        return "is no path";
-    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
-        return strerror(EISDIR);
-    memcpy(folder, slash ? path : ".", len);
-    folder[len] = '\0';
-    bool made = lstat(path, &there) != 0 || S_ISREG(there.st_mode);
-    return access(made ? folder : path, made ? W_OK | X_OK : W_OK) == 0 ? NULL : strerror(errno);
+    int error = path[0] == '\0' ? 0 : sim_report_try(path);
+    return path[0] == '\0' ? "is no path" : error ? strerror(-error) : NULL;
 }
 
 int ki_sim_report_write(struct sim_report *page, const char *command, const char *path)
 {
     int error = sim_report_write(page, path);
     sim_report_free(page);
-    if (error)
-        fprintf(stderr, "kith %s: -report %s: %s\n", command, path, strerror(-error));
+    if (error) {
+        fprintf(stderr, "kith %s: -report ", command);
+        ki_print_safe(stderr, ki_span(path, strlen(path)));
+        fprintf(stderr, ": %s\n", strerror(-error));
+    }
     return error ? KI_EXIT_FAILED : KI_EXIT_OK;
 }
 

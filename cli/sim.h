@@ -16,15 +16,17 @@ int ki_cmd_sim_swarm(int argc, char **argv);
 int ki_cmd_sim_spread(int argc, char **argv);
 int ki_cmd_sim_lifeguard(int argc, char **argv);
 
-/* The command that was given, as a shell would take it: "kith sim run --nodes 5".  The caller frees it; NULL: out of
- * memory. */
+/* Memory for what is printed, zeroed.  When there is none, a line says so and the process ends with KI_EXIT_FAILED. */
+void *ki_sim_new(size_t size);
+
+/* The command that was given, as a shell would take it: "kith sim run --nodes 5".  The caller frees it. */
 char *ki_sim_command(int argc, char **argv);
 
 /* How many digits of a real number are worth printing in JSON, for ki_json_print(). */
 #define KI_SIM_JSON_REALS JSON_REAL_PRECISION(12)
 
 /* What stands in the way of a page at this path, so that it is said before the work rather than after it: static or
- * strerror()'s, to be put behind the flag and its value.  NULL: nothing that can be known by now, or there is no path. */
+ * strerror()'s, to be put behind the flag and its value.  NULL: nothing, as of now, or there is no path. */
 const char *ki_sim_report_refusal(const char *path);
 /* Writes the page of `kith COMMAND -report PATH` and frees it.  Returns the exit code, with the reason printed. */
 int ki_sim_report_write(struct sim_report *page, const char *command, const char *path);

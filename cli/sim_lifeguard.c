@@ -12,7 +12,6 @@
 
 #define LIFEGUARD_NODES 128
 #define LIFEGUARD_NODES_QUICK 48
-#define LIFEGUARD_NOT_GIVEN UINT32_MAX
 #define LIFEGUARD_COLUMNS 9
 
 struct lifeguard_options {
@@ -220,7 +219,7 @@ static void lifeguard_run(struct sim_guard *g)
         ki_sim_progress_show(&progress, done, total, "%llu of %llu worlds", (unsigned long long)done,
                              (unsigned long long)total);
     }
-    ki_sim_progress_end(&progress);
+    ki_sim_progress_wipe(&progress);
 }
 
 static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_guard *g, int argc, char **argv)
@@ -237,7 +236,7 @@ static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_gu
         lifeguard_text(o, &r, g);
     if (o->report && code == KI_EXIT_OK) {
         char *command = ki_sim_command(argc, argv);
-        code = lifeguard_report(o, &r, g, command ? command : "kith sim lifeguard");
+        code = lifeguard_report(o, &r, g, command);
         free(command);
     }
     return code == KI_EXIT_OK && ki_sim_interrupted() ? KI_EXIT_INTERRUPTED : code;
@@ -245,10 +244,11 @@ static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_gu
 
 int ki_cmd_sim_lifeguard(int argc, char **argv)
 {
-    struct lifeguard_options o = {.nodes = LIFEGUARD_NOT_GIVEN, .runs = 1};
+    struct lifeguard_options o = {.runs = 1};
+    struct ki_flag_uint nodes = {.given = false};
     const char *seed = "1";
     const struct ki_flag flags[] = {
-        {"nodes", KI_FLAG_UINT, &o.nodes, "128", "Members, 8 to 1024; 48 with -quick."},
+        {"nodes", KI_FLAG_UINT_GIVEN, &nodes, "128", "Members, 8 to 1024; 48 with -quick."},
         {"runs", KI_FLAG_UINT, &o.runs, "1", "The whole experiment so often, each time with other luck."},
         {"seed", KI_FLAG_TEXT, &seed, "1", "Everything random follows from it."},
         {"quick", KI_FLAG_BOOL, &o.quick, NULL, "A short form: one pattern of slowness, fewer members that stop."},
@@ -264,8 +264,7 @@ int ki_cmd_sim_lifeguard(int argc, char **argv)
     int first, code;
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
-    if (o.nodes == LIFEGUARD_NOT_GIVEN)
-        o.nodes = o.quick ? LIFEGUARD_NODES_QUICK : LIFEGUARD_NODES;
+    o.nodes = nodes.given ? nodes.value : o.quick ? LIFEGUARD_NODES_QUICK : LIFEGUARD_NODES;
     if (!ki_flag_fits(&usage, "seed", seed, ki_sim_seed(seed, &o.seed)) ||
         !ki_flag_within(&usage, "nodes", o.nodes, SIM_GUARD_NODES_MIN, SIM_GUARD_NODES_MAX) ||
         !ki_flag_within(&usage, "runs", o.runs, 1, SIM_GUARD_RUNS_MAX) ||

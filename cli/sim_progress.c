@@ -75,12 +75,12 @@ void ki_sim_progress_show(struct ki_sim_progress *p, uint64_t done, uint64_t tot
     p->drawn = true;
 }
 
-void ki_sim_progress_end(struct ki_sim_progress *p)
+void ki_sim_progress_wipe(struct ki_sim_progress *p)
 {
     if (p->drawn)
         fprintf(stderr, "\r\033[K");
     fflush(stderr);
-    p->on = p->drawn = false;
+    p->drawn = false;
 }
 
 static void progress_interrupt(int number)

@@ -20,8 +20,8 @@ void ki_sim_progress_begin(struct ki_sim_progress *p);
 /* Draws the bar, ten times a second at most: done of total, the words, and the time left. */
 void ki_sim_progress_show(struct ki_sim_progress *p, uint64_t done, uint64_t total, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Wipes it. */
-void ki_sim_progress_end(struct ki_sim_progress *p);
+/* Wipes it, at the end or before something else is printed.  It may be drawn again. */
+void ki_sim_progress_wipe(struct ki_sim_progress *p);
 
 /* From now on the first Ctrl-C is only noted, and the second one ends the process. */
 void ki_sim_interruptible(void);

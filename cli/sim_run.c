@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli/sim.h"
 
@@ -20,6 +21,7 @@
 #define RUN_SLICE_US       (10 * KITH_SIM_MS)
 #define RUN_REORDER_US     10000u
 #define RUN_TRACE_LINES    1000
+#define RUN_ENTRY_BYTES    112u /* of a view, measured: "bytes a member" of warm runs */
 
 enum { RUN_ENDS_NEVER, RUN_ENDS_MAYBE, RUN_ENDS };
 
@@ -127,6 +129,9 @@ static bool run_fault(const struct run *run, size_t kind, const char *text, stru
         wrong = "has an end, but what it does stays";
     if (!wrong && !share.ends && run_faults[kind].ends == RUN_ENDS)
         wrong = "lacks its end, as in 10%@20s..30s";
+    if (!wrong && run_faults[kind].kind == SIM_RUN_PARTITION &&
+        ki_sim_share_of(&share, run->scenario.nodes) == run->scenario.nodes)
+        wrong = "leaves nobody to be cut from";
     if (!ki_flag_fits(run->usage, run_faults[kind].name, text, wrong))
         return false;
     *out = (struct sim_run_fault){.kind = run_faults[kind].kind,
@@ -165,7 +170,7 @@ static bool run_all_faults(struct run *run)
     uint32_t left;
     for (size_t kind = 0; kind < RUN_FAULT_KINDS; kind++)
         total += run->options.faults[kind].count;
-    run->faults = sim_new((total + 1) * sizeof *run->faults);
+    run->faults = ki_sim_new((total + 1) * sizeof *run->faults);
     for (size_t kind = 0; kind < RUN_FAULT_KINDS; kind++) {
         for (size_t i = 0; i < run->options.faults[kind].count; i++) {
             if (!run_fault(run, kind, run->options.faults[kind].items[i], &run->faults[index++]))
@@ -182,6 +187,29 @@ static bool run_all_faults(struct run *run)
         first += count;
     }
     return true;
+}
+
+/* What this process may use: the machine's memory, or less by its own limit. */
+static uint64_t run_memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = ki_min_u64(bytes, limit.rlim_cur);
+    return bytes;
+}
+
+/* Full views are there from the beginning, so what they take is known before anything runs. */
+static bool run_fits_memory(const struct run *run)
+{
+    uint64_t need = (uint64_t)run->scenario.nodes * run->scenario.nodes * RUN_ENTRY_BYTES, have = run_memory_bytes();
+    char nodes[16], a[40], b[40];
+    if (!run->scenario.warm || need <= have)
+        return true;
+    snprintf(nodes, sizeof nodes, "%u", run->scenario.nodes);
+    return ki_flag_wrong(run->usage, "nodes", nodes, "full views (-warm) need about %s GiB, and there are %s GiB",
+                         ki_sim_figure((double)need / (1 << 30), a), ki_sim_figure((double)have / (1 << 30), b));
 }
 
 /* ---- running ---- */
@@ -202,7 +230,7 @@ static struct sim_run *run_carry_out(struct run *run)
                              (double)for_us / 1e6, (double)at_us / (double)wall_us);
     }
     run->about.wall_s = (double)(ki_sim_wall_us() - ready_us) / 1e6;
-    ki_sim_progress_end(&progress);
+    ki_sim_progress_wipe(&progress);
     return sim;
 }
 
@@ -283,7 +311,7 @@ static size_t run_flags(struct run_options *o, struct ki_flag flags[RUN_FLAGS_MA
 
 int ki_cmd_sim_run(int argc, char **argv)
 {
-    struct run *run = sim_new(sizeof *run);
+    struct run *run = ki_sim_new(sizeof *run);
     struct run_options *o = &run->options;
     struct ki_flag flags[RUN_FLAGS_MAX];
     struct kith_sim_config defaults;
@@ -307,9 +335,9 @@ int ki_cmd_sim_run(int argc, char **argv)
         run->scenario.link = defaults.link;
         char *command = ki_sim_command(argc, argv);
         run->about = (struct ki_sim_run_about){
-            .command = command ? command : "kith sim run", .profile = o->profile, .scenario = &run->scenario};
+            .command = command, .profile = o->profile, .scenario = &run->scenario};
         code = KI_EXIT_USAGE;
-        if (run_scenario(run) && run_all_faults(run) &&
+        if (run_scenario(run) && run_all_faults(run) && run_fits_memory(run) &&
             ki_flag_fits(&usage, "report", o->report, ki_sim_report_refusal(o->report)))
             code = run_all(run);
         free(command);

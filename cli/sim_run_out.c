@@ -290,7 +290,7 @@ static void out_plots_time(struct sim_report *page, const struct sim_result *r)
     size_t n = r->sample_count;
     double *columns[6];
     for (unsigned c = 0; c < KI_COUNT(columns); c++) {
-        columns[c] = sim_new((n + 1) * sizeof(double));
+        columns[c] = ki_sim_new((n + 1) * sizeof(double));
         for (size_t i = 0; i < n; i++)
             columns[c][i] = out_column(&r->samples[i], c);
     }

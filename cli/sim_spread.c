@@ -4,7 +4,8 @@
  * what a reader sees: means over the runs with their standard errors, the rounds until everybody knew (only if
  * that was so in every run: a mean over the lucky ones would mislead), and the S-curve with its 5th and 95th percentile.
  *
- * Nothing runs unless every flag makes sense.  Ctrl-C ends the runs; what is printed then counts those made. */
+ * Nothing runs unless every flag makes sense.  Ctrl-C ends the runs; what is printed then counts those made.  The one that
+ * it has cut short is none of them, unless there is no other.  Runs that were cut short are counted wherever a result is. */
 #include "cli/sim.h"
 
 #include <stdlib.h>
@@ -71,6 +72,17 @@ static int spread_row(const double *curve, size_t rounds, size_t column)
     return SPREAD_ROWS - 1 - (int)(share * (SPREAD_ROWS - 1) + 0.5);
 }
 
+/* What a reader of means must know of runs that were not over; "" when all were. */
+static const char *spread_cut(const struct sim_spread_summary *s, char buf[160])
+{
+    buf[0] = '\0';
+    if (s->cut > 0)
+        snprintf(buf, 160,
+                 "%u of %u runs were cut short (by an interrupt, or after %d rounds) and count as far as they came",
+                 (unsigned)s->cut, (unsigned)s->runs, SIM_SPREAD_ROUNDS_MAX);
+    return buf;
+}
+
 static void spread_print_curve(const struct sim_spread_summary *s)
 {
     char grid[SPREAD_ROWS][SPREAD_COLUMNS + 1];
@@ -85,7 +97,8 @@ static void spread_print_curve(const struct sim_spread_summary *s)
             grid[row][column] = '*';
         before = at;
     }
-    printf("\n  nodes that know it (*), 5 %% to 95 %% of the runs (:)\n");
+    printf("\n  nodes that know it (*), 5 %% to 95 %% of the runs (:)%s\n",
+           s->curve_cut ? "; the first rounds, for it goes on" : "");
     for (int row = 0; row < SPREAD_ROWS; row++) {
         grid[row][SPREAD_COLUMNS] = '\0';
         size_t len = SPREAD_COLUMNS;
@@ -104,8 +117,12 @@ static void spread_print(const struct spread_job *job, const struct sim_spread_s
 {
     char title[200];
     char theory[40];
+    char cut[160];
     spread_title(job, s->runs, title);
-    printf("%s\n\n", title);
+    printf("%s\n", title);
+    if (s->cut > 0)
+        printf("%s\n", spread_cut(s, cut));
+    printf("\n");
     spread_print_mean("residue", &s->residue, "share of nodes never reached");
     spread_print_mean("traffic", &s->traffic, "payloads sent per node");
     spread_print_mean("t_avg", &s->t_avg, "mean round of arrival");
@@ -137,13 +154,13 @@ static int spread_print_json(const struct spread_job *job, const struct sim_spre
     if (s->runs_to_all == s->runs)
         to_all = json_pack("{s:f, s:I}", "mean", s->rounds_to_all.mean, "p99", (json_int_t)s->rounds_to_all_p99);
     json_t *root = json_pack(
-        "{s:I, s:s, s:s, s:I, s:I, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:o}", "nodes",
-        (json_int_t)c->nodes, "mode", spread_modes[c->mode], "stop", spread_stops[c->stop], "k", (json_int_t)c->k, "fanout",
-        (json_int_t)c->fanout, "loss", c->loss_ppm / 1e6, "runs", (json_int_t)s->runs, "seed",
-        ki_json_u64(c->seed), "residue", s->residue.mean, "traffic",
-        s->traffic.mean, "t_avg", s->t_avg.mean, "t_last", s->t_last.mean, "rounds_to_all", to_all, "runs_to_all",
-        (json_int_t)s->runs_to_all, "standard_error", "residue", s->residue.error, "traffic", s->traffic.error, "t_avg",
-        s->t_avg.error, "t_last", s->t_last.error, "s_curve", spread_json_curve(s));
+        "{s:I, s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:o, s:b}",
+        "nodes", (json_int_t)c->nodes, "mode", spread_modes[c->mode], "stop", spread_stops[c->stop], "k", (json_int_t)c->k,
+        "fanout", (json_int_t)c->fanout, "loss", c->loss_ppm / 1e6, "runs", (json_int_t)s->runs, "cut", (json_int_t)s->cut,
+        "seed", ki_json_u64(c->seed), "residue", s->residue.mean, "traffic", s->traffic.mean, "t_avg", s->t_avg.mean,
+        "t_last", s->t_last.mean, "rounds_to_all", to_all, "runs_to_all", (json_int_t)s->runs_to_all, "standard_error",
+        "residue", s->residue.error, "traffic", s->traffic.error, "t_avg", s->t_avg.error, "t_last", s->t_last.error,
+        "s_curve", spread_json_curve(s), "s_curve_cut", s->curve_cut);
     return ki_json_print(root, KI_SIM_JSON_REALS);
 }
 
@@ -221,11 +238,16 @@ static bool spread_report_curves(struct sim_report *r, const struct sim_spread_s
 static int spread_report(const struct spread_job *job, const struct sim_spread_summary *s)
 {
     char title[200];
+    char cut[160];
     spread_title(job, s->runs, title);
     struct sim_report *r = sim_report_new("Spread of a rumour", job->command);
     sim_report_text(r, title);
+    if (s->cut > 0)
+        sim_report_text(r, spread_cut(s, cut));
     spread_report_numbers(r, job, s);
     bool drawn = spread_report_curves(r, s);
+    if (s->curve_cut)
+        sim_report_text(r, "The plots show the first rounds; some runs went on for more.");
     sim_report_text(r, "Rounds are synchronous: in each, callers call random others, and who learns the rumour passes it on "
                        "from the next round. A run ends when everybody knows it, or nobody passes it on any more.");
     if (drawn)
@@ -237,18 +259,23 @@ static int spread_report(const struct spread_job *job, const struct sim_spread_s
 
 /* ---- running ---- */
 
-/* Makes the runs, or those until Ctrl-C.  Returns false when out of memory. */
-static bool spread_make_runs(const struct spread_job *job, struct sim_spread *s, struct sim_spread_stats *stats)
+/* Makes the runs, or those until Ctrl-C, and one at least.  Out: *whole  all of them were made, and none was interrupted.
+ * Returns false when out of memory. */
+static bool spread_make_runs(const struct spread_job *job, struct sim_spread *s, struct sim_spread_stats *stats, bool *whole)
 {
     struct ki_sim_progress progress;
     struct sim_spread_run run;
     bool done = true;
+    *whole = true;
     ki_sim_progress_begin(&progress);
-    for (uint32_t i = 0; done && i < job->runs && !(i > 0 && ki_sim_interrupted()); i++) {
-        done = sim_spread_next(s, &run) && sim_spread_stats_add(stats, &run);
+    for (uint32_t i = 0; done && *whole && i < job->runs; i++) {
+        done = sim_spread_next(s, &run);
+        *whole = !(ki_sim_interrupted() && (run.cut || i + 1 < job->runs));
+        if (done && (*whole || !run.cut || i == 0))
+            done = sim_spread_stats_add(stats, &run);
         ki_sim_progress_show(&progress, i + 1, job->runs, "%u of %u runs", (unsigned)(i + 1), (unsigned)job->runs);
     }
-    ki_sim_progress_end(&progress);
+    ki_sim_progress_wipe(&progress);
     return done;
 }
 
@@ -257,9 +284,10 @@ static int spread_run(const struct spread_job *job)
     struct sim_spread *s = sim_spread_new(&job->config);
     struct sim_spread_stats *stats = sim_spread_stats_new(job->config.nodes);
     struct sim_spread_summary summary;
+    bool whole;
     int code = KI_EXIT_FAILED;
     ki_sim_interruptible();
-    if (!s || !stats || !spread_make_runs(job, s, stats) || !sim_spread_stats_summarize(stats, &summary)) {
+    if (!s || !stats || !spread_make_runs(job, s, stats, &whole) || !sim_spread_stats_summarize(stats, &summary)) {
         fprintf(stderr, "kith sim spread: out of memory\n");
     } else {
         code = job->report ? spread_report(job, &summary) : KI_EXIT_OK;
@@ -267,7 +295,7 @@ static int spread_run(const struct spread_job *job)
             code = KI_EXIT_FAILED;
         if (!job->json)
             spread_print(job, &summary);
-        if (summary.runs < job->runs)
+        if (!whole)
             code = KI_EXIT_INTERRUPTED;
     }
     sim_spread_free(s);
@@ -290,7 +318,7 @@ static bool spread_understand(const struct ki_usage *usage, const struct spread_
     c->mode = (enum sim_spread_mode)mode;
     c->stop = (enum sim_spread_stop)stop;
     return ki_flag_within(usage, "nodes", c->nodes, 2, SIM_SPREAD_NODES_MAX) &&
-           ki_flag_within(usage, "k", c->k, 1, UINT32_MAX) &&
+           ki_flag_within(usage, "k", c->k, 1, SIM_SPREAD_K_MAX) &&
            ki_flag_within(usage, "fanout", c->fanout, 1, SIM_SPREAD_FANOUT_MAX) &&
            ki_flag_within(usage, "runs", job->runs, 1, SPREAD_RUNS_MAX) &&
            ki_flag_fits(usage, "seed", words->seed, ki_sim_seed(words->seed, &c->seed)) &&
@@ -301,7 +329,7 @@ static bool spread_understand(const struct ki_usage *usage, const struct spread_
 
 int ki_cmd_sim_spread(int argc, char **argv)
 {
-    struct spread_job job = {.config = {.nodes = 1000, .k = 1, .fanout = 1}, .runs = 100};
+    struct spread_job job = {.config = {.nodes = 1000, .k = 1, .fanout = 1, .stop_now = ki_sim_interrupted}, .runs = 100};
     struct spread_words words = {.mode = "push-pull", .stop = "never", .loss = "0%", .seed = "1"};
     const struct ki_flag flags[] = {
         {"nodes", KI_FLAG_UINT, &job.config.nodes, "1000", "Nodes, 2 to 10,000,000."},
@@ -309,10 +337,10 @@ int ki_cmd_sim_spread(int argc, char **argv)
         {"stop", KI_FLAG_TEXT, &words.stop, "never",
          "When a node loses interest: never (until all know it),\nfeedback-counter (after k useless contacts), "
          "feedback-coin\n(after each, with probability 1/k), blind-counter,\nblind-coin (the same, after any contact)."},
-        {"k", KI_FLAG_UINT, &job.config.k, "1", "The k of the stop rule."},
-        {"fanout", KI_FLAG_UINT, &job.config.fanout, "1", "Calls that a node makes in a round."},
+        {"k", KI_FLAG_UINT, &job.config.k, "1", "The k of the stop rule, 1 to 1,000."},
+        {"fanout", KI_FLAG_UINT, &job.config.fanout, "1", "Calls that a node makes in a round, 1 to 1,000."},
         {"loss", KI_FLAG_TEXT, &words.loss, "0%", "Share of calls that fail."},
-        {"runs", KI_FLAG_UINT, &job.runs, "100", "Runs to take the mean of."},
+        {"runs", KI_FLAG_UINT, &job.runs, "100", "Runs to take the mean of, 1 to 1,000,000."},
         {"seed", KI_FLAG_TEXT, &words.seed, "1", "The same seed gives the same runs."},
         {"report", KI_FLAG_TEXT, &job.report, "path", "Write a page with plots, too."},
         {"json", KI_FLAG_BOOL, &job.json, NULL, "Print JSON."},

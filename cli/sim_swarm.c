@@ -16,25 +16,25 @@
 #include <unistd.h>
 
 #include "base/canary.h"
+#include "base/rank.h"
 #include "cli/sim_swarm_jobs.h"
 
 #define SWARM_TRACE_LINES 50
 #define SWARM_TRACE_ALL   200000
 #define SWARM_DETAILS_MAX 3 /* failures that are told with trace and all; of the others the sentence */
 #define SWARM_COMMAND_MAX 512 /* the longest names 64 faults */
-#define SWARM_NOT_GIVEN   UINT32_MAX
 
 struct swarm {
     const char *seeds, *seed, *only, *canary;
-    uint32_t jobs, nodes;
+    struct ki_flag_uint jobs, nodes;
     bool json, shrink, trace, list;
 
     uint64_t first, last;
     struct sim_part part; /* of each world */
     uint64_t run, failed;
     uint64_t digest;     /* of all runs' digests */
-    uint32_t *agreed_ms; /* of the worlds that have the usual time */
-    size_t agreed_count;
+    uint64_t *agreed_ms; /* of the worlds that have the usual time */
+    size_t agreed_count, agreed_cap;
     json_t *failures;
 };
 
@@ -67,20 +67,20 @@ static bool swarm_wishes_part(const struct ki_usage *usage, struct swarm *sw)
 {
     static struct sim_plan plan;
     sw->part = SIM_PART_ALL;
-    if (!sw->only && sw->nodes == SWARM_NOT_GIVEN)
+    if (!sw->only && !sw->nodes.given)
         return true;
     if (sw->first != sw->last)
         return ki_flag_wrong(usage, "seeds", sw->seeds, "is more than one, but -only and -nodes are about one world");
     sim_plan_draw(&plan, sw->first);
     const struct sim_part all = sim_plan_part(&plan);
-    if (sw->nodes != SWARM_NOT_GIVEN && !ki_flag_within(usage, "nodes", sw->nodes, 1, all.nodes))
+    if (sw->nodes.given && !ki_flag_within(usage, "nodes", sw->nodes.value, 1, all.nodes))
         return false;
     if (sw->only && !ki_flag_fits(usage, "only", sw->only, ki_sim_numbers(sw->only, &sw->part.faults)))
         return false;
     if (sw->only && (sw->part.faults & ~all.faults))
         return ki_flag_wrong(usage, "only", sw->only, "names a fault that the world of seed %llu has not",
                              (unsigned long long)sw->first);
-    sw->part.nodes = (uint32_t)ki_min_u64(sw->nodes, all.nodes);
+    sw->part.nodes = sw->nodes.given ? sw->nodes.value : all.nodes;
     return true;
 }
 
@@ -107,13 +107,13 @@ static bool swarm_wishes(const struct ki_usage *usage, struct swarm *sw)
     }
     sw->seeds = sw->seeds ? sw->seeds : "1..200";
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (sw->jobs == SWARM_NOT_GIVEN)
-        sw->jobs = processors > 0 ? (uint32_t)ki_min_u64((uint64_t)processors, KI_SWARM_JOBS_MAX) : 1;
+    if (!sw->jobs.given)
+        sw->jobs.value = processors > 0 ? (uint32_t)ki_min_u64((uint64_t)processors, KI_SWARM_JOBS_MAX) : 1;
     if (!ki_flag_fits(usage, sw->seed ? "seed" : "seeds", sw->seed ? sw->seed : sw->seeds, swarm_wishes_seeds(sw)))
         return false;
     if (sw->canary && !swarm_canary(sw->canary))
         return ki_flag_wrong(usage, "canary", sw->canary, "is no planted bug");
-    return ki_flag_within(usage, "jobs", sw->jobs, 1, KI_SWARM_JOBS_MAX) && swarm_wishes_part(usage, sw);
+    return ki_flag_within(usage, "jobs", sw->jobs.value, 1, KI_SWARM_JOBS_MAX) && swarm_wishes_part(usage, sw);
 }
 
 static int swarm_list(void)
@@ -154,7 +154,7 @@ static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_
 static bool swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_verdict *out)
 {
     (void)arg;
-    return !ki_sim_interrupted() && ki_swarm_run_apart(plan, 0, out);
+    return !ki_sim_interrupted() && ki_swarm_run_apart(plan, 0, NULL, out);
 }
 
 /* Returns how many runs it took. */
@@ -175,7 +175,7 @@ static void swarm_least(const struct swarm *sw, const struct ki_swarm_result *r)
     printf("the least that fails so%s, of %u nodes and %u faults, by %u runs:\n",
            ki_sim_interrupted() ? " (cut short: so far)" : "", r->nodes, r->faults, runs);
     sim_plan_print(&plan, stdout);
-    if (ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, &verdict))
+    if (ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, stdout, &verdict))
         printf("%s\n", verdict.sentence);
     printf("  again: %s\n", again);
 }
@@ -195,7 +195,7 @@ static void swarm_failure(const struct swarm *sw, const struct ki_swarm_result *
     if (sw->shrink)
         swarm_least(sw, r);
     else if (!sw->trace)
-        ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, &verdict);
+        ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, stdout, &verdict);
 }
 
 static json_t *swarm_json_text(const char *text)
@@ -203,23 +203,39 @@ static json_t *swarm_json_text(const char *text)
     return ki_json_bytes(ki_span(text, strlen(text)));
 }
 
-/* A line of its text each. */
-static json_t *swarm_json_plan(const struct sim_plan *plan)
+/* Takes what was written to a file, a string for each line; null when there is no file. */
+static json_t *swarm_json_lines(FILE *from)
 {
     json_t *lines = json_array();
-    char *text = NULL;
-    size_t len = 0;
-    FILE *to = open_memstream(&text, &len);
-    if (!to)
-        return lines;
-    sim_plan_print(plan, to);
-    fclose(to);
-    for (char *at = text, *end; at && (end = strchr(at, '\n')) != NULL; at = end + 1) {
-        *end = '\0';
-        json_array_append_new(lines, json_string(at));
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+    if (!from) {
+        json_decref(lines);
+        return json_null();
     }
-    free(text);
+    rewind(from);
+    while ((len = getline(&line, &size, from)) > 0)
+        json_array_append_new(lines, ki_json_bytes(ki_span(line, (size_t)len - (line[len - 1] == '\n'))));
+    free(line);
+    fclose(from);
     return lines;
+}
+
+static json_t *swarm_json_plan(const struct sim_plan *plan)
+{
+    FILE *to = tmpfile();
+    if (to)
+        sim_plan_print(plan, to);
+    return swarm_json_lines(to);
+}
+
+/* Runs a plan again, for the lines that text shows of it.  The child writes into the file, and we read it. */
+static json_t *swarm_json_trace(const struct sim_plan *plan, struct sim_verdict *verdict)
+{
+    FILE *to = tmpfile();
+    ki_swarm_run_apart(plan, SWARM_TRACE_LINES, to, verdict);
+    return swarm_json_lines(to);
 }
 
 static json_t *swarm_json_least(const struct swarm *sw, const struct ki_swarm_result *r)
@@ -230,16 +246,18 @@ static json_t *swarm_json_least(const struct swarm *sw, const struct ki_swarm_re
     uint32_t runs = swarm_shrink(sw, r, &plan);
     const struct sim_part part = sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
-    ki_swarm_run_apart(&plan, 0, &verdict);
-    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o}", "again", again, "sentence", swarm_json_text(verdict.sentence),
+    json_t *trace = swarm_json_trace(&plan, &verdict);
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "again", again, "sentence", swarm_json_text(verdict.sentence),
                      "nodes", (json_int_t)part.nodes, "faults", (json_int_t)sim_plan_faults(&plan), "runs",
-                     (json_int_t)runs, "plan", swarm_json_plan(&plan));
+                     (json_int_t)runs, "plan", swarm_json_plan(&plan), "trace", trace);
 }
 
 static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_result *r)
 {
     static struct sim_plan plan;
+    struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
+    bool details = sw->failed <= SWARM_DETAILS_MAX;
     ki_swarm_draw(&sw->part, r->seed, &plan);
     const struct sim_part part = sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
@@ -247,8 +265,9 @@ static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_res
                                 r->verdict.checker, "sentence", swarm_json_text(r->verdict.sentence), "again", again,
                                 "nodes", (json_int_t)r->nodes, "faults", (json_int_t)r->faults);
     if (sw->shrink)
-        json_object_set_new(failure, "least",
-                            sw->failed > SWARM_DETAILS_MAX ? json_null() : swarm_json_least(sw, r));
+        json_object_set_new(failure, "least", details ? swarm_json_least(sw, r) : json_null());
+    else
+        json_object_set_new(failure, "trace", details ? swarm_json_trace(&plan, &verdict) : json_null());
     json_array_append_new(sw->failures, failure);
 }
 
@@ -261,10 +280,26 @@ static void swarm_trace(const struct swarm *sw, uint64_t seed)
     ki_swarm_draw(&sw->part, seed, &plan);
     printf("seed %llu: ", (unsigned long long)seed);
     sim_plan_print(&plan, stdout);
-    ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, &verdict);
+    ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, stdout, &verdict);
 }
 
-static void swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
+/* Returns false when out of memory. */
+static bool swarm_agreed_add(struct swarm *sw, uint64_t ms)
+{
+    if (sw->agreed_count == sw->agreed_cap) {
+        size_t cap = sw->agreed_cap ? sw->agreed_cap * 2 : 256;
+        uint64_t *more = realloc(sw->agreed_ms, cap * sizeof *more);
+        if (!more)
+            return false;
+        sw->agreed_ms = more;
+        sw->agreed_cap = cap;
+    }
+    sw->agreed_ms[sw->agreed_count++] = ms;
+    return true;
+}
+
+/* Returns false when out of memory. */
+static bool swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
 {
     sw->run++;
     sw->digest = (sw->digest ^ r->verdict.digest) * 0x9e3779b97f4a7c15;
@@ -276,24 +311,15 @@ static void swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
     else if (r->verdict.failed)
         swarm_failure(sw, r);
     else if (r->verdict.allowed_us == SIM_SWARM_AGREE_US)
-        sw->agreed_ms[sw->agreed_count++] = (uint32_t)(r->verdict.agreed_us / 1000);
+        return swarm_agreed_add(sw, r->verdict.agreed_us / 1000);
+    return true;
 }
 
 /* ---- all of them ---- */
 
-static int swarm_compare(const void *a, const void *b)
+static uint64_t swarm_agreed(const struct swarm *sw, unsigned percent)
 {
-    const uint32_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* Nearest rank. */
-static uint32_t swarm_agreed(const struct swarm *sw, uint32_t percent)
-{
-    if (sw->agreed_count == 0)
-        return 0;
-    size_t rank = (sw->agreed_count * percent + 99) / 100;
-    return sw->agreed_ms[rank ? rank - 1 : 0];
+    return sw->agreed_count > 0 ? ki_rank(sw->agreed_ms, sw->agreed_count, percent) : 0;
 }
 
 static int swarm_report_json(const struct swarm *sw, const char *digest, double wall_s, double rate)
@@ -309,7 +335,8 @@ static int swarm_report_json(const struct swarm *sw, const char *digest, double 
 
 static int swarm_report(struct swarm *sw, double wall_s)
 {
-    qsort(sw->agreed_ms, sw->agreed_count, sizeof *sw->agreed_ms, swarm_compare);
+    if (sw->agreed_count > 0)
+        qsort(sw->agreed_ms, sw->agreed_count, sizeof *sw->agreed_ms, ki_rank_order);
     double rate = wall_s > 0 ? (double)sw->run / wall_s : 0;
     int code = sw->failed ? KI_EXIT_FAILED : KI_EXIT_OK;
     if (ki_sim_interrupted())
@@ -324,15 +351,16 @@ static int swarm_report(struct swarm *sw, double wall_s)
            (unsigned long long)sw->failed, wall_s, rate, digest);
     if (sw->agreed_count > 0)
         printf("healed cores agree after %.2f s (median of %zu worlds), %.2f s (p99), %.2f s at most; %.0f s allowed\n",
-               swarm_agreed(sw, 50) / 1e3, sw->agreed_count, swarm_agreed(sw, 99) / 1e3, swarm_agreed(sw, 100) / 1e3,
+               (double)swarm_agreed(sw, 50) / 1e3, sw->agreed_count, (double)swarm_agreed(sw, 99) / 1e3,
+               (double)swarm_agreed(sw, 100) / 1e3,
                (double)SIM_SWARM_AGREE_US / 1e6);
     return code;
 }
 
-/* Returns false when no process could be made. */
+/* Returns false with the reason printed. */
 static bool swarm_run_all(struct swarm *sw, uint64_t count)
 {
-    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs, .part = sw->part};
+    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs.value, .part = sw->part};
     struct ki_sim_progress progress;
     ki_sim_progress_begin(&progress);
     ki_sim_interruptible();
@@ -340,33 +368,30 @@ static bool swarm_run_all(struct swarm *sw, uint64_t count)
     for (uint64_t seed = sw->first; fine && sw->run < count && !ki_sim_interrupted(); seed++) {
         struct ki_swarm_result result;
         fine = ki_swarm_next(&jobs, seed, &result);
-        if (!fine)
+        if (!fine) {
+            ki_sim_progress_wipe(&progress);
+            perror("kith sim swarm: cannot make a process");
             break;
-        if (result.verdict.failed)
-            ki_sim_progress_end(&progress);
-        swarm_take(sw, &result);
+        }
+        if (result.verdict.failed || sw->trace)
+            ki_sim_progress_wipe(&progress); /* here something is printed */
+        fine = swarm_take(sw, &result);
+        if (!fine)
+            fprintf(stderr, "kith sim swarm: out of memory\n");
         ki_sim_progress_show(&progress, sw->run, count, "%llu failed", (unsigned long long)sw->failed);
     }
-    ki_sim_progress_end(&progress);
+    ki_sim_progress_wipe(&progress);
     ki_swarm_end(&jobs);
-    if (!fine)
-        perror("kith sim swarm: cannot make a process");
     return fine;
 }
 
 static int swarm_run(struct swarm *sw)
 {
-    uint64_t count = sw->last - sw->first + 1, began_us = ki_sim_wall_us();
-    int code = KI_EXIT_FAILED;
-    sw->agreed_ms = malloc((size_t)count * sizeof *sw->agreed_ms);
+    uint64_t began_us = ki_sim_wall_us();
     sw->failures = json_array();
-    if (!sw->agreed_ms || !sw->failures) {
-        fprintf(stderr, "kith sim swarm: out of memory for %llu seeds\n", (unsigned long long)count);
-    } else {
-        bool fine = swarm_run_all(sw, count);
-        code = swarm_report(sw, (double)(ki_sim_wall_us() - began_us) / 1e6);
-        code = fine ? code : KI_EXIT_FAILED;
-    }
+    bool fine = swarm_run_all(sw, sw->last - sw->first + 1);
+    int code = swarm_report(sw, (double)(ki_sim_wall_us() - began_us) / 1e6);
+    code = fine ? code : KI_EXIT_FAILED;
     free(sw->agreed_ms);
     json_decref(sw->failures);
     return code;
@@ -374,15 +399,15 @@ static int swarm_run(struct swarm *sw)
 
 int ki_cmd_sim_swarm(int argc, char **argv)
 {
-    struct swarm sw = {.jobs = SWARM_NOT_GIVEN, .nodes = SWARM_NOT_GIVEN};
+    struct swarm sw = {.run = 0};
     const struct ki_flag flags[] = {
         {"seeds", KI_FLAG_TEXT, &sw.seeds, "1..200", "Seeds to run, each a world; or one."},
         {"seed", KI_FLAG_TEXT, &sw.seed, "n", "One seed; a git hash of 40 digits is one too."},
         {"only", KI_FLAG_TEXT, &sw.only, "n,n,...", "Of one seed's faults these, by their numbers in its plan; or none."},
-        {"nodes", KI_FLAG_UINT, &sw.nodes, "n", "Of one seed's nodes the first."},
-        {"jobs", KI_FLAG_UINT, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
+        {"nodes", KI_FLAG_UINT_GIVEN, &sw.nodes, "n", "Of one seed's nodes the first."},
+        {"jobs", KI_FLAG_UINT_GIVEN, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
         {"shrink", KI_FLAG_BOOL, &sw.shrink, NULL, "Of what fails, finds the fewest faults and nodes that still do."},
-        {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and all that happens."},
+        {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and what happens: its last 200,000 lines."},
         {"list-checkers", KI_FLAG_BOOL, &sw.list, NULL, "Lists what is checked."},
         {"json", KI_FLAG_BOOL, &sw.json, NULL, "Print JSON, with numbers as numbers."},
 #ifdef KITH_CANARY

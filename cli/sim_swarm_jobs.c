@@ -146,7 +146,7 @@ void ki_swarm_end(struct ki_swarm_jobs *jobs)
         jobs_stop(&jobs->workers[i]);
 }
 
-bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, struct sim_verdict *out)
+bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out)
 {
     int end;
     pid_t pid = jobs_fork(&end);
@@ -154,8 +154,9 @@ bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, struc
         return false;
     if (pid == 0) {
         struct sim_verdict verdict;
-        sim_plan_run(plan, trace_lines, trace_lines ? stdout : NULL, &verdict);
-        fflush(stdout);
+        sim_plan_run(plan, trace_lines, trace, &verdict);
+        if (trace)
+            fflush(trace);
         jobs_write(end, &verdict, sizeof verdict);
         _exit(0);
     }

@@ -35,8 +35,8 @@ bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_re
 /* Ends what still runs. */
 void ki_swarm_end(struct ki_swarm_jobs *jobs);
 
-/* Runs one plan in a process of its own, with the last trace_lines of it on standard output.  A sim_plan_runner, but for
- * the trace. */
-bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, struct sim_verdict *out);
+/* Runs one plan in a process of its own, which writes the last trace_lines of it to trace (NULL: none).  A sim_plan_runner,
+ * but for the trace. */
+bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out);
 
 #endif

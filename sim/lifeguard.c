@@ -29,6 +29,7 @@
 
 #include <stdlib.h>
 
+#include "base/rank.h"
 #include "sim/world.h"
 
 #define GUARD_ALPHA 5
@@ -305,26 +306,20 @@ bool sim_guard_next(struct sim_guard *g)
 
 /* ---- results ---- */
 
-static int guard_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void guard_append(struct guard_times *to, const struct guard_times *from)
 {
     for (size_t i = 0; i < from->count; i++)
         guard_times_add(to, from->us[i]);
 }
 
-/* Sorts them and takes the smallest that so many of a hundred are not above. */
+/* Sorts them. */
 static struct sim_guard_times guard_summary(struct guard_times *t)
 {
     struct sim_guard_times out = {.count = (uint32_t)t->count};
     if (t->count > 0) {
-        qsort(t->us, t->count, sizeof *t->us, guard_order);
-        out.p50_us = t->us[(t->count * 50 + 99) / 100 - 1];
-        out.p99_us = t->us[(t->count * 99 + 99) / 100 - 1];
+        qsort(t->us, t->count, sizeof *t->us, ki_rank_order);
+        out.p50_us = ki_rank(t->us, t->count, 50);
+        out.p99_us = ki_rank(t->us, t->count, 99);
     }
     return out;
 }

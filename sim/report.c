@@ -14,6 +14,7 @@
 #include "sim/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,21 +188,56 @@ static int report_write_into(const struct sim_report *r, const char *path, const
     return result;
 }
 
+/* A device, a pipe, a link: nothing that a file may take the place of. */
+static bool report_is_other(const char *path, struct stat *there)
+{
+    return lstat(path, there) == 0 && !S_ISREG(there->st_mode);
+}
+
+/* The name beside the path, where a page begins; nothing is there any more.  The caller frees it; NULL: out of memory. */
+static char *report_part(const char *path)
+{
+    static const char suffix[] = ".part";
+    size_t len = strlen(path);
+    char *part = malloc(len + sizeof suffix);
+    if (!part)
+        return NULL;
+    memcpy(part, path, len);
+    memcpy(part + len, suffix, sizeof suffix);
+    unlink(part);
+    return part;
+}
+
+int sim_report_try(const char *path)
+{
+    struct stat there;
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        return -EISDIR;
+    if (report_is_other(path, &there))
+        return access(path, W_OK) == 0 ? 0 : -errno; /* to open a pipe would be to be heard */
+    char *part = report_part(path);
+    if (!part)
+        return -ENOMEM;
+    int file = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int result = file >= 0 ? 0 : -errno;
+    if (file >= 0) {
+        close(file);
+        unlink(part);
+    }
+    free(part);
+    return result;
+}
+
 int sim_report_write(const struct sim_report *r, const char *path)
 {
     if (!r || r->html.failed)
         return -ENOMEM;
     struct stat there;
-    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
+    if (report_is_other(path, &there))
         return report_write_into(r, path, "w");
-    static const char suffix[] = ".part";
-    size_t len = strlen(path);
-    char *part = malloc(len + sizeof suffix);
+    char *part = report_part(path);
     if (!part)
         return -ENOMEM;
-    memcpy(part, path, len);
-    memcpy(part + len, suffix, sizeof suffix);
-    unlink(part);
     int result = report_write_into(r, part, "wx"); /* new: no link that somebody left is followed */
     if (result == 0 && rename(part, path) != 0)
         result = -errno;

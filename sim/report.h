@@ -61,6 +61,10 @@ void sim_report_table(struct sim_report *r, const char *caption, const char *con
                       const char *const cells[], size_t row_count);
 void sim_report_plot(struct sim_report *r, const struct sim_plot *plot);
 
+/* Whether a page can be written there: makes the file that sim_report_write() would begin with, and takes it away again.
+ * Returns 0 or -errno. */
+int sim_report_try(const char *path);
+
 /* Writes the page: whole or not at all (a file beside it, then renamed), but into a path that is no regular file, as
  * /dev/stdout, directly.  May be called again after more parts.  Returns 0 or -errno. */
 int sim_report_write(const struct sim_report *r, const char *path);

@@ -35,6 +35,8 @@ enum { /* bits of a node's state */
     SPREAD_WASTED = 16 /* somebody who knew was answered in this round */
 };
 
+#define SPREAD_CALLS_UNASKED 1000000 /* a few hundredths of a second */
+
 struct sim_spread {
     struct sim_spread_config cfg;
     struct ki_rng seeds, rng;
@@ -44,6 +46,7 @@ struct sim_spread {
     uint32_t live, end;  /* of infective[] */
     uint32_t *curve;
     uint32_t curve_cap;
+    uint32_t calls; /* made since stop_now() was asked */
     struct sim_spread_run run;
 };
 
@@ -61,8 +64,8 @@ const char *sim_spread_refusal(const struct sim_spread_config *config)
 {
     if (config->nodes < 2 || config->nodes > SIM_SPREAD_NODES_MAX)
         return "nodes must be 2 to 10,000,000";
-    if (config->k == 0)
-        return "k must be at least 1";
+    if (config->k == 0 || config->k > SIM_SPREAD_K_MAX)
+        return "k must be 1 to 1,000";
     if (config->fanout == 0 || config->fanout > SIM_SPREAD_FANOUT_MAX)
         return "fanout must be 1 to 1,000";
     if (config->loss_ppm > SIM_PPM)
@@ -186,15 +189,26 @@ static void spread_settle(struct sim_spread *s, uint32_t node)
         spread_tire(s, node);
 }
 
+/* A round of ten million nodes with a thousand calls each takes minutes, so it is asked within the round, too. */
+static bool spread_goes_on(struct sim_spread *s, uint32_t calls)
+{
+    s->calls += calls;
+    if (s->calls < SPREAD_CALLS_UNASKED || s->run.cut)
+        return !s->run.cut;
+    s->calls = 0;
+    s->run.cut = s->cfg.stop_now && s->cfg.stop_now();
+    return !s->run.cut;
+}
+
 static void spread_round(struct sim_spread *s)
 {
     bool endless = s->cfg.stop == SIM_SPREAD_NEVER;
     if (s->cfg.mode == SIM_SPREAD_PUSH) {
-        for (uint32_t i = 0; i < s->live; i++)
+        for (uint32_t i = 0; i < s->live && spread_goes_on(s, s->cfg.fanout); i++)
             spread_call(s, s->infective[i]);
     } else {
         bool all = s->cfg.mode == SIM_SPREAD_PUSH_PULL || !endless;
-        for (uint32_t node = 0; node < s->cfg.nodes; node++) {
+        for (uint32_t node = 0; node < s->cfg.nodes && spread_goes_on(s, s->cfg.fanout); node++) {
             if (all || !(s->state[node] & SPREAD_KNOWS))
                 spread_call(s, node);
         }
@@ -223,6 +237,11 @@ static bool spread_draw(struct sim_spread *s, uint32_t round)
     return true;
 }
 
+static bool spread_is_over(const struct sim_spread *s)
+{
+    return s->live == 0 || (s->cfg.stop == SIM_SPREAD_NEVER && s->run.reached == s->cfg.nodes);
+}
+
 bool sim_spread_next(struct sim_spread *s, struct sim_spread_run *out)
 {
     ki_rng_init(&s->rng, ki_rng_next(&s->seeds));
@@ -233,9 +252,10 @@ bool sim_spread_next(struct sim_spread *s, struct sim_spread_run *out)
     s->state[0] = SPREAD_KNOWS;
     s->live = 1;
     bool done = spread_draw(s, 0);
-    for (uint32_t round = 1; done && s->live > 0 && round <= SIM_SPREAD_ROUNDS_MAX; round++) {
+    for (uint32_t round = 1; done && !spread_is_over(s); round++) {
         uint32_t before = s->run.reached;
-        if (s->cfg.stop == SIM_SPREAD_NEVER && before == s->cfg.nodes)
+        s->run.cut = s->run.cut || round > SIM_SPREAD_ROUNDS_MAX;
+        if (!spread_goes_on(s, SPREAD_CALLS_UNASKED))
             break;
         spread_round(s);
         if (s->run.reached > before)

@@ -7,6 +7,7 @@
 
 #define SIM_SPREAD_NODES_MAX  10000000
 #define SIM_SPREAD_FANOUT_MAX 1000
+#define SIM_SPREAD_K_MAX      1000    /* interest then lasts for as many rounds: far longer than any rumour is news */
 #define SIM_SPREAD_ROUNDS_MAX 1000000 /* a run that is not over by then is ended */
 #define SIM_PPM               1000000
 
@@ -28,6 +29,7 @@ struct sim_spread_config {
     uint32_t fanout; /* calls a node makes in a round */
     uint32_t loss_ppm; /* of a million calls, so many fail */
     uint64_t seed;
+    bool (*stop_now)(void); /* asked in every round, and a few times a second in long ones: true ends the run.  Or NULL */
 };
 
 struct sim_spread_run {
@@ -35,6 +37,7 @@ struct sim_spread_run {
     uint32_t last;        /* round of the last arrival; rounds count from 1, the first node knows it in round 0 */
     uint64_t sent;        /* payloads */
     uint64_t arrivals;    /* sum of the rounds of all arrivals */
+    bool cut;             /* it was not over: it had lasted SIM_SPREAD_ROUNDS_MAX rounds, or stop_now() has ended it */
     const uint32_t *curve; /* curve[r] nodes knew it after round r = 0 .. last; borrowed until the next run */
 };
 
@@ -47,7 +50,8 @@ const char *sim_spread_refusal(const struct sim_spread_config *config);
 struct sim_spread *sim_spread_new(const struct sim_spread_config *config);
 void sim_spread_free(struct sim_spread *s);
 
-/* Makes the next run: a new rumour at one node, until nothing more can come of it.  Run by run the seed decides.
+/* Makes the next run: a new rumour at one node, until nothing more can come of it (or see `cut`).  Run by run the seed
+ * decides.
  * Returns false when out of memory. */
 bool sim_spread_next(struct sim_spread *s, struct sim_spread_run *out);
 

@@ -1,8 +1,9 @@
 /* Statistics over runs of the epidemic.
  *
  * Sums are kept of every run; of the first STATS_CURVES runs also the S-curve, for percentiles, which a thousand runs
- * tell well enough.  A run that is over keeps its last value: the others go on without it.  Percentiles are by nearest
- * rank: the smallest value that at least so many per cent of the runs do not exceed.
+ * tell well enough.  A run that is over keeps its last value: the others go on without it.  No curve is kept beyond
+ * STATS_ROUNDS: where a run had not reached its last value by then, the summary says that it shows no more than the
+ * beginning.  Percentiles are by nearest rank (base/rank.h).
  *
  * Sums of whole numbers are whole numbers until the end, so the order of runs leaves no trace in them; squares are
  * summed as doubles, for standard errors only.  Nothing here feeds a digest. */
@@ -11,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/base.h"
+#include "base/rank.h"
 
 #define STATS_CURVES 1000 /* runs whose curve is kept */
 #define STATS_ROUNDS 4096 /* rounds of them */
@@ -26,12 +27,13 @@ struct stats_curve {
 };
 
 struct sim_spread_stats {
-    uint32_t nodes, runs, runs_to_all;
+    uint32_t nodes, runs, runs_to_all, cut;
     struct stats_sum residue, traffic, t_avg, t_last, to_all;
-    uint32_t *last; /* of runs that reached all */
+    uint64_t *last; /* of runs that reached all */
     size_t last_cap;
     struct stats_curve curves[STATS_CURVES];
     uint32_t curve_count, rounds;
+    bool curve_cut; /* at least one of them went on beyond STATS_ROUNDS */
     double *drawn; /* three curves of `rounds` */
 };
 
@@ -73,7 +75,7 @@ static bool stats_keep_curve(struct sim_spread_stats *stats, const struct sim_sp
 {
     if (stats->curve_count == STATS_CURVES)
         return true;
-    uint32_t count = run->last + 1 < STATS_ROUNDS ? run->last + 1 : STATS_ROUNDS;
+    uint32_t count = run->last < STATS_ROUNDS ? run->last + 1 : STATS_ROUNDS;
     struct stats_curve *curve = &stats->curves[stats->curve_count];
     curve->reached = malloc(count * sizeof *curve->reached);
     if (!curve->reached)
@@ -81,6 +83,7 @@ static bool stats_keep_curve(struct sim_spread_stats *stats, const struct sim_sp
     memcpy(curve->reached, run->curve, count * sizeof *curve->reached);
     curve->count = count;
     stats->curve_count++;
+    stats->curve_cut = stats->curve_cut || run->last >= STATS_ROUNDS;
     if (count > stats->rounds)
         stats->rounds = count;
     return true;
@@ -90,7 +93,7 @@ static bool stats_keep_last(struct sim_spread_stats *stats, uint32_t last)
 {
     if (stats->runs_to_all == stats->last_cap) {
         size_t cap = stats->last_cap > 0 ? stats->last_cap * 2 : 64;
-        uint32_t *kept = realloc(stats->last, cap * sizeof *kept);
+        uint64_t *kept = realloc(stats->last, cap * sizeof *kept);
         if (!kept)
             return false;
         stats->last = kept;
@@ -108,24 +111,12 @@ bool sim_spread_stats_add(struct sim_spread_stats *stats, const struct sim_sprea
     if (!stats_keep_curve(stats, run) || (run->reached == stats->nodes && !stats_keep_last(stats, run->last)))
         return false;
     stats->runs++;
+    stats->cut += run->cut;
     stats_sum(&stats->residue, (nodes - run->reached) / nodes);
     stats_sum(&stats->traffic, (double)run->sent / nodes);
     stats_sum(&stats->t_avg, others > 0 ? (double)run->arrivals / others : 0);
     stats_sum(&stats->t_last, run->last);
     return true;
-}
-
-static int stats_compare(const void *a, const void *b)
-{
-    const uint32_t *left = a;
-    const uint32_t *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
-static uint32_t stats_percentile(const uint32_t *sorted, uint32_t count, uint32_t percent)
-{
-    uint64_t rank = ((uint64_t)count * percent + 99) / 100;
-    return sorted[rank > 0 ? rank - 1 : 0];
 }
 
 static bool stats_draw(struct sim_spread_stats *stats)
@@ -134,7 +125,7 @@ static bool stats_draw(struct sim_spread_stats *stats)
     stats->drawn = malloc(3 * (size_t)stats->rounds * sizeof *stats->drawn);
     if (!stats->drawn)
         return false;
-    uint32_t at[STATS_CURVES];
+    uint64_t at[STATS_CURVES];
     double nodes = stats->nodes;
     for (uint32_t round = 0; round < stats->rounds; round++) {
         uint64_t sum = 0;
@@ -143,10 +134,10 @@ static bool stats_draw(struct sim_spread_stats *stats)
             at[i] = curve->reached[round < curve->count ? round : curve->count - 1];
             sum += at[i];
         }
-        qsort(at, stats->curve_count, sizeof *at, stats_compare);
+        qsort(at, stats->curve_count, sizeof *at, ki_rank_order);
         stats->drawn[round] = (double)sum / stats->curve_count / nodes;
-        stats->drawn[stats->rounds + round] = stats_percentile(at, stats->curve_count, 5) / nodes;
-        stats->drawn[2 * stats->rounds + round] = stats_percentile(at, stats->curve_count, 95) / nodes;
+        stats->drawn[stats->rounds + round] = (double)ki_rank(at, stats->curve_count, 5) / nodes;
+        stats->drawn[2 * stats->rounds + round] = (double)ki_rank(at, stats->curve_count, 95) / nodes;
     }
     return true;
 }
@@ -159,6 +150,8 @@ bool sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_sprea
     *out = (struct sim_spread_summary){
         .runs = stats->runs,
         .runs_to_all = stats->runs_to_all,
+        .cut = stats->cut,
+        .curve_cut = stats->curve_cut,
         .residue = stats_mean(&stats->residue, stats->runs),
         .traffic = stats_mean(&stats->traffic, stats->runs),
         .t_avg = stats_mean(&stats->t_avg, stats->runs),
@@ -169,9 +162,9 @@ bool sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_sprea
         .high = stats->drawn + 2 * (size_t)stats->rounds,
     };
     if (stats->runs_to_all == stats->runs) {
-        qsort(stats->last, stats->runs_to_all, sizeof *stats->last, stats_compare);
+        qsort(stats->last, stats->runs_to_all, sizeof *stats->last, ki_rank_order);
         out->rounds_to_all = stats_mean(&stats->to_all, stats->runs_to_all);
-        out->rounds_to_all_p99 = stats_percentile(stats->last, stats->runs_to_all, 99);
+        out->rounds_to_all_p99 = (uint32_t)ki_rank(stats->last, stats->runs_to_all, 99);
     }
     return true;
 }

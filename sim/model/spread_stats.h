@@ -14,10 +14,12 @@ struct sim_mean {
 struct sim_spread_summary {
     uint32_t runs;
     uint32_t runs_to_all;   /* of them reached every node */
+    uint32_t cut;           /* of them were ended before they were over */
     struct sim_mean residue, traffic, t_avg, t_last;
     struct sim_mean rounds_to_all; /* only if runs_to_all == runs */
     uint32_t rounds_to_all_p99;
-    size_t rounds; /* of the curves below, which begin at round 0; long tails are cut off */
+    size_t rounds; /* of the curves below, which begin at round 0 */
+    bool curve_cut; /* they end before the last arrivals: only so many rounds are kept */
     /* Share of the nodes that know the rumour: mean, 5th and 95th percentile of the runs.  Borrowed. */
     const double *mean, *low, *high;
 };

@@ -129,7 +129,7 @@ def text_and_page(_pool):
 def mistakes_are_named(_pool):
     """one line that names the mistake, exit code 2, and nothing runs"""
     for args, says in ((["-nodes=7"], "-nodes 7: must be 8 to 1024"), (["-nodes=1025"], "-nodes 1025"),
-                       (["-nodes=0"], "-nodes 0"), (["-nodes=x"], "-nodes x: is no whole number"), (["-runs=0"], "-runs 0"),
+                       (["-nodes=0"], "-nodes 0"), (["-nodes=4294967295", "-quick"], "-nodes 4294967295: must be"), (["-nodes=x"], "-nodes x: is no whole number"), (["-runs=0"], "-runs 0"),
                        (["-runs=1001"], "-runs 1001"), (["-seed=no"], "-seed no"), (["-slow=3"], "-slow"),
                        (["-report=/nowhere/out.html"], "-report /nowhere/out.html"), (["-report="], "-report"),
                        (["8"], "8")):

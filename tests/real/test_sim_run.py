@@ -179,6 +179,11 @@ WRONG = (
     (["--kill", "10%@soon"], "-kill 10%@soon: has no time"),
     (["--kill", "10%@20s..30s"], "-kill 10%@20s..30s: has an end"),
     (["--restart", "10%@20s"], "-restart 10%@20s: lacks its end"),
+    (["--partition", "100%@20s..30s"], "-partition 100%@20s..30s: leaves nobody to be cut from"),
+    (["--nodes", "3", "--partition", "3@20s"], "-partition 3@20s: leaves nobody to be cut from"),
+    (["--nodes", "100000", "--warm"], "-nodes 100000: full views (-warm) need about 1,043 GiB, and there are "),
+    (["--loss", "5%\n"], "-loss 5%\\x0a: is no share"),
+    (["--report", "/proc/x"], "-report /proc/x: "),
     (["--report", "/nonexistent/out.html"], "-report /nonexistent/out.html: No such file"),
     (["--report", "/dev"], "-report /dev: Is a directory"),
     (["--report", ""], "-report : is no path"),
@@ -202,9 +207,9 @@ def mistakes(_pool):
     check("one partition more than 63" in sim("--nodes", "70", "--warm", *sides, code=2).err, "64 partitions")
     kills = [word for i in range(257) for word in ("--kill", "1@%dms" % (i + 1))]
     check("-kill 1@257ms: is one more than the 256" in sim(*kills, code=2).err, "257 kills")
-    for args in ([], ["no-such-command"]):
+    for args, says in (([], "needs a command"), (["no-such\ncommand"], "no such command: no-such\\x0acommand")):
         done = lib.run(lib.KITH, "sim", *args)
-        check(done.code == 2 and "swarm" in done.err and not done.out, done)
+        check(done.code == 2 and done.err == "kith sim: %s (see 'kith sim -help')\n" % says and not done.out, done)
     help_text = sim("-help").out
     check("-partition=nodes@from..until" in help_text and "-nodes=100 " in help_text, "what is no default:", help_text)
     check("spread" in lib.run(lib.KITH, "sim", "-help").out, "help")

@@ -112,12 +112,13 @@ def mistakes(pool):
     path = os.path.join(pool.dir, "never.html")
     for args, says in ((["--nodes", "1"], "-nodes 1: must be 2 to 10000000"), (["--nodes", "10000001"], "-nodes 10000001: "),
                        (["--nodes", "9..1"], "-nodes 9..1: is no whole number"), (["--k", "0"], "-k 0: must be"),
-                       (["--k", "-1"], "-k -1: "), (["--fanout", "0"], "-fanout 0: "), (["--runs", "0"], "-runs 0: "),
+                       (["--k", "-1"], "-k -1: "), (["--k", "1001"], "-k 1001: must be 1 to 1000"),
+                       (["--k", "4294967295", "--stop", "feedback-counter"], "-k 4294967295: must be"), (["--fanout", "0"], "-fanout 0: "), (["--runs", "0"], "-runs 0: "),
                        (["--loss", "101%"], "-loss 101%: is no share"), (["--loss", "1.01"], "-loss 1.01: "),
                        (["--loss", "-1%"], "-loss -1%: "), (["--loss", "20%..10%"], "-loss 20%..10%: "),
                        (["--loss", "100%"], "-loss 100%: only the blind"), (["--mode", "shout"], "-mode shout: is none of"),
                        (["--stop", "soon"], "-stop soon: is none of never"), (["--seed", "x"], "-seed x: "),
-                       (["--no-such"], "no-such"), (["word"], "word"), (["--report"], "report")):
+                       (["--loss", "5%\n"], "-loss 5%\\x0a: is no share"), (["--no-such"], "no-such"), (["word"], "word"), (["--report"], "report")):
         done = spread("--report", path, *args, code=2)
         check(says in done.err and done.err.count("\n") == 1, "not one line that names %s: %s" % (says, done))
         check(not done.out and not os.path.exists(path), "something ran:", done)
@@ -141,6 +142,28 @@ def interrupted(pool):
     os.close(leader)
     done = lib.Done("(interrupted)", process.returncode, out, "")
     check(process.returncode == 130 and 0 < done.json()["runs"] < 1000000, "not what there was:", done)
+
+
+@lib.case
+def not_over(_pool):
+    """runs that end before they are over are counted, and so is Ctrl-C in the midst of one"""
+    args = ("--nodes", "2", "--loss", "99.9999%", "--runs", "20", "--report", os.devnull)
+    got, out = spread(*args, "--json").json(), spread(*args).out
+    check(0 < got["cut"] == 20 - got["runs_to_all"] and got["s_curve_cut"] is True, {**got, "s_curve": "..."})
+    check("%d of 20 runs were cut short" % got["cut"] in out and "; the first rounds, for it goes on" in out, out)
+    got = spread("--runs", "20", "--json").json()
+    check(got["cut"] == 0 and got["s_curve_cut"] is False and "cut" not in spread("--runs", "20").out, got)
+    for args in ([], ["--mode", "push", "--stop", "blind-counter", "--k", "1000"]):
+        process = subprocess.Popen([lib.KITH, "sim", "spread", "--nodes", "10000000", "--fanout", "1000", "--json", "--runs", "1",
+                                    *args], stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        out = process.communicate(timeout=60)[0]
+        took = time.monotonic() - began
+        got = lib.json.loads(out)
+        check(process.returncode == 130 and got["runs"] == got["cut"] == 1, "not what there was:", process.returncode, out)
+        check(took < (20 if lib.SANITIZED else 2), "Ctrl-C took %.1f s" % took)
 
 
 @lib.case

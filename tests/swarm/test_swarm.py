@@ -10,10 +10,13 @@ ctest: TIMEOUT 240 COST 90
 import datetime
 import json
 import os
+import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 KITH = os.environ["KITH"]
@@ -99,6 +102,10 @@ def a_failure_says_what_is_needed():
     assert found["failed"] == 1 and found["failures"][0]["checker"] == "incarnation", found
     assert found["failures"][0]["seed"] == sentence.group(1)
     assert found["failures"][0]["again"] == "kith sim swarm " + again and "least" not in found["failures"][0], found
+    trace = found["failures"][0]["trace"]
+    assert 10 < len(trace) <= 50 and "\n".join(trace) + "\n" in repeated.stdout, (trace, repeated.stdout)
+    many = json.loads(run("--json", "--seeds", "1..10", "--canary", "old-news", program=[PLANTED]).stdout)["failures"]
+    assert [bool(failure["trace"]) for failure in many] == [i < 3 for i in range(len(many))] and len(many) > 3, many
 
 
 def what_shrinking_leaves_has_a_command():
@@ -112,6 +119,7 @@ def what_shrinking_leaves_has_a_command():
     assert least["faults"] == len(least["plan"]) - 2 <= failure["faults"] and least["nodes"] <= failure["nodes"], least
     assert re.search(r"^  again: (.*--only .*)$", text, re.M).group(1) == least["again"], text
     assert "\n".join(least["plan"]) in text and least["sentence"] in text, text
+    assert 0 < len(least["trace"]) <= 50 and "\n".join(least["trace"]) in text and "trace" not in failure, (least, text)
     for other in found["failures"][:3]:
         command = other["least"]["again"].removeprefix("kith sim swarm ").split()
         repeated = run(*command, program=[PLANTED])
@@ -140,11 +148,54 @@ def an_interrupt_ends_the_shrinking():
     raise AssertionError("no shrinking was cut short")
 
 
+def the_bar_goes_on_after_a_failure():
+    """On a terminal it is wiped before a failure is told, and drawn again behind it."""
+    if not PLANTED:
+        return
+    leader, terminal = pty.openpty()
+    process = subprocess.Popen([PLANTED, "--seeds", "1..2000", "--canary", "old-news", "--jobs", "1"], stdout=terminal,
+                               stderr=terminal, env=dict(os.environ, TERM="xterm"))
+    os.close(terminal)
+    seen, sent = b"", False
+    bars = re.compile(rb"\r\[#*\.*\] .*? failed")
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the other side is closed
+            break
+        seen += part
+        if not sent and seen.rfind(b"FAILED: ", 0, seen.rfind(b"\r[")) > seen.find(b"\r[") >= 0:
+            process.send_signal(signal.SIGINT)
+            sent = True
+    process.wait(timeout=60)
+    os.close(leader)
+    bar = bars.search(seen)
+    assert bar, seen[-2000:]
+    told = re.compile(rb"\r\x1b\[Kseed \d+ FAILED: ").search(seen, bar.end())
+    assert told and bars.search(seen, told.end()), seen[-3000:]
+    assert not re.search(rb"left\x1b\[Kseed", seen), "a failure is told behind a bar"
+
+
+def many_seeds_take_memory_as_they_come():
+    """The largest range begins at once, in little memory."""
+    if b"__asan_init" in Path(KITH).read_bytes() or b"__msan_init" in Path(KITH).read_bytes():
+        return
+    process = subprocess.Popen([KITH, "sim", "swarm", "--json", "--seeds", "1..4294967295"], stdout=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)))
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and json.loads(out)["run"] > 0, (process.returncode, out)
+
+
 
 def bad_input_is_one_line():
     for arguments, word in ((["--seeds", "9..3"], "9..3"), (["--seeds", "x"], "x"), (["--seed", "12y"], "12y"),
                             (["--seeds", "1..2", "--seed", "3"], "-seed and -seeds"), (["--jobs", "1000"], "-jobs 1000: "),
-                            (["--jobs", "0"], "-jobs 0: "), (["--list-checkers", "--seeds", "9..1"], "-seeds 9..1: is back"),
+                            (["--jobs", "0"], "-jobs 0: "), (["--jobs", "4294967295"], "-jobs 4294967295: must be"),
+                            (["--seeds", "1", "--nodes", "4294967295"], "-nodes 4294967295: must be 1 to "),
+                            (["--seeds", "1..2", "--nodes", "4294967295"], "-seeds 1..2: is more than one"),
+                            (["--seed", "1\n2"], "-seed 1\\x0a2: "), (["--list-checkers", "--seeds", "9..1"], "-seeds 9..1: is back"),
                             (["--json", "--trace"], "-json and -trace"), (["--seeds", "0..4294967295"], "..4294967295: "),
                             (["--seeds", "1..2", "--only", "1"], "-seeds 1..2: is more than one"),
                             (["--nodes", "2"], "-seeds 1..200: is more than one"), (["--seeds", "1", "--only", "0"], "-only 0: "),
@@ -177,7 +228,7 @@ def soak():
 def main():
     tests = [random_worlds, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
              a_failure_says_what_is_needed, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
-             bad_input_is_one_line]
+             the_bar_goes_on_after_a_failure, many_seeds_take_memory_as_they_come, bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
         tests.append(soak)
     failed = 0

@@ -16,6 +16,7 @@ struct parsed {
     bool on;
     const char *text;
     uint32_t number;
+    struct ki_flag_uint many;
     struct ki_flag_list list;
     int first;
     int exit_code;
@@ -31,6 +32,7 @@ static bool parse(const char *line, int operands_max, struct parsed *out)
         {"on", KI_FLAG_BOOL, &out->on, NULL, "switch"},
         {"text", KI_FLAG_TEXT, &out->text, "t", "text\nin two lines"},
         {"number", KI_FLAG_UINT, &out->number, "n", "number"},
+        {"many", KI_FLAG_UINT_GIVEN, &out->many, "n", "number, or none"},
         {"item", KI_FLAG_LIST, &out->list, "i", "list"},
     };
     const struct ki_usage usage = {"test",          "operand", "Tests.",    flags,
@@ -83,6 +85,26 @@ static void test_good(void **state)
     }
 }
 
+/* Every number may be given; none stands for "not given". */
+static void test_given(void **state)
+{
+    static const struct {
+        const char *line;
+        struct ki_flag_uint many;
+    } rows[] = {{"", {0, false}},
+                {"-many 0", {0, true}},
+                {"-many=4294967295", {UINT32_MAX, true}},
+                {"-many 3 -many 5", {5, true}}};
+    struct parsed got;
+    (void)state;
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        assert_true(parse(rows[i].line, -1, &got));
+        assert_true(got.many.value == rows[i].many.value && got.many.given == rows[i].many.given);
+    }
+    assert_false(parse("-many 4294967296", -1, &got));
+    assert_int_equal(got.exit_code, 2);
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -113,7 +135,8 @@ static void test_values(void **state)
     bool fine = ki_flag_fits(&usage, "f", "1", NULL) && ki_flag_within(&usage, "f", 1, 1, 5) &&
                 ki_flag_within(&usage, "f", 5, 1, 5) && ki_flag_choice(&usage, "f", "local", words, 3, &which);
     bool wrong = ki_flag_fits(&usage, "f", "x", "is wrong") || ki_flag_within(&usage, "f", 0, 1, 5) ||
-                 ki_flag_within(&usage, "f", 6, 1, 5) || ki_flag_choice(&usage, "f", "moon", words, 3, &(size_t){0});
+                 ki_flag_within(&usage, "f", 6, 1, 5) || ki_flag_choice(&usage, "f", "moon", words, 3, &(size_t){0}) ||
+                 ki_flag_fits(&usage, "f", "5%\n\033[2J\xff\xc2\x9b\u00e9", "is wrong");
     fflush(stderr);
     dup2(was, STDERR_FILENO);
     close(was);
@@ -126,7 +149,8 @@ static void test_values(void **state)
     assert_string_equal(said, "kith test: -f x: is wrong (see 'kith test -help')\n"
                               "kith test: -f 0: must be 1 to 5 (see 'kith test -help')\n"
                               "kith test: -f 6: must be 1 to 5 (see 'kith test -help')\n"
-                              "kith test: -f moon: is none of lan, wan, local (see 'kith test -help')\n");
+                              "kith test: -f moon: is none of lan, wan, local (see 'kith test -help')\n"
+                              "kith test: -f 5%\\x0a\\x1b[2J\\xff\\xc2\\x9b\u00e9: is wrong (see 'kith test -help')\n");
 }
 
 static void test_help(void **state)
@@ -165,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_given),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_list_is_bounded),

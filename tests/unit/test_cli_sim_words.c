@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "cli/sim.h"
@@ -248,12 +251,54 @@ static void test_command(void **state)
     free(text);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define WORDS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(WORDS_SANITIZED)
+#define WORDS_SANITIZED 1
+#endif
+#ifndef WORDS_SANITIZED
+#define WORDS_SANITIZED 0
+#endif
+
+/* In a process of its own, for it ends with a line.  A sanitizer has an end of its own for that. */
+static void test_no_memory(void **state)
+{
+    static const char wanted[] = "kith sim: out of memory; fewer nodes need less\n";
+    char said[128] = {0};
+    int ends[2], status;
+    (void)state;
+    free(ki_sim_new(0));
+    if (WORDS_SANITIZED)
+        skip();
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        const struct rlimit little = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+        setrlimit(RLIMIT_AS, &little);
+        json_set_alloc_funcs(ki_sim_new, free);
+        while (json_string("what a result is printed from"))
+            continue;
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(read(ends[0], said, sizeof said - 1), sizeof wanted - 1);
+    close(ends[0]);
+    assert_string_equal(said, wanted);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == KI_EXIT_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations), cmocka_unit_test(test_duration_ranges), cmocka_unit_test(test_percents),
         cmocka_unit_test(test_shares),    cmocka_unit_test(test_mix),             cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_figures),   cmocka_unit_test(test_command),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -375,6 +375,31 @@ static void test_a_failed_write_leaves_what_was_there(void **state)
     assert_int_not_equal(access(path_of("x"), F_OK), 0);
 }
 
+/* What sim_report_write() would say, said beforehand, and nothing is left of it. */
+static void test_trying(void **state)
+{
+    (void)state;
+    assert_int_equal(sim_report_try(path_of("new.html")), 0);
+    assert_int_not_equal(access(path_of("new.html"), F_OK), 0);
+    assert_int_not_equal(access(path_of("new.html.part"), F_OK), 0);
+    assert_int_equal(sim_report_try(path_of("no/such/page.html")), -ENOENT);
+    assert_int_equal(mkdir(path_of("folder"), 0700), 0);
+    assert_int_equal(sim_report_try(path_of("folder")), -EISDIR);
+    rmdir(path_of("folder"));
+    assert_int_equal(sim_report_try("/dev/null"), 0);
+    if (access("/proc", W_OK) == 0) /* as root: what is allowed may still be impossible */
+        assert_int_not_equal(sim_report_try("/proc/x"), 0);
+    FILE *there = fopen(path_of("kept.html"), "w");
+    assert_non_null(there);
+    fputs("kept", there);
+    fclose(there);
+    assert_int_equal(sim_report_try(path_of("kept.html")), 0);
+    char *text = take("kept.html");
+    assert_string_equal(text, "kept");
+    free(text);
+    unlink(path_of("kept.html"));
+}
+
 static void test_writing_replaces(void **state)
 {
     (void)state;
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_long_curves_are_thinned),
         cmocka_unit_test(test_a_failed_write_leaves_what_was_there),
         cmocka_unit_test(test_writing_replaces),
+        cmocka_unit_test(test_trying),
         cmocka_unit_test(test_null_does_nothing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -368,13 +368,14 @@ static const struct {
     {{.nodes = 0, .k = 1, .fanout = 1}, "nodes"},
     {{.nodes = SIM_SPREAD_NODES_MAX + 1, .k = 1, .fanout = 1}, "nodes"},
     {{.nodes = 2, .k = 0, .fanout = 1}, "k must"},
+    {{.nodes = 2, .k = SIM_SPREAD_K_MAX + 1, .fanout = 1}, "k must"},
     {{.nodes = 2, .k = 1, .fanout = 0}, "fanout"},
     {{.nodes = 2, .k = 1, .fanout = SIM_SPREAD_FANOUT_MAX + 1}, "fanout"},
     {{.nodes = 2, .k = 1, .fanout = 1, .loss_ppm = SIM_PPM + 1}, "loss"},
     {{.nodes = 2, .k = 1, .fanout = 1, .loss_ppm = SIM_PPM}, "loss of 100 %"},
     {{.nodes = 2, .k = 1, .fanout = 1, .loss_ppm = SIM_PPM, .stop = SIM_SPREAD_FEEDBACK_COIN}, "loss of 100 %"},
     {{.nodes = 2, .k = 1, .fanout = 1, .loss_ppm = SIM_PPM, .stop = SIM_SPREAD_BLIND_COIN}, NULL},
-    {{.nodes = SIM_SPREAD_NODES_MAX, .k = UINT32_MAX, .fanout = SIM_SPREAD_FANOUT_MAX, .loss_ppm = SIM_PPM - 1}, NULL},
+    {{.nodes = SIM_SPREAD_NODES_MAX, .k = SIM_SPREAD_K_MAX, .fanout = SIM_SPREAD_FANOUT_MAX, .loss_ppm = SIM_PPM - 1}, NULL},
 };
 
 static void test_refusals(void **state)
@@ -384,6 +385,75 @@ static void test_refusals(void **state)
         const char *said = sim_spread_refusal(&refusals[i].config);
         assert_true(refusals[i].says ? said && strstr(said, refusals[i].says) : !said);
     }
+}
+
+/* ---- runs that are not over ---- */
+
+static unsigned asked, asked_max; /* stop_now() says no so many times */
+
+static bool stop_now(void)
+{
+    return asked++ >= asked_max;
+}
+
+static void test_round_limit(void **state)
+{
+    (void)state;
+    struct sim_spread_config config = {.nodes = 2, .mode = P, .stop = SIM_SPREAD_NEVER, .k = 1, .fanout = 1, .seed = 1};
+    struct sim_spread_run run;
+    config.loss_ppm = SIM_PPM - 1; /* a million rounds are too few for about every third run */
+    struct sim_spread *s = sim_spread_new(&config);
+    uint32_t cut = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(sim_spread_next(s, &run));
+        assert_int_equal(run.cut, run.reached < 2);
+        assert_true(!run.cut || run.sent == SIM_SPREAD_ROUNDS_MAX);
+        cut += run.cut;
+    }
+    assert_in_range(cut, 1, 19);
+    sim_spread_free(s);
+}
+
+/* Between rounds, and within one that is long; and one that was not over leaves nothing to the next. */
+static void test_stop_now(void **state)
+{
+    (void)state;
+    struct sim_spread_config config = {.nodes = 10, .mode = P, .stop = SIM_SPREAD_NEVER, .k = 1, .fanout = 1, .seed = 1};
+    struct sim_spread_run run;
+    config.loss_ppm = SIM_PPM - 1;
+    config.stop_now = stop_now;
+    struct sim_spread *s = sim_spread_new(&config);
+    asked = 0, asked_max = 7;
+    assert_true(sim_spread_next(s, &run) && run.cut && run.sent == 7 && asked == 8);
+    asked = 0, asked_max = UINT32_MAX;
+    assert_true(sim_spread_next(s, &run) && run.cut == (run.reached < 10));
+    sim_spread_free(s);
+    config = (struct sim_spread_config){.nodes = 100000, .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
+    s = sim_spread_new(&config);
+    asked = 0, asked_max = 4;
+    assert_true(sim_spread_next(s, &run) && run.cut && asked == 5 && run.last <= 1);
+    asked_max = UINT32_MAX;
+    assert_true(sim_spread_next(s, &run) && !run.cut && run.reached == 100000);
+    sim_spread_free(s);
+}
+
+/* What is drawn ends at a round; the summary says whether that is the end. */
+static void test_cut_statistics(void **state)
+{
+    (void)state;
+    static uint32_t curve[5001];
+    struct sim_spread_stats *stats = sim_spread_stats_new(2);
+    struct sim_spread_summary got;
+    for (uint32_t round = 0; round < KI_COUNT(curve); round++)
+        curve[round] = round == 5000 || round == 4095 ? 2 : 1;
+    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 4095, .curve = curve}));
+    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 1, .curve = curve, .cut = true}));
+    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(got.runs == 2 && got.cut == 1 && got.rounds == 4096 && !got.curve_cut && got.high[4095] == 1);
+    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 5000, .curve = curve}));
+    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(got.runs == 3 && got.cut == 1 && got.rounds == 4096 && got.curve_cut);
+    sim_spread_stats_free(stats);
 }
 
 /* Statistics of runs made up by hand. */
@@ -439,6 +509,9 @@ int main(void)
         cmocka_unit_test(test_two_nodes),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_round_limit),
+        cmocka_unit_test(test_stop_now),
+        cmocka_unit_test(test_cut_statistics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
