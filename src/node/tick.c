@@ -49,10 +49,11 @@ static uint32_t tick_next_target(struct kith *k)
 /* One whom we suspect and too few others do: they may all be slow, or know it to be gone already, or not know it at all.
  * Whoever hears of the accusation would say so, but perhaps nobody hears.  So when the shortest timeout has passed, it is
  * asked once more, and the helpers that then do not find it count as accusers: each has probed it by itself, or does not
- * know it.  Not more than every second probe, and a few looks each: the usual round goes on. */
+ * know it.  Not more than every second probe, and a few looks each: the usual round goes on.  And not while our health is
+ * in doubt: our word counts for less then, and probes that will hardly be answered do not mend it. */
 static uint32_t tick_lonely_target(struct kith *k)
 {
-    if (k->cfg.stock || k->probe_lonely)
+    if (k->cfg.stock || k->probe_lonely || k->health > 0)
         return KI_NO_MEMBER;
     uint32_t looks = (uint32_t)ki_min_u64(k->table.accused_count, TICK_LONELY_LOOKS);
     for (uint32_t i = 0; i < looks; i++) {

@@ -380,7 +380,7 @@ static uint64_t forgetting_is_said_later(kith *k)
 }
 
 /* One is accused, and nobody confirms that in the shortest timeout: is it the next to be probed? */
-static uint64_t asks_again(kith *k)
+static uint64_t asks_again_at(kith *k, uint8_t health)
 {
     uint64_t at_us = 2 * LONE_SECOND;
     for (uint8_t i = 0; i < 20; i++) {
@@ -390,8 +390,21 @@ static uint64_t asks_again(kith *k)
     }
     accuse(k, lone_time(at_us), false, "c", "b", 5);
     lone_pass(k, at_us, at_us + 5500 * MS); /* 5.4 s: 4 * log10(23) */
+    k->nack_wait.close_us = KITH_NEVER; /* no probe is under way, nor being judged */
+    ki_probe_init(&k->probe);
+    k->health = health;
     lone_next_probe(k, at_us + 5500 * MS);
     return k->probe_lonely && k->probe_id == member(k, "c").id;
+}
+
+static uint64_t asks_again(kith *k)
+{
+    return asks_again_at(k, 0);
+}
+
+static uint64_t asks_again_though_unwell(kith *k)
+{
+    return asks_again_at(k, 1);
 }
 
 static const struct row {
@@ -426,6 +439,7 @@ static const struct row {
     {"one that left and speaks is told", tells_who_has_left, 1, 0},
     {"forgetting outruns what crept", forgetting_is_said_later, 1 + 16, 1},
     {"a lonely suspect is asked again", asks_again, 1, 0},
+    {"an unwell prober asks it, too", asks_again_though_unwell, 0, 0},
 };
 
 static void additions_are_there_and_gone(void **state)
