@@ -138,14 +138,14 @@ const char *ki_sim_report_refusal(const char *path)
 {
     if (!path)
         return NULL;
-    int error = path[0] == '\0' ? 0 : sim_report_try(path);
+    int error = path[0] == '\0' ? 0 : ki_sim_report_try(path);
     return path[0] == '\0' ? "is no path" : error ? strerror(-error) : NULL;
 }
 
 int ki_sim_report_write(struct sim_report *page, const char *command, const char *path)
 {
-    int error = sim_report_write(page, path);
-    sim_report_free(page);
+    int error = ki_sim_report_save(page, path);
+    ki_sim_report_free(page);
     if (error) {
         fprintf(stderr, "kith %s: -report ", command);
         ki_print_safe(stderr, ki_span(path, strlen(path)));

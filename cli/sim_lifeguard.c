@@ -24,7 +24,7 @@ struct lifeguard_options {
 /* What is printed: a row for each kind and number of slow members, and one for all numbers together. */
 struct lifeguard_rows {
     uint32_t slow_count;
-    struct sim_guard_row rows[SIM_GUARD_KINDS][SIM_GUARD_SLOW + 1];
+    struct ki_sim_guard_row rows[SIM_GUARD_KINDS][SIM_GUARD_SLOW + 1];
 };
 
 static double lifeguard_share(uint64_t part, uint64_t whole)
@@ -41,12 +41,12 @@ static const char *lifeguard_seconds(const struct sim_guard_times *t, uint64_t u
 /* Of an experiment that was cut short: how far it came. */
 static bool lifeguard_cut_short(const struct sim_guard *g, char buf[80])
 {
-    uint64_t total, done = sim_guard_done(g, &total);
+    uint64_t total, done = ki_sim_guard_done(g, &total);
     snprintf(buf, 80, "Cut short after %llu of %llu worlds", (unsigned long long)done, (unsigned long long)total);
     return done < total;
 }
 
-static const struct sim_guard_row *lifeguard_all(const struct lifeguard_rows *r, unsigned kind)
+static const struct ki_sim_guard_row *lifeguard_all(const struct lifeguard_rows *r, unsigned kind)
 {
     return &r->rows[kind][r->slow_count];
 }
@@ -60,9 +60,9 @@ static json_t *lifeguard_times(const struct sim_guard_times *t)
     return json_pack("{s:f, s:f}", "p50", (double)t->p50_us / 1000, "p99", (double)t->p99_us / 1000);
 }
 
-static json_t *lifeguard_row(const struct sim_guard_row *row)
+static json_t *lifeguard_row(const struct ki_sim_guard_row *row)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "config", sim_guard_name(row->kind), "slow",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "config", ki_sim_guard_name(row->kind), "slow",
                      (json_int_t)row->slow, "fp", (json_int_t)row->fp, "fp_healthy", (json_int_t)row->fp_healthy,
                      "stopped", (json_int_t)row->stopped, "missed", (json_int_t)row->missed, "first_detect_ms",
                      lifeguard_times(&row->first), "spread_ms", lifeguard_times(&row->spread));
@@ -71,9 +71,9 @@ static json_t *lifeguard_row(const struct sim_guard_row *row)
 static int lifeguard_json(const struct lifeguard_options *o, const struct lifeguard_rows *r, const struct sim_guard *g)
 {
     char digest[17];
-    uint64_t total, done = sim_guard_done(g, &total);
+    uint64_t total, done = ki_sim_guard_done(g, &total);
     json_t *rows = json_array(), *totals = json_array();
-    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)sim_guard_digest(g));
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ki_sim_guard_digest(g));
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
         for (uint32_t i = 0; i < r->slow_count; i++)
             json_array_append_new(rows, lifeguard_row(&r->rows[kind][i]));
@@ -90,7 +90,7 @@ static int lifeguard_json(const struct lifeguard_options *o, const struct lifegu
 
 static void lifeguard_text(const struct lifeguard_options *o, const struct lifeguard_rows *r, const struct sim_guard *g)
 {
-    const struct sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM);
+    const struct ki_sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM);
     char a[40], b[40], c[40], d[40], cut[80];
     printf("%u members, seed %llu; suspicion alpha 5, beta 6, for plain SWIM 1\n", o->nodes, (unsigned long long)o->seed);
     if (lifeguard_cut_short(g, cut))
@@ -98,8 +98,8 @@ static void lifeguard_text(const struct lifeguard_options *o, const struct lifeg
     printf("\nFailures reported of members that were not slow\n\n");
     printf("%-14s %12s %9s   %12s %9s\n", "", "by anybody", "% of SWIM", "by healthy", "% of SWIM");
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
-        const struct sim_guard_row *row = lifeguard_all(r, kind);
-        printf("%-14s %12s %9.2f   %12s %9.2f\n", sim_guard_name(row->kind), ki_sim_figure((double)row->fp, a),
+        const struct ki_sim_guard_row *row = lifeguard_all(r, kind);
+        printf("%-14s %12s %9.2f   %12s %9.2f\n", ki_sim_guard_name(row->kind), ki_sim_figure((double)row->fp, a),
                lifeguard_share(row->fp, swim->fp), ki_sim_figure((double)row->fp_healthy, b),
                lifeguard_share(row->fp_healthy, swim->fp_healthy));
     }
@@ -107,16 +107,16 @@ static void lifeguard_text(const struct lifeguard_options *o, const struct lifeg
     for (uint32_t i = 0; i < r->slow_count; i++)
         printf(" %10u", r->rows[0][i].slow);
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
-        printf("\n%-14s", sim_guard_name((enum sim_guard_kind)kind));
+        printf("\n%-14s", ki_sim_guard_name((enum sim_guard_kind)kind));
         for (uint32_t i = 0; i < r->slow_count; i++)
             printf(" %10s", ki_sim_figure((double)r->rows[kind][i].fp, a));
     }
     printf("\n\nSeconds until %u members that stopped were reported\n\n", swim->stopped);
     printf("%-14s %10s %10s   %10s %10s %8s\n", "", "first, p50", "p99", "last, p50", "p99", "missed");
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
-        const struct sim_guard_row *row = lifeguard_all(r, kind);
+        const struct ki_sim_guard_row *row = lifeguard_all(r, kind);
         const struct sim_guard_times *first = &row->first, *spread = &row->spread;
-        printf("%-14s %10s %10s   %10s %10s %8u\n", sim_guard_name(row->kind), lifeguard_seconds(first, first->p50_us, a),
+        printf("%-14s %10s %10s   %10s %10s %8u\n", ki_sim_guard_name(row->kind), lifeguard_seconds(first, first->p50_us, a),
                lifeguard_seconds(first, first->p99_us, b), lifeguard_seconds(spread, spread->p50_us, c),
                lifeguard_seconds(spread, spread->p99_us, d), row->missed);
     }
@@ -134,9 +134,9 @@ static void lifeguard_report_table(struct sim_report *page, const struct lifegua
     size_t rows = 0;
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
         for (uint32_t i = 0; i <= r->slow_count; i++, rows++) {
-            const struct sim_guard_row *row = &r->rows[kind][i];
+            const struct ki_sim_guard_row *row = &r->rows[kind][i];
             char (*to)[40] = text[rows];
-            snprintf(to[0], sizeof to[0], "%s", sim_guard_name(row->kind));
+            snprintf(to[0], sizeof to[0], "%s", ki_sim_guard_name(row->kind));
             snprintf(to[1], sizeof to[1], "%u", row->slow);
             if (i == r->slow_count)
                 snprintf(to[1], sizeof to[1], "all");
@@ -151,7 +151,7 @@ static void lifeguard_report_table(struct sim_report *page, const struct lifegua
                 cells[rows * LIFEGUARD_COLUMNS + c] = to[c];
         }
     }
-    sim_report_table(page, "By detector and number of slow members", columns, LIFEGUARD_COLUMNS, cells, rows);
+    ki_sim_report_table(page, "By detector and number of slow members", columns, LIFEGUARD_COLUMNS, cells, rows);
 }
 
 /* One curve a kind over the number of slow members. */
@@ -165,19 +165,19 @@ static void lifeguard_report_plot(struct sim_report *page, const struct lifeguar
             x[i] = r->rows[kind][i].slow;
             y[kind][i] = (double)(healthy ? r->rows[kind][i].fp_healthy : r->rows[kind][i].fp);
         }
-        series[kind] = (struct sim_series){.name = sim_guard_name((enum sim_guard_kind)kind),
+        series[kind] = (struct sim_series){.name = ki_sim_guard_name((enum sim_guard_kind)kind),
                                            .x = x,
                                            .y = y[kind],
                                            .count = r->slow_count,
                                            .dashed = kind == SIM_GUARD_SWIM};
     }
-    sim_report_plot(page, &(struct sim_plot){.title = title,
-                                             .x_label = "slow members",
-                                             .y_label = label,
-                                             .x_log = true,
-                                             .y_log = true,
-                                             .series = series,
-                                             .series_count = SIM_GUARD_KINDS});
+    ki_sim_report_plot(page, &(struct sim_plot){.title = title,
+                                                .x_label = "slow members",
+                                                .y_label = label,
+                                                .x_log = true,
+                                                .y_log = true,
+                                                .series = series,
+                                                .series_count = SIM_GUARD_KINDS});
 }
 
 static int lifeguard_report(const struct lifeguard_options *o, const struct lifeguard_rows *r, const struct sim_guard *g,
@@ -185,21 +185,21 @@ static int lifeguard_report(const struct lifeguard_options *o, const struct life
 {
     static const char *const names[] = {"false positives with plain SWIM", "with Lifeguard", "first report, SWIM (s)",
                                         "first report, Lifeguard (s)"};
-    const struct sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM), *all = lifeguard_all(r, SIM_GUARD_LIFEGUARD);
+    const struct ki_sim_guard_row *swim = lifeguard_all(r, SIM_GUARD_SWIM), *all = lifeguard_all(r, SIM_GUARD_LIFEGUARD);
     char text[4][40], cut[80];
     const char *values[] = {text[0], text[1], text[2], text[3]};
     ki_sim_figure((double)swim->fp, text[0]);
     ki_sim_figure((double)all->fp, text[1]);
     lifeguard_seconds(&swim->first, swim->first.p50_us, text[2]);
     lifeguard_seconds(&all->first, all->first.p50_us, text[3]);
-    struct sim_report *page = sim_report_new("Lifeguard: slow members and false positives", command);
+    struct sim_report *page = ki_sim_report_new("Lifeguard: slow members and false positives", command);
     if (lifeguard_cut_short(g, cut))
-        sim_report_text(page, cut);
-    sim_report_figures(page, names, values, KI_COUNT(names));
-    sim_report_text(page, "Some members are too busy to read and write for seconds at a time, again and again, while "
-                          "their timers run on. A failure reported of a member that is not slow is a false positive. "
-                          "Apart from that, as many members stop for good, and the time is taken until the first and "
-                          "the last of the others has reported them.");
+        ki_sim_report_text(page, cut);
+    ki_sim_report_figures(page, names, values, KI_COUNT(names));
+    ki_sim_report_text(page, "Some members are too busy to read and write for seconds at a time, again and again, while "
+                             "their timers run on. A failure reported of a member that is not slow is a false positive. "
+                             "Apart from that, as many members stop for good, and the time is taken until the first and "
+                             "the last of the others has reported them.");
     lifeguard_report_plot(page, r, "False positives", "failures reported by anybody", false);
     lifeguard_report_plot(page, r, "False positives at healthy members", "failures reported by healthy members", true);
     lifeguard_report_table(page, r);
@@ -211,11 +211,11 @@ static int lifeguard_report(const struct lifeguard_options *o, const struct life
 static void lifeguard_run(struct sim_guard *g)
 {
     struct ki_sim_progress progress;
-    uint64_t total, done = sim_guard_done(g, &total);
+    uint64_t total, done = ki_sim_guard_done(g, &total);
     ki_sim_interruptible();
     ki_sim_progress_begin(&progress);
-    while (!ki_sim_interrupted() && sim_guard_next(g)) {
-        done = sim_guard_done(g, &total);
+    while (!ki_sim_interrupted() && ki_sim_guard_next(g)) {
+        done = ki_sim_guard_done(g, &total);
         ki_sim_progress_show(&progress, done, total, "%llu of %llu worlds", (unsigned long long)done,
                              (unsigned long long)total);
     }
@@ -224,10 +224,10 @@ static void lifeguard_run(struct sim_guard *g)
 
 static int lifeguard_tell(const struct lifeguard_options *o, const struct sim_guard *g, int argc, char **argv)
 {
-    struct lifeguard_rows r = {.slow_count = sim_guard_slow_count(g)};
+    struct lifeguard_rows r = {.slow_count = ki_sim_guard_slow_count(g)};
     for (unsigned kind = 0; kind < SIM_GUARD_KINDS; kind++) {
         for (uint32_t i = 0; i <= r.slow_count; i++)
-            r.rows[kind][i] = sim_guard_row(g, (enum sim_guard_kind)kind, i);
+            r.rows[kind][i] = ki_sim_guard_row(g, (enum sim_guard_kind)kind, i);
     }
     int code = KI_EXIT_OK;
     if (o->json)
@@ -271,9 +271,9 @@ int ki_cmd_sim_lifeguard(int argc, char **argv)
         !ki_flag_fits(&usage, "report", o.report, ki_sim_report_refusal(o.report)))
         return KI_EXIT_USAGE;
     const struct sim_guard_plan plan = {.nodes = o.nodes, .runs = o.runs, .seed = o.seed, .quick = o.quick};
-    struct sim_guard *g = sim_guard_new(&plan);
+    struct sim_guard *g = ki_sim_guard_new(&plan);
     lifeguard_run(g);
     code = lifeguard_tell(&o, g, argc, argv);
-    sim_guard_free(g);
+    ki_sim_guard_free(g);
     return code;
 }

@@ -179,7 +179,7 @@ static bool run_all_faults(struct run *run)
     }
     run->scenario.faults = run->faults;
     run->scenario.fault_count = total;
-    enum sim_impossible why = sim_scenario_fault(&run->scenario, &index, &left);
+    enum sim_impossible why = ki_sim_scenario_fault(&run->scenario, &index, &left);
     for (size_t kind = 0; kind < RUN_FAULT_KINDS && why != SIM_POSSIBLE; kind++) {
         size_t count = run->options.faults[kind].count;
         if (index < first + count)
@@ -218,13 +218,13 @@ static struct sim_run *run_carry_out(struct run *run)
 {
     struct ki_sim_progress progress;
     uint64_t began_us = ki_sim_wall_us();
-    struct sim_run *sim = sim_run_new(&run->scenario);
+    struct sim_run *sim = ki_sim_run_new(&run->scenario);
     uint64_t ready_us = ki_sim_wall_us();
     uint64_t at_us = 0, for_us = run->scenario.for_us;
     run->about.setup_s = (double)(ready_us - began_us) / 1e6;
     ki_sim_interruptible();
     ki_sim_progress_begin(&progress);
-    while (sim_run_advance(sim, at_us += RUN_SLICE_US) && !ki_sim_interrupted()) {
+    while (ki_sim_run_advance(sim, at_us += RUN_SLICE_US) && !ki_sim_interrupted()) {
         uint64_t wall_us = ki_max_u64(ki_sim_wall_us() - ready_us, 1);
         ki_sim_progress_show(&progress, at_us, for_us, "%.1f s of %.1f s  %.1fx", (double)at_us / 1e6,
                              (double)for_us / 1e6, (double)at_us / (double)wall_us);
@@ -260,8 +260,8 @@ static int run_all(struct run *run)
     struct ki_sim_run_about *about = &run->about;
     int code = KI_EXIT_OK;
     about->peak_rss_bytes = run_peak_rss_bytes();
-    about->world = sim_run_world(sim);
-    sim_run_measure(sim, &result);
+    about->world = ki_sim_run_world(sim);
+    ki_sim_run_measure(sim, &result);
     about->interrupted = ki_sim_interrupted() && result.virtual_us < run->scenario.for_us;
     if (run->options.json)
         code = ki_sim_run_json(about, &result);
@@ -270,7 +270,7 @@ static int run_all(struct run *run)
     if (run->options.report && code == KI_EXIT_OK)
         code = ki_sim_run_report(about, &result, run->options.report);
     code = run_verdict(about, &result, code);
-    sim_run_free(sim);
+    ki_sim_run_free(sim);
     return code;
 }
 

@@ -52,8 +52,8 @@ static void out_row_detect(struct out_rows *rows, const char *name, const struct
 {
     if (h->count == 0)
         return;
-    out_row(rows, name, "median %.2f s, 99 %% %.2f s, last %.2f s", out_ms(sim_histogram_quantile_us(h, 500000)) / 1e3,
-            out_ms(sim_histogram_quantile_us(h, 990000)) / 1e3, out_ms(h->max_us) / 1e3);
+    out_row(rows, name, "median %.2f s, 99 %% %.2f s, last %.2f s", out_ms(ki_sim_histogram_quantile_us(h, 500000)) / 1e3,
+            out_ms(ki_sim_histogram_quantile_us(h, 990000)) / 1e3, out_ms(h->max_us) / 1e3);
 }
 
 static void out_rows_views(struct out_rows *rows, const struct sim_result *r)
@@ -154,8 +154,8 @@ static json_t *out_json_ms(bool is, uint64_t us)
 static json_t *out_json_quantiles(const struct sim_histogram *h)
 {
     bool any = h->count > 0;
-    return json_pack("{s:o, s:o, s:o}", "p50", out_json_ms(any, any ? sim_histogram_quantile_us(h, 500000) : 0), "p99",
-                     out_json_ms(any, any ? sim_histogram_quantile_us(h, 990000) : 0), "max",
+    return json_pack("{s:o, s:o, s:o}", "p50", out_json_ms(any, any ? ki_sim_histogram_quantile_us(h, 500000) : 0), "p99",
+                     out_json_ms(any, any ? ki_sim_histogram_quantile_us(h, 990000) : 0), "max",
                      out_json_ms(any, h->max_us));
 }
 
@@ -281,8 +281,8 @@ static double out_column(const struct sim_sample *s, unsigned column)
 static void out_plot(struct sim_report *page, const char *title, const char *x_label, const char *y_label,
                      const struct sim_series *series, size_t count)
 {
-    sim_report_plot(page, &(struct sim_plot){.title = title, .x_label = x_label, .y_label = y_label, .series = series,
-                                             .series_count = count});
+    ki_sim_report_plot(page, &(struct sim_plot){.title = title, .x_label = x_label, .y_label = y_label, .series = series,
+                                                .series_count = count});
 }
 
 static void out_plots_time(struct sim_report *page, const struct sim_result *r)
@@ -312,7 +312,7 @@ static void out_cdf(const struct sim_histogram *h, double *seconds, double *shar
 {
     for (uint32_t i = 0; i <= OUT_CDF_POINTS; i++) {
         share[i] = 100.0 * i / OUT_CDF_POINTS;
-        seconds[i] = out_ms(sim_histogram_quantile_us(h, i * (1000000 / OUT_CDF_POINTS))) / 1e3;
+        seconds[i] = out_ms(ki_sim_histogram_quantile_us(h, i * (1000000 / OUT_CDF_POINTS))) / 1e3;
     }
 }
 
@@ -340,21 +340,21 @@ static void out_page(struct sim_report *page, const struct ki_sim_run_about *abo
         cells[2 * i + 1] = rows.value[i];
     }
     if (r->violation)
-        sim_report_text(page, r->violation);
-    sim_report_table(page, "Measured", columns, KI_COUNT(columns), cells, rows.count);
+        ki_sim_report_text(page, r->violation);
+    ki_sim_report_table(page, "Measured", columns, KI_COUNT(columns), cells, rows.count);
     out_plots_time(page, r);
     out_plot_detection(page, r->stats);
-    sim_report_text(page, "Rates are for one node and second of its life. Bytes are what datagrams and streams carry, "
-                          "without the headers of IP, UDP and TCP. A view is full when it holds alive exactly the nodes "
-                          "whose process has not ended. A false positive is a verdict on a node that runs, is not paused "
-                          "or slow, and can be reached by the judge and back at that time.");
+    ki_sim_report_text(page, "Rates are for one node and second of its life. Bytes are what datagrams and streams carry, "
+                             "without the headers of IP, UDP and TCP. A view is full when it holds alive exactly the nodes "
+                             "whose process has not ended. A false positive is a verdict on a node that runs, is not paused "
+                             "or slow, and can be reached by the judge and back at that time.");
 }
 
 int ki_sim_run_report(const struct ki_sim_run_about *about, const struct sim_result *result, const char *path)
 {
     char title[256];
     out_title(about, result, title, sizeof title);
-    struct sim_report *page = sim_report_new(title, about->command);
+    struct sim_report *page = ki_sim_report_new(title, about->command);
     out_page(page, about, result);
     return ki_sim_report_write(page, "sim run", path);
 }

@@ -40,7 +40,7 @@ static const char *spread_theory(const struct sim_spread_config *config, char bu
 {
     double rounds;
     buf[0] = '\0';
-    if (sim_spread_theory_rounds(config, &rounds))
+    if (ki_sim_spread_theory_rounds(config, &rounds))
         snprintf(buf, 40, ", %.2f by theory", rounds);
     return buf;
 }
@@ -191,8 +191,8 @@ static void spread_report_numbers(struct sim_report *r, const struct spread_job 
                  spread_theory(&job->config, theory));
     const char *const figures[] = {"residue", "payloads per node", "runs that reached all", "rounds to all"};
     const char *const values[] = {text[0], text[2], all, rounds};
-    sim_report_figures(r, figures, values, KI_COUNT(figures));
-    sim_report_table(r, "Means over the runs", columns, KI_COUNT(columns), cells, KI_COUNT(names));
+    ki_sim_report_figures(r, figures, values, KI_COUNT(figures));
+    ki_sim_report_table(r, "Means over the runs", columns, KI_COUNT(columns), cells, KI_COUNT(names));
 }
 
 /* Two plots of one thing: who knows it, and, so that the end can be seen, who does not, on a logarithmic axis. */
@@ -213,7 +213,7 @@ static bool spread_report_curves(struct sim_report *r, const struct sim_spread_s
     const struct sim_series knows = {.name = "mean", .x = x, .y = s->mean, .count = s->rounds};
     const struct sim_series lacks = {.name = "mean", .x = x, .y = missing, .count = s->rounds};
     const char *band = "5 % to 95 % of the runs";
-    sim_report_plot(r, &(struct sim_plot){
+    ki_sim_report_plot(r, &(struct sim_plot){
                            .title = "Nodes that know it",
                            .x_label = "round",
                            .y_label = "share of nodes",
@@ -221,7 +221,7 @@ static bool spread_report_curves(struct sim_report *r, const struct sim_spread_s
                            .series_count = 1,
                            .band = &(struct sim_band){band, x, s->low, s->high, s->rounds},
                        });
-    sim_report_plot(r, &(struct sim_plot){
+    ki_sim_report_plot(r, &(struct sim_plot){
                            .title = "Nodes that do not know it yet",
                            .x_label = "round",
                            .y_label = "share of nodes, logarithmic",
@@ -240,19 +240,19 @@ static int spread_report(const struct spread_job *job, const struct sim_spread_s
     char title[200];
     char cut[160];
     spread_title(job, s->runs, title);
-    struct sim_report *r = sim_report_new("Spread of a rumour", job->command);
-    sim_report_text(r, title);
+    struct sim_report *r = ki_sim_report_new("Spread of a rumour", job->command);
+    ki_sim_report_text(r, title);
     if (s->cut > 0)
-        sim_report_text(r, spread_cut(s, cut));
+        ki_sim_report_text(r, spread_cut(s, cut));
     spread_report_numbers(r, job, s);
     bool drawn = spread_report_curves(r, s);
     if (s->curve_cut)
-        sim_report_text(r, "The plots show the first rounds; some runs went on for more.");
-    sim_report_text(r, "Rounds are synchronous: in each, callers call random others, and who learns the rumour passes it on "
-                       "from the next round. A run ends when everybody knows it, or nobody passes it on any more.");
+        ki_sim_report_text(r, "The plots show the first rounds; some runs went on for more.");
+    ki_sim_report_text(r, "Rounds are synchronous: in each, callers call random others, and who learns the rumour passes it "
+                          "on from the next round. A run ends when everybody knows it, or nobody passes it on any more.");
     if (drawn)
         return ki_sim_report_write(r, "sim spread", job->report);
-    sim_report_free(r);
+    ki_sim_report_free(r);
     fprintf(stderr, "kith sim spread: out of memory\n");
     return KI_EXIT_FAILED;
 }
@@ -269,10 +269,10 @@ static bool spread_make_runs(const struct spread_job *job, struct sim_spread *s,
     *whole = true;
     ki_sim_progress_begin(&progress);
     for (uint32_t i = 0; done && *whole && i < job->runs; i++) {
-        done = sim_spread_next(s, &run);
+        done = ki_sim_spread_next(s, &run);
         *whole = !(ki_sim_interrupted() && (run.cut || i + 1 < job->runs));
         if (done && (*whole || !run.cut || i == 0))
-            done = sim_spread_stats_add(stats, &run);
+            done = ki_sim_spread_stats_add(stats, &run);
         ki_sim_progress_show(&progress, i + 1, job->runs, "%u of %u runs", (unsigned)(i + 1), (unsigned)job->runs);
     }
     ki_sim_progress_wipe(&progress);
@@ -281,13 +281,13 @@ static bool spread_make_runs(const struct spread_job *job, struct sim_spread *s,
 
 static int spread_run(const struct spread_job *job)
 {
-    struct sim_spread *s = sim_spread_new(&job->config);
-    struct sim_spread_stats *stats = sim_spread_stats_new(job->config.nodes);
+    struct sim_spread *s = ki_sim_spread_new(&job->config);
+    struct sim_spread_stats *stats = ki_sim_spread_stats_new(job->config.nodes);
     struct sim_spread_summary summary;
     bool whole;
     int code = KI_EXIT_FAILED;
     ki_sim_interruptible();
-    if (!s || !stats || !spread_make_runs(job, s, stats, &whole) || !sim_spread_stats_summarize(stats, &summary)) {
+    if (!s || !stats || !spread_make_runs(job, s, stats, &whole) || !ki_sim_spread_stats_summarize(stats, &summary)) {
         fprintf(stderr, "kith sim spread: out of memory\n");
     } else {
         code = job->report ? spread_report(job, &summary) : KI_EXIT_OK;
@@ -298,8 +298,8 @@ static int spread_run(const struct spread_job *job)
         if (!whole)
             code = KI_EXIT_INTERRUPTED;
     }
-    sim_spread_free(s);
-    sim_spread_stats_free(stats);
+    ki_sim_spread_free(s);
+    ki_sim_spread_stats_free(stats);
     return code;
 }
 
@@ -323,7 +323,7 @@ static bool spread_understand(const struct ki_usage *usage, const struct spread_
            ki_flag_within(usage, "runs", job->runs, 1, SPREAD_RUNS_MAX) &&
            ki_flag_fits(usage, "seed", words->seed, ki_sim_seed(words->seed, &c->seed)) &&
            ki_flag_fits(usage, "loss", words->loss, ki_sim_percent(words->loss, &c->loss_ppm)) &&
-           ki_flag_fits(usage, "loss", words->loss, sim_spread_refusal(c)) && /* what is left to refuse is a loss */
+           ki_flag_fits(usage, "loss", words->loss, ki_sim_spread_refusal(c)) && /* what is left to refuse is a loss */
            ki_flag_fits(usage, "report", job->report, ki_sim_report_refusal(job->report));
 }
 

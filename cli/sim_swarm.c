@@ -71,8 +71,8 @@ static bool swarm_wishes_part(const struct ki_usage *usage, struct swarm *sw)
         return true;
     if (sw->first != sw->last)
         return ki_flag_wrong(usage, "seeds", sw->seeds, "is more than one, but -only and -nodes are about one world");
-    sim_plan_draw(&plan, sw->first);
-    const struct sim_part all = sim_plan_part(&plan);
+    ki_sim_plan_draw(&plan, sw->first);
+    const struct sim_part all = ki_sim_plan_part(&plan);
     if (sw->nodes.given && !ki_flag_within(usage, "nodes", sw->nodes.value, 1, all.nodes))
         return false;
     if (sw->only && !ki_flag_fits(usage, "only", sw->only, ki_sim_numbers(sw->only, &sw->part.faults)))
@@ -118,8 +118,8 @@ static bool swarm_wishes(const struct ki_usage *usage, struct swarm *sw)
 
 static int swarm_list(void)
 {
-    for (size_t i = 0; sim_checker_at(i); i++)
-        printf("%-12s  %s\n", sim_checker_at(i)->watch.name, sim_checker_at(i)->about);
+    for (size_t i = 0; ki_sim_checker_at(i); i++)
+        printf("%-12s  %s\n", ki_sim_checker_at(i)->watch.name, ki_sim_checker_at(i)->about);
     printf("%-12s  %s\n", "agree", "after the healing all views of the core agree, and keep to it");
     return KI_EXIT_OK;
 }
@@ -130,8 +130,8 @@ static int swarm_list(void)
 static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_part *part, char buf[SWARM_COMMAND_MAX])
 {
     static struct sim_plan plan;
-    sim_plan_draw(&plan, seed);
-    const struct sim_part all = sim_plan_part(&plan);
+    ki_sim_plan_draw(&plan, seed);
+    const struct sim_part all = ki_sim_plan_part(&plan);
     FILE *to = fmemopen(buf, SWARM_COMMAND_MAX, "w");
     KI_ASSERT(to);
     fprintf(to, "kith sim swarm --seeds %llu", (unsigned long long)seed);
@@ -161,7 +161,7 @@ static bool swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_v
 static uint32_t swarm_shrink(const struct swarm *sw, const struct ki_swarm_result *r, struct sim_plan *plan)
 {
     ki_swarm_draw(&sw->part, r->seed, plan);
-    return sim_plan_shrink(plan, &r->verdict, swarm_run_apart, NULL);
+    return ki_sim_plan_shrink(plan, &r->verdict, swarm_run_apart, NULL);
 }
 
 static void swarm_least(const struct swarm *sw, const struct ki_swarm_result *r)
@@ -170,11 +170,11 @@ static void swarm_least(const struct swarm *sw, const struct ki_swarm_result *r)
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
     uint32_t runs = swarm_shrink(sw, r, &plan);
-    const struct sim_part part = sim_plan_part(&plan);
+    const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     printf("the least that fails so%s, of %u nodes and %u faults, by %u runs:\n",
            ki_sim_interrupted() ? " (cut short: so far)" : "", r->nodes, r->faults, runs);
-    sim_plan_print(&plan, stdout);
+    ki_sim_plan_print(&plan, stdout);
     if (ki_swarm_run_apart(&plan, SWARM_TRACE_LINES, stdout, &verdict))
         printf("%s\n", verdict.sentence);
     printf("  again: %s\n", again);
@@ -186,7 +186,7 @@ static void swarm_failure(const struct swarm *sw, const struct ki_swarm_result *
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
     ki_swarm_draw(&sw->part, r->seed, &plan);
-    const struct sim_part part = sim_plan_part(&plan);
+    const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     printf("seed %llu FAILED: %s\n", (unsigned long long)r->seed, r->verdict.sentence);
     printf("  again: %s\n", again);
@@ -226,7 +226,7 @@ static json_t *swarm_json_plan(const struct sim_plan *plan)
 {
     FILE *to = tmpfile();
     if (to)
-        sim_plan_print(plan, to);
+        ki_sim_plan_print(plan, to);
     return swarm_json_lines(to);
 }
 
@@ -244,11 +244,11 @@ static json_t *swarm_json_least(const struct swarm *sw, const struct ki_swarm_re
     struct sim_verdict verdict = r->verdict;
     char again[SWARM_COMMAND_MAX];
     uint32_t runs = swarm_shrink(sw, r, &plan);
-    const struct sim_part part = sim_plan_part(&plan);
+    const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     json_t *trace = swarm_json_trace(&plan, &verdict);
     return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:o}", "again", again, "sentence", swarm_json_text(verdict.sentence),
-                     "nodes", (json_int_t)part.nodes, "faults", (json_int_t)sim_plan_faults(&plan), "runs",
+                     "nodes", (json_int_t)part.nodes, "faults", (json_int_t)ki_sim_plan_faults(&plan), "runs",
                      (json_int_t)runs, "plan", swarm_json_plan(&plan), "trace", trace);
 }
 
@@ -259,7 +259,7 @@ static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_res
     char again[SWARM_COMMAND_MAX];
     bool details = sw->failed <= SWARM_DETAILS_MAX;
     ki_swarm_draw(&sw->part, r->seed, &plan);
-    const struct sim_part part = sim_plan_part(&plan);
+    const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     json_t *failure = json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "seed", ki_json_u64(r->seed), "checker",
                                 r->verdict.checker, "sentence", swarm_json_text(r->verdict.sentence), "again", again,
@@ -279,7 +279,7 @@ static void swarm_trace(const struct swarm *sw, uint64_t seed)
     struct sim_verdict verdict;
     ki_swarm_draw(&sw->part, seed, &plan);
     printf("seed %llu: ", (unsigned long long)seed);
-    sim_plan_print(&plan, stdout);
+    ki_sim_plan_print(&plan, stdout);
     ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, stdout, &verdict);
 }
 

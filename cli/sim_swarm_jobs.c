@@ -17,8 +17,8 @@
 
 void ki_swarm_draw(const struct sim_part *part, uint64_t seed, struct sim_plan *out)
 {
-    sim_plan_draw(out, seed);
-    sim_plan_keep(out, part);
+    ki_sim_plan_draw(out, seed);
+    ki_sim_plan_keep(out, part);
 }
 
 static void jobs_run(const struct sim_part *part, uint64_t seed, struct ki_swarm_result *out)
@@ -28,8 +28,8 @@ static void jobs_run(const struct sim_part *part, uint64_t seed, struct ki_swarm
     memset(out, 0, sizeof *out);
     out->seed = seed;
     out->nodes = plan.node_count;
-    out->faults = sim_plan_faults(&plan);
-    sim_plan_run(&plan, 0, NULL, &out->verdict);
+    out->faults = ki_sim_plan_faults(&plan);
+    ki_sim_plan_run(&plan, 0, NULL, &out->verdict);
 }
 
 static bool jobs_write(int to, const void *buf, size_t len)
@@ -133,7 +133,7 @@ bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_re
         return true;
     static struct sim_plan plan;
     ki_swarm_draw(&jobs->part, seed, &plan);
-    *out = (struct ki_swarm_result){.seed = seed, .nodes = plan.node_count, .faults = sim_plan_faults(&plan)};
+    *out = (struct ki_swarm_result){.seed = seed, .nodes = plan.node_count, .faults = ki_sim_plan_faults(&plan)};
     jobs_crashed(w->pid, &out->verdict);
     close(w->from);
     *w = (struct ki_swarm_worker){0};
@@ -154,7 +154,7 @@ bool ki_swarm_run_apart(const struct sim_plan *plan, uint32_t trace_lines, FILE 
         return false;
     if (pid == 0) {
         struct sim_verdict verdict;
-        sim_plan_run(plan, trace_lines, trace, &verdict);
+        ki_sim_plan_run(plan, trace_lines, trace, &verdict);
         if (trace)
             fflush(trace);
         jobs_write(end, &verdict, sizeof verdict);

@@ -12,12 +12,12 @@
 #define CHECK_WALK_NODES 64 /* so many more nodes make all walks a second rarer: cost grows with their square */
 
 static const struct sim_checker *const check_all[] = {
-#define CHECK_ITEM(name) &sim_check_##name,
+#define CHECK_ITEM(name) &ki_sim_check_##name,
     SIM_CHECKERS(CHECK_ITEM)
 #undef CHECK_ITEM
 };
 
-const struct sim_checker *sim_checker_at(size_t index)
+const struct sim_checker *ki_sim_checker_at(size_t index)
 {
     return index < KI_COUNT(check_all) ? check_all[index] : NULL;
 }
@@ -53,14 +53,14 @@ static void check_walk(kith_sim *s, const struct check_walker *w, uint32_t node)
     }
     struct kith_member m;
     uint32_t cursor = 0;
-    while (kith_next(sim_node_at(s, node)->k, &cursor, &m))
+    while (kith_next(ki_sim_node_at(s, node)->k, &cursor, &m))
         check_member(s, w, node, &m);
 }
 
 static void check_settled(kith_sim *s, void *state, uint32_t node)
 {
     struct check_walker *w = state;
-    uint64_t *next_us = sim_column_at(&w->next_us, node);
+    uint64_t *next_us = ki_sim_column_at(&w->next_us, node);
     if (s->now_us < *next_us)
         return;
     *next_us = s->now_us + CHECK_WALK_US * (1 + s->count / CHECK_WALK_NODES);
@@ -81,7 +81,7 @@ static void check_end(kith_sim *s, void *state)
 {
     (void)s;
     struct check_walker *w = state;
-    sim_column_free(&w->next_us);
+    ki_sim_column_free(&w->next_us);
 }
 
 static const struct sim_observer check_walker = {.name = "walker",
@@ -90,18 +90,18 @@ static const struct sim_observer check_walker = {.name = "walker",
                                                  .settled = check_settled,
                                                  .end = check_end};
 
-void sim_check_all(kith_sim *s)
+void ki_sim_check_all(kith_sim *s)
 {
     void *states[KI_COUNT(check_all)];
     for (size_t i = 0; i < KI_COUNT(check_all); i++)
-        states[i] = sim_observe(s, &check_all[i]->watch);
-    struct check_walker *w = sim_observe(s, &check_walker);
+        states[i] = ki_sim_observe(s, &check_all[i]->watch);
+    struct check_walker *w = ki_sim_observe(s, &check_walker);
     memcpy(w->states, states, sizeof states);
 }
 
 /* ---- what they share ---- */
 
-uint32_t *sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col)
+uint32_t *ki_sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col)
 {
     if (row >= g->rows || col >= g->cols) {
         uint32_t rows = g->rows ? g->rows : 8, cols = g->cols ? g->cols : 8;
@@ -109,7 +109,7 @@ uint32_t *sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col)
             rows *= 2;
         while (cols <= col)
             cols *= 2;
-        uint32_t *cells = sim_new((size_t)rows * cols * sizeof *cells);
+        uint32_t *cells = ki_sim_make((size_t)rows * cols * sizeof *cells);
         for (uint32_t r = 0; r < g->rows; r++)
             memcpy(cells + (size_t)r * cols, g->cells + (size_t)r * g->cols, g->cols * sizeof *cells);
         free(g->cells);
@@ -118,57 +118,57 @@ uint32_t *sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col)
     return &g->cells[(size_t)row * g->cols + col];
 }
 
-void sim_grid_clear(struct sim_grid *g, uint32_t row)
+void ki_sim_grid_clear(struct sim_grid *g, uint32_t row)
 {
     if (row < g->rows)
         memset(g->cells + (size_t)row * g->cols, 0, g->cols * sizeof *g->cells);
 }
 
-void sim_grid_free(struct sim_grid *g)
+void ki_sim_grid_free(struct sim_grid *g)
 {
     free(g->cells);
     *g = (struct sim_grid){0};
 }
 
-void sim_grid_born(kith_sim *s, void *state, uint32_t node)
+void ki_sim_grid_born(kith_sim *s, void *state, uint32_t node)
 {
     (void)s;
-    sim_grid_clear(state, node);
+    ki_sim_grid_clear(state, node);
 }
 
-void sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
+void ki_sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
-    uint32_t whom = sim_member_node(s, m);
+    uint32_t whom = ki_sim_member_node(s, m);
     if (whom != KITH_SIM_ALL)
-        *sim_grid_at(state, node, whom) = 0;
+        *ki_sim_grid_at(state, node, whom) = 0;
 }
 
-void sim_grid_end(kith_sim *s, void *state)
+void ki_sim_grid_end(kith_sim *s, void *state)
 {
     (void)s;
-    sim_grid_free(state);
+    ki_sim_grid_free(state);
 }
 
-uint64_t *sim_column_at(struct sim_column *c, uint32_t node)
+uint64_t *ki_sim_column_at(struct sim_column *c, uint32_t node)
 {
     if (node >= c->count) {
         uint32_t count = c->count ? c->count : 8;
         while (count <= node)
             count *= 2;
-        c->cells = sim_resize(c->cells, count * sizeof *c->cells);
+        c->cells = ki_sim_resize(c->cells, count * sizeof *c->cells);
         memset(c->cells + c->count, 0, (count - c->count) * sizeof *c->cells);
         c->count = count;
     }
     return &c->cells[node];
 }
 
-void sim_column_free(struct sim_column *c)
+void ki_sim_column_free(struct sim_column *c)
 {
     free(c->cells);
     *c = (struct sim_column){0};
 }
 
-struct sim_source *sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
+struct sim_source *ki_sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
 {
     for (size_t i = 0; i < sources->count; i++) {
         struct sim_source *source = &sources->items[i];
@@ -178,17 +178,17 @@ struct sim_source *sim_source_find(const struct sim_sources *sources, uint32_t n
     return NULL;
 }
 
-struct sim_source *sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
+struct sim_source *ki_sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr)
 {
-    struct sim_source *found = sim_source_find(sources, node, addr);
+    struct sim_source *found = ki_sim_source_find(sources, node, addr);
     if (found)
         return found;
-    sources->items = sim_grow(sources->items, &sources->cap, sources->count, sizeof *sources->items);
+    sources->items = ki_sim_grow(sources->items, &sources->cap, sources->count, sizeof *sources->items);
     sources->items[sources->count] = (struct sim_source){.node = node, .addr = *addr};
     return &sources->items[sources->count++];
 }
 
-void sim_sources_forget(struct sim_sources *sources, uint32_t node)
+void ki_sim_sources_forget(struct sim_sources *sources, uint32_t node)
 {
     size_t kept = 0;
     for (size_t i = 0; i < sources->count; i++) {
@@ -198,22 +198,22 @@ void sim_sources_forget(struct sim_sources *sources, uint32_t node)
     sources->count = kept;
 }
 
-void sim_sources_free(struct sim_sources *sources)
+void ki_sim_sources_free(struct sim_sources *sources)
 {
     free(sources->items);
     *sources = (struct sim_sources){0};
 }
 
-uint32_t sim_member_node(kith_sim *s, const struct kith_member *m)
+uint32_t ki_sim_member_node(kith_sim *s, const struct kith_member *m)
 {
     return kith_sim_find(s, &m->addr);
 }
 
-bool sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr)
+bool ki_sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr)
 {
     struct kith_member m;
     uint32_t cursor = 0;
-    while (kith_next(sim_node_at(s, node)->k, &cursor, &m)) {
+    while (kith_next(ki_sim_node_at(s, node)->k, &cursor, &m)) {
         if (kith_addr_equal(&m.addr, addr))
             return true;
     }

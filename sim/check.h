@@ -1,7 +1,7 @@
 /* The checkers: observers that hold their own, simple idea of what must be true, and look through the public API alone.
  *
  * Adding one is a file check_NAME.c with its struct sim_checker, and a line in the list below.  A checker speaks by
- * sim_violate(), with its own name. */
+ * ki_sim_violate(), with its own name. */
 #ifndef KI_SIM_CHECK_H
 #define KI_SIM_CHECK_H
 
@@ -21,11 +21,11 @@ struct sim_checker {
     X(incarnation) X(left) X(self) X(size) X(deadline) X(limits) X(memory) X(quiet) X(address) X(answer) \
     X(events) X(storm)
 
-#define SIM_CHECKER_DECLARE(name) extern const struct sim_checker sim_check_##name;
+#define SIM_CHECKER_DECLARE(name) extern const struct sim_checker ki_sim_check_##name;
 SIM_CHECKERS(SIM_CHECKER_DECLARE)
 #undef SIM_CHECKER_DECLARE
 
-const struct sim_checker *sim_checker_at(size_t index); /* NULL: beyond the last */
+const struct sim_checker *ki_sim_checker_at(size_t index); /* NULL: beyond the last */
 
 /* What a node (row) holds of another (column), a number each; zero at first.  Grows as needed. */
 struct sim_grid {
@@ -33,13 +33,13 @@ struct sim_grid {
     uint32_t rows, cols;
 };
 
-uint32_t *sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col);
-void sim_grid_clear(struct sim_grid *g, uint32_t row);
-void sim_grid_free(struct sim_grid *g);
+uint32_t *ki_sim_grid_at(struct sim_grid *g, uint32_t row, uint32_t col);
+void ki_sim_grid_clear(struct sim_grid *g, uint32_t row);
+void ki_sim_grid_free(struct sim_grid *g);
 /* For a checker whose state is a grid: a new life knows nothing, a forgotten member is unknown, the end. */
-void sim_grid_born(kith_sim *s, void *state, uint32_t node);
-void sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m);
-void sim_grid_end(kith_sim *s, void *state);
+void ki_sim_grid_born(kith_sim *s, void *state, uint32_t node);
+void ki_sim_grid_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m);
+void ki_sim_grid_end(kith_sim *s, void *state);
 
 /* One number for each node, zero at first.  Grows as needed. */
 struct sim_column {
@@ -47,8 +47,8 @@ struct sim_column {
     uint32_t count;
 };
 
-uint64_t *sim_column_at(struct sim_column *c, uint32_t node);
-void sim_column_free(struct sim_column *c);
+uint64_t *ki_sim_column_at(struct sim_column *c, uint32_t node);
+void ki_sim_column_free(struct sim_column *c);
 
 /* What nodes hold of addresses that may be nobody's: a short list. */
 struct sim_source {
@@ -62,17 +62,17 @@ struct sim_sources {
     size_t count, cap;
 };
 
-struct sim_source *sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
-struct sim_source *sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
-void sim_sources_forget(struct sim_sources *sources, uint32_t node); /* all that this node holds */
-void sim_sources_free(struct sim_sources *sources);
+struct sim_source *ki_sim_source_find(const struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
+struct sim_source *ki_sim_source_make(struct sim_sources *sources, uint32_t node, const struct kith_addr *addr);
+void ki_sim_sources_forget(struct sim_sources *sources, uint32_t node); /* all that this node holds */
+void ki_sim_sources_free(struct sim_sources *sources);
 
 /* The number of the node that a member is, or KITH_SIM_ALL. */
-uint32_t sim_member_node(kith_sim *s, const struct kith_member *m);
+uint32_t ki_sim_member_node(kith_sim *s, const struct kith_member *m);
 /* True when a node remembers a member at this address. */
-bool sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr);
+bool ki_sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr);
 
 /* Memory hooks that count what is out in *bytes, for the checker "memory" to compare.  Set before kith_sim_add(). */
-void sim_count_memory(struct kith_config *config, uint64_t *bytes);
+void ki_sim_count_memory(struct kith_config *config, uint64_t *bytes);
 
 #endif

@@ -17,24 +17,24 @@ static void address_reason(kith_sim *s, void *state, uint32_t node, const struct
     struct address_state *a = state;
     uint32_t whom = kith_sim_find(s, addr);
     if (whom != KITH_SIM_ALL)
-        *sim_grid_at(&a->known, node, whom) = 1;
+        *ki_sim_grid_at(&a->known, node, whom) = 1;
     else
-        sim_source_make(&a->outside, node, addr);
+        ki_sim_source_make(&a->outside, node, addr);
 }
 
 static void address_check(kith_sim *s, struct address_state *a, uint32_t node, const struct kith_addr *to,
                           const char *what)
 {
     uint32_t whom = kith_sim_find(s, to);
-    if (whom != KITH_SIM_ALL && *sim_grid_at(&a->known, node, whom))
+    if (whom != KITH_SIM_ALL && *ki_sim_grid_at(&a->known, node, whom))
         return;
-    if (whom == KITH_SIM_ALL && sim_source_find(&a->outside, node, to))
+    if (whom == KITH_SIM_ALL && ki_sim_source_find(&a->outside, node, to))
         return;
-    if (sim_remembers(s, node, to))
+    if (ki_sim_remembers(s, node, to))
         address_reason(s, a, node, to);
     else
-        sim_violate(s, "address", node, "%s to %u.%u.%u.%u:%u, which is nobody it knows", what, to->ip[0], to->ip[1],
-                    to->ip[2], to->ip[3], to->port);
+        ki_sim_violate(s, "address", node, "%s to %u.%u.%u.%u:%u, which is nobody it knows", what, to->ip[0], to->ip[1],
+                       to->ip[2], to->ip[3], to->port);
 }
 
 static void address_sent(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to, const void *buf,
@@ -68,19 +68,19 @@ static void address_born(kith_sim *s, void *state, uint32_t node)
 {
     (void)s;
     struct address_state *a = state;
-    sim_grid_clear(&a->known, node);
-    sim_sources_forget(&a->outside, node);
+    ki_sim_grid_clear(&a->known, node);
+    ki_sim_sources_forget(&a->outside, node);
 }
 
 static void address_end(kith_sim *s, void *state)
 {
     (void)s;
     struct address_state *a = state;
-    sim_grid_free(&a->known);
-    sim_sources_free(&a->outside);
+    ki_sim_grid_free(&a->known);
+    ki_sim_sources_free(&a->outside);
 }
 
-const struct sim_checker sim_check_address = {
+const struct sim_checker ki_sim_check_address = {
     .about = "nothing is sent to an address that never was a member's, a joined one or a source",
     .watch = {.name = "address",
               .state_size = sizeof(struct address_state),

@@ -18,10 +18,10 @@ static bool answer_member(kith_sim *s, struct answer_state *a, uint32_t node, co
 {
     uint32_t whom = kith_sim_find(s, addr);
     if (whom == KITH_SIM_ALL)
-        return sim_remembers(s, node, addr);
-    uint32_t *known = sim_grid_at(&a->member, node, whom);
+        return ki_sim_remembers(s, node, addr);
+    uint32_t *known = ki_sim_grid_at(&a->member, node, whom);
     if (!*known)
-        *known = sim_remembers(s, node, addr);
+        *known = ki_sim_remembers(s, node, addr);
     return *known != 0;
 }
 
@@ -31,7 +31,7 @@ static void answer_arrives(kith_sim *s, void *state, uint32_t node, const struct
     (void)buf;
     struct answer_state *a = state;
     if (!answer_member(s, a, node, from))
-        sim_source_make(&a->sources, node, from)->in += len;
+        ki_sim_source_make(&a->sources, node, from)->in += len;
 }
 
 static void answer_sent(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to, const void *buf, size_t len)
@@ -40,39 +40,39 @@ static void answer_sent(kith_sim *s, void *state, uint32_t node, const struct ki
     struct answer_state *a = state;
     if (answer_member(s, a, node, to))
         return;
-    struct sim_source *source = sim_source_make(&a->sources, node, to);
+    struct sim_source *source = ki_sim_source_make(&a->sources, node, to);
     source->out += len;
     if (source->out > ANSWER_FACTOR * source->in)
-        sim_violate(s, "answer", node, "%llu bytes to %u.%u.%u.%u:%u, no member, which had sent %llu",
-                    (unsigned long long)source->out, to->ip[0], to->ip[1], to->ip[2], to->ip[3], to->port,
-                    (unsigned long long)source->in);
+        ki_sim_violate(s, "answer", node, "%llu bytes to %u.%u.%u.%u:%u, no member, which had sent %llu",
+                       (unsigned long long)source->out, to->ip[0], to->ip[1], to->ip[2], to->ip[3], to->port,
+                       (unsigned long long)source->in);
 }
 
 static void answer_event(kith_sim *s, void *state, uint32_t node, const struct kith_event *event)
 {
     struct answer_state *a = state;
-    uint32_t whom = event->kind == KITH_EVENT_MEMBER ? sim_member_node(s, &event->member) : KITH_SIM_ALL;
+    uint32_t whom = event->kind == KITH_EVENT_MEMBER ? ki_sim_member_node(s, &event->member) : KITH_SIM_ALL;
     if (whom != KITH_SIM_ALL)
-        *sim_grid_at(&a->member, node, whom) = 1;
+        *ki_sim_grid_at(&a->member, node, whom) = 1;
 }
 
 static void answer_born(kith_sim *s, void *state, uint32_t node)
 {
     (void)s;
     struct answer_state *a = state;
-    sim_grid_clear(&a->member, node);
-    sim_sources_forget(&a->sources, node);
+    ki_sim_grid_clear(&a->member, node);
+    ki_sim_sources_forget(&a->sources, node);
 }
 
 static void answer_end(kith_sim *s, void *state)
 {
     (void)s;
     struct answer_state *a = state;
-    sim_grid_free(&a->member);
-    sim_sources_free(&a->sources);
+    ki_sim_grid_free(&a->member);
+    ki_sim_sources_free(&a->sources);
 }
 
-const struct sim_checker sim_check_answer = {
+const struct sim_checker ki_sim_check_answer = {
     .about = "bytes answered to an unknown source are at most 3 times those received",
     .watch = {.name = "answer",
               .state_size = sizeof(struct answer_state),

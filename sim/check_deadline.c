@@ -27,10 +27,10 @@ static size_t deadline_counter(void)
 static void deadline_drained(kith_sim *s, void *state, uint32_t node)
 {
     struct deadline_state *d = state;
-    const struct sim_node *n = sim_node_at(s, node);
+    const struct sim_node *n = ki_sim_node_at(s, node);
     if (d->counter == 0)
         d->counter = deadline_counter();
-    uint64_t *before = sim_column_at(&d->slices, node);
+    uint64_t *before = ki_sim_column_at(&d->slices, node);
     uint64_t slices = kith_counter(n->k, d->counter - 1);
     if (n->same_time_ticks == 0) {
         *before = slices;
@@ -38,18 +38,18 @@ static void deadline_drained(kith_sim *s, void *state, uint32_t node)
     }
     uint64_t paid = slices - *before;
     if (n->same_time_ticks > DEADLINE_CHAIN + paid || n->same_time_ticks > DEADLINE_SLICES)
-        sim_violate(s, "deadline", node, "%u ticks at one time, with %llu slices of work, and its deadline is still now",
-                    n->same_time_ticks, (unsigned long long)paid);
+        ki_sim_violate(s, "deadline", node, "%u ticks at one time, with %llu slices of work, and its deadline is still now",
+                       n->same_time_ticks, (unsigned long long)paid);
 }
 
 static void deadline_end(kith_sim *s, void *state)
 {
     (void)s;
     struct deadline_state *d = state;
-    sim_column_free(&d->slices);
+    ki_sim_column_free(&d->slices);
 }
 
-const struct sim_checker sim_check_deadline = {
+const struct sim_checker ki_sim_check_deadline = {
     .about = "deadlines never busy-loop",
     .watch = {.name = "deadline",
               .state_size = sizeof(struct deadline_state),

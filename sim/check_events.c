@@ -15,31 +15,31 @@ static uint32_t events_word(const struct kith_member *m)
 
 static void events_event(kith_sim *s, void *state, uint32_t node, const struct kith_event *event)
 {
-    uint32_t whom = event->kind == KITH_EVENT_MEMBER ? sim_member_node(s, &event->member) : KITH_SIM_ALL;
+    uint32_t whom = event->kind == KITH_EVENT_MEMBER ? ki_sim_member_node(s, &event->member) : KITH_SIM_ALL;
     if (whom == KITH_SIM_ALL)
         return;
     bool forgotten = (event->changed & KITH_CHANGED_REAPED) != 0;
-    *sim_grid_at(state, node, whom) = forgotten ? 0 : events_word(&event->member);
+    *ki_sim_grid_at(state, node, whom) = forgotten ? 0 : events_word(&event->member);
 }
 
 static void events_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
-    uint32_t whom = sim_member_node(s, m);
+    uint32_t whom = ki_sim_member_node(s, m);
     if (whom == KITH_SIM_ALL || m->is_self)
         return;
-    uint32_t told = *sim_grid_at(state, node, whom);
+    uint32_t told = *ki_sim_grid_at(state, node, whom);
     if (told != 0 && told != events_word(m))
-        sim_violate(s, "events", node, "%s is of status %u%s, and the last event said %u%s", sim_name(s, whom),
-                    (unsigned)m->status, m->state == KITH_STATE_SUSPECT ? ", suspect" : "", told % EVENTS_SUSPECT,
-                    told >= EVENTS_SUSPECT ? ", suspect" : "");
+        ki_sim_violate(s, "events", node, "%s is of status %u%s, and the last event said %u%s", ki_sim_name(s, whom),
+                       (unsigned)m->status, m->state == KITH_STATE_SUSPECT ? ", suspect" : "", told % EVENTS_SUSPECT,
+                       told >= EVENTS_SUSPECT ? ", suspect" : "");
 }
 
-const struct sim_checker sim_check_events = {
+const struct sim_checker ki_sim_check_events = {
     .about = "whoever only listens to events holds the same membership",
     .watch = {.name = "events",
               .state_size = sizeof(struct sim_grid),
-              .born = sim_grid_born,
+              .born = ki_sim_grid_born,
               .event = events_event,
-              .end = sim_grid_end},
+              .end = ki_sim_grid_end},
     .member = events_member,
 };

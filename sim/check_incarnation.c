@@ -9,23 +9,23 @@
 
 static void incarnation_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
-    uint32_t whom = sim_member_node(s, m);
+    uint32_t whom = ki_sim_member_node(s, m);
     if (whom == KITH_SIM_ALL)
         return;
-    uint32_t *seen = sim_grid_at(state, node, whom);
+    uint32_t *seen = ki_sim_grid_at(state, node, whom);
     if (m->incarnation < *seen)
-        sim_violate(s, "incarnation", node, "the incarnation of %s fell from %u to %u", sim_name(s, whom), *seen,
-                    m->incarnation);
-    bool forgets = sim_node_at(s, node)->config.stock && m->state != KITH_STATE_ALIVE && m->state != KITH_STATE_SUSPECT;
+        ki_sim_violate(s, "incarnation", node, "the incarnation of %s fell from %u to %u", ki_sim_name(s, whom), *seen,
+                       m->incarnation);
+    bool forgets = ki_sim_node_at(s, node)->config.stock && m->state != KITH_STATE_ALIVE && m->state != KITH_STATE_SUSPECT;
     *seen = forgets ? 0 : m->incarnation;
 }
 
-const struct sim_checker sim_check_incarnation = {
+const struct sim_checker ki_sim_check_incarnation = {
     .about = "no member's incarnation goes back at any observer",
     .watch = {.name = "incarnation",
               .state_size = sizeof(struct sim_grid),
-              .born = sim_grid_born,
-              .end = sim_grid_end},
+              .born = ki_sim_grid_born,
+              .end = ki_sim_grid_end},
     .member = incarnation_member,
-    .forgotten = sim_grid_forgotten,
+    .forgotten = ki_sim_grid_forgotten,
 };

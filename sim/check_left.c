@@ -8,23 +8,23 @@
 
 static void left_member(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
 {
-    uint32_t whom = sim_member_node(s, m);
-    if (whom == KITH_SIM_ALL || m->is_self || sim_node_at(s, node)->config.stock)
+    uint32_t whom = ki_sim_member_node(s, m);
+    if (whom == KITH_SIM_ALL || m->is_self || ki_sim_node_at(s, node)->config.stock)
         return;
-    uint32_t *left = sim_grid_at(state, node, whom);
+    uint32_t *left = ki_sim_grid_at(state, node, whom);
     bool here = m->state == KITH_STATE_ALIVE || m->state == KITH_STATE_SUSPECT;
     if (!here && (m->state == KITH_STATE_LEFT || m->status == KITH_STATUS_LEFT))
         *left = m->incarnation;
     else if (here && *left && m->incarnation <= *left)
-        sim_violate(s, "left", node, "%s left with incarnation %u and is back with %u", sim_name(s, whom), *left,
-                    m->incarnation);
+        ki_sim_violate(s, "left", node, "%s left with incarnation %u and is back with %u", ki_sim_name(s, whom), *left,
+                       m->incarnation);
     else if (here)
         *left = 0;
 }
 
-const struct sim_checker sim_check_left = {
+const struct sim_checker ki_sim_check_left = {
     .about = "a member that left does not come back with the same incarnation",
-    .watch = {.name = "left", .state_size = sizeof(struct sim_grid), .born = sim_grid_born, .end = sim_grid_end},
+    .watch = {.name = "left", .state_size = sizeof(struct sim_grid), .born = ki_sim_grid_born, .end = ki_sim_grid_end},
     .member = left_member,
-    .forgotten = sim_grid_forgotten,
+    .forgotten = ki_sim_grid_forgotten,
 };

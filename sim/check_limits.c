@@ -10,15 +10,15 @@
 static void limits_one(kith_sim *s, uint32_t node, const char *what, uint64_t value, uint64_t most)
 {
     if (value > most)
-        sim_violate(s, "limits", node, "%s: %llu, limit %llu", what, (unsigned long long)value,
-                    (unsigned long long)most);
+        ki_sim_violate(s, "limits", node, "%s: %llu, limit %llu", what, (unsigned long long)value,
+                       (unsigned long long)most);
 }
 
 static void limits_check(kith_sim *s, uint32_t node)
 {
     struct kith_gauges g;
-    const struct kith_config *c = &sim_node_at(s, node)->config;
-    kith_read_gauges(sim_node_at(s, node)->k, &g);
+    const struct kith_config *c = &ki_sim_node_at(s, node)->config;
+    kith_read_gauges(ki_sim_node_at(s, node)->k, &g);
     limits_one(s, node, "members", g.members, c->members_max);
     limits_one(s, node, "alive, failed and left members", (uint64_t)g.alive + g.failed + g.left, g.members);
     limits_one(s, node, "health", g.health_score, c->health_max - 1);
@@ -34,7 +34,7 @@ static void limits_check(kith_sim *s, uint32_t node)
 
 static void limits_drained(kith_sim *s, void *state, uint32_t node)
 {
-    uint64_t *next_us = sim_column_at(state, node);
+    uint64_t *next_us = ki_sim_column_at(state, node);
     if (s->now_us < *next_us)
         return;
     *next_us = s->now_us + LIMITS_LOOK_US;
@@ -44,10 +44,10 @@ static void limits_drained(kith_sim *s, void *state, uint32_t node)
 static void limits_end(kith_sim *s, void *state)
 {
     (void)s;
-    sim_column_free(state);
+    ki_sim_column_free(state);
 }
 
-const struct sim_checker sim_check_limits = {
+const struct sim_checker ki_sim_check_limits = {
     .about = "every gauge stays within its limit",
     .watch = {.name = "limits",
               .state_size = sizeof(struct sim_column), /* when each is looked at next */

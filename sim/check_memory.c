@@ -15,7 +15,7 @@ static void *memory_resize(void *arg, void *ptr, size_t size)
     size_t old = 0;
     if (block)
         memcpy(&old, block, sizeof old);
-    block = sim_resize(block, size + MEMORY_HEAD);
+    block = ki_sim_resize(block, size + MEMORY_HEAD);
     memcpy(block, &size, sizeof size);
     *bytes += size - old; /* modulo 2^64: right when it shrinks too */
     return block + MEMORY_HEAD;
@@ -33,7 +33,7 @@ static void memory_release(void *arg, void *ptr)
     free(block);
 }
 
-void sim_count_memory(struct kith_config *config, uint64_t *bytes)
+void ki_sim_count_memory(struct kith_config *config, uint64_t *bytes)
 {
     config->memory = (struct kith_memory){.resize = memory_resize, .release = memory_release, .arg = bytes};
 }
@@ -41,31 +41,31 @@ void sim_count_memory(struct kith_config *config, uint64_t *bytes)
 static void memory_look(kith_sim *s, void *state, uint32_t node)
 {
     (void)state;
-    const struct sim_node *n = sim_node_at(s, node);
+    const struct sim_node *n = ki_sim_node_at(s, node);
     if (n->config.memory.resize != memory_resize)
         return;
     struct kith_gauges g;
     kith_read_gauges(n->k, &g);
     uint64_t given = *(const uint64_t *)n->config.memory.arg;
     if (g.memory_bytes != given)
-        sim_violate(s, "memory", node, "it counts %llu bytes, and its hooks have given %llu",
-                    (unsigned long long)g.memory_bytes, (unsigned long long)given);
+        ki_sim_violate(s, "memory", node, "it counts %llu bytes, and its hooks have given %llu",
+                       (unsigned long long)g.memory_bytes, (unsigned long long)given);
 }
 
 static void memory_fault(kith_sim *s, void *state)
 {
     (void)state;
     for (uint32_t node = 0; node < s->count; node++) {
-        const struct sim_node *n = sim_node_at(s, node);
+        const struct sim_node *n = ki_sim_node_at(s, node);
         if (n->k || n->config.memory.resize != memory_resize)
             continue;
         uint64_t kept = *(const uint64_t *)n->config.memory.arg;
         if (kept != 0)
-            sim_violate(s, "memory", node, "it is down and has not given back %llu bytes", (unsigned long long)kept);
+            ki_sim_violate(s, "memory", node, "it is down and has not given back %llu bytes", (unsigned long long)kept);
     }
 }
 
-const struct sim_checker sim_check_memory = {
+const struct sim_checker ki_sim_check_memory = {
     .about = "memory is counted exactly, and all given back",
     .watch = {.name = "memory", .fault = memory_fault},
     .look = memory_look,

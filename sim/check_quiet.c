@@ -22,7 +22,7 @@ static bool quiet_link(const struct kith_sim_link *link, uint32_t probe_timeout_
 
 static bool quiet_calm(const kith_sim *s, const struct quiet_state *q, uint32_t node)
 {
-    return !q->faulty && quiet_link(&s->cfg.link, sim_node_at(s, node)->config.probe_timeout_ms);
+    return !q->faulty && quiet_link(&s->cfg.link, ki_sim_node_at(s, node)->config.probe_timeout_ms);
 }
 
 static void quiet_fault(kith_sim *s, void *state)
@@ -35,17 +35,17 @@ static void quiet_fault(kith_sim *s, void *state)
 /* To a stock node a leaver has failed until it hears the leave intent, which may come after the death notice. */
 static bool quiet_fails(const kith_sim *s, uint32_t node, bool failed)
 {
-    return failed && !sim_node_at(s, node)->config.stock;
+    return failed && !ki_sim_node_at(s, node)->config.stock;
 }
 
 /* By the member's own word, or silence. */
 static bool quiet_gone(kith_sim *s, const struct kith_member *m)
 {
-    uint32_t whom = sim_member_node(s, m);
-    if (whom == KITH_SIM_ALL || !sim_node_at(s, whom)->k)
+    uint32_t whom = ki_sim_member_node(s, m);
+    if (whom == KITH_SIM_ALL || !ki_sim_node_at(s, whom)->k)
         return true;
     struct kith_member self;
-    kith_self(sim_node_at(s, whom)->k, &self);
+    kith_self(ki_sim_node_at(s, whom)->k, &self);
     return self.status != KITH_STATUS_ALIVE;
 }
 
@@ -53,7 +53,7 @@ static void quiet_member(kith_sim *s, void *state, uint32_t node, const struct k
 {
     bool accused = m->state == KITH_STATE_SUSPECT || quiet_fails(s, node, m->status == KITH_STATUS_FAILED);
     if (accused && quiet_calm(s, state, node) && !quiet_gone(s, m))
-        sim_violate(s, "quiet", node, "it suspects %.*s, and nothing has gone wrong", (int)m->name.len, m->name.ptr);
+        ki_sim_violate(s, "quiet", node, "it suspects %.*s, and nothing has gone wrong", (int)m->name.len, m->name.ptr);
 }
 
 static void quiet_event(kith_sim *s, void *state, uint32_t node, const struct kith_event *event)
@@ -62,11 +62,11 @@ static void quiet_event(kith_sim *s, void *state, uint32_t node, const struct ki
                    ((event->changed & KITH_CHANGED_SUSPECT) != 0 ||
                     quiet_fails(s, node, (event->changed & KITH_CHANGED_FAILED) != 0));
     if (accused && quiet_calm(s, state, node) && !quiet_gone(s, &event->member))
-        sim_violate(s, "quiet", node, "it suspected %.*s, and nothing has gone wrong", (int)event->member.name.len,
-                    event->member.name.ptr);
+        ki_sim_violate(s, "quiet", node, "it suspected %.*s, and nothing has gone wrong", (int)event->member.name.len,
+                       event->member.name.ptr);
 }
 
-const struct sim_checker sim_check_quiet = {
+const struct sim_checker ki_sim_check_quiet = {
     .about = "no faults and no loss: no suspicion, ever",
     .watch = {.name = "quiet",
               .state_size = sizeof(struct quiet_state),

@@ -9,18 +9,18 @@ static void self_drained(kith_sim *s, void *state, uint32_t node)
 {
     (void)state;
     struct kith_member m;
-    const kith *k = sim_node_at(s, node)->k;
+    const kith *k = ki_sim_node_at(s, node)->k;
     kith_self(k, &m);
     if (m.state == KITH_STATE_ALIVE && m.status == KITH_STATUS_ALIVE)
         return;
     struct kith_gauges g;
     kith_read_gauges(k, &g);
     if (!g.leaving)
-        sim_violate(s, "self", node, "it believes itself gone: state %d, status %d, incarnation %u", (int)m.state,
-                    (int)m.status, m.incarnation);
+        ki_sim_violate(s, "self", node, "it believes itself gone: state %d, status %d, incarnation %u", (int)m.state,
+                       (int)m.status, m.incarnation);
 }
 
-const struct sim_checker sim_check_self = {
+const struct sim_checker ki_sim_check_self = {
     .about = "no node believes itself dead, unless it is leaving",
     .watch = {.name = "self", .drained = self_drained},
 };

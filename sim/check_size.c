@@ -10,14 +10,14 @@ static void size_sent(kith_sim *s, void *state, uint32_t node, const struct kith
     (void)state;
     (void)to;
     (void)buf;
-    uint32_t most = sim_node_at(s, node)->config.datagram_max;
+    uint32_t most = ki_sim_node_at(s, node)->config.datagram_max;
     if (len > most)
-        sim_violate(s, "size", node, "a datagram of %zu bytes, %u allowed", len, most);
+        ki_sim_violate(s, "size", node, "a datagram of %zu bytes, %u allowed", len, most);
     if (len == 0)
-        sim_violate(s, "size", node, "an empty datagram");
+        ki_sim_violate(s, "size", node, "an empty datagram");
 }
 
-const struct sim_checker sim_check_size = {
+const struct sim_checker ki_sim_check_size = {
     .about = "no datagram above the sender's limit",
     .watch = {.name = "size", .sent = size_sent},
 };

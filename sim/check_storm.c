@@ -10,13 +10,13 @@
 
 static void storm_count(kith_sim *s, void *state, uint32_t node)
 {
-    uint64_t *cell = sim_column_at(state, node); /* second, then 32 bits of count */
+    uint64_t *cell = ki_sim_column_at(state, node); /* second, then 32 bits of count */
     uint64_t second = s->now_us / KITH_SIM_SECOND;
     if (*cell >> 32 != second)
         *cell = second << 32;
     *cell += 1;
     if ((*cell & UINT32_MAX) > STORM_MOST)
-        sim_violate(s, "storm", node, "more than %d datagrams within a second", STORM_MOST);
+        ki_sim_violate(s, "storm", node, "more than %d datagrams within a second", STORM_MOST);
 }
 
 static void storm_sent(kith_sim *s, void *state, uint32_t node, const struct kith_addr *to, const void *buf, size_t len)
@@ -30,10 +30,10 @@ static void storm_sent(kith_sim *s, void *state, uint32_t node, const struct kit
 static void storm_end(kith_sim *s, void *state)
 {
     (void)s;
-    sim_column_free(state);
+    ki_sim_column_free(state);
 }
 
-const struct sim_checker sim_check_storm = {
+const struct sim_checker ki_sim_check_storm = {
     .about = "no node handles more datagrams in a second than there is reason for",
     .watch = {.name = "storm",
               .state_size = sizeof(struct sim_column),

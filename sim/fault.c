@@ -12,37 +12,37 @@
 
 void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how)
 {
-    struct sim_node *n = sim_node_at(s, node);
+    struct sim_node *n = ki_sim_node_at(s, node);
     if (!n->k)
         return;
-    sim_trace(s, node, "fault crash%s", how == KITH_SIM_HOST ? " of the host" : "");
+    ki_sim_trace(s, node, "fault crash%s", how == KITH_SIM_HOST ? " of the host" : "");
     n->death = how;
     SIM_TELL0(s, fault);
-    sim_node_stop(s, node);
-    sim_streams_node_down(s, node);
+    ki_sim_node_stop(s, node);
+    ki_sim_streams_node_down(s, node);
 }
 
 int kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state)
 {
-    struct sim_node *n = sim_node_at(s, node);
+    struct sim_node *n = ki_sim_node_at(s, node);
     KI_ASSERT(!n->k && (state == KITH_SIM_EMPTY || s->cfg.persist));
-    sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP ? " with its records" : "");
+    ki_sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP ? " with its records" : "");
     SIM_TELL0(s, fault);
-    return sim_node_start(s, node, state);
+    return ki_sim_node_start(s, node, state);
 }
 
 void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)
 {
-    struct sim_node *n = sim_node_at(s, node);
+    struct sim_node *n = ki_sim_node_at(s, node);
     if (!n->k || n->paused == paused)
         return;
-    sim_trace(s, node, "fault %s", paused ? "pause" : "resume");
+    ki_sim_trace(s, node, "fault %s", paused ? "pause" : "resume");
     SIM_TELL0(s, fault);
     n->paused = paused;
     if (paused)
         return;
-    sim_node_release(s, node);
-    sim_streams_wake(s, node);
+    ki_sim_node_release(s, node);
+    ki_sim_streams_wake(s, node);
 }
 
 /* Beyond half of all time is without end, so that what is added to other times does not wrap around. */
@@ -64,14 +64,14 @@ void kith_sim_slow(kith_sim *s, uint32_t node, uint64_t until_us)
 {
     char text[32];
     until_us = fault_end_us(until_us);
-    sim_trace(s, node, "fault slow %s", fault_for(s, until_us, text));
+    ki_sim_trace(s, node, "fault slow %s", fault_for(s, until_us, text));
     SIM_TELL0(s, fault);
-    sim_node_at(s, node)->slow_until_us = until_us;
+    ki_sim_node_at(s, node)->slow_until_us = until_us;
 }
 
 /* ---- the network ---- */
 
-bool sim_link_fine(const struct kith_sim_link *link)
+bool ki_sim_link_fine(const struct kith_sim_link *link)
 {
     const uint32_t million = 1000000;
     return link->latency_min_us <= link->latency_max_us && link->loss_ppm <= million && link->duplicate_ppm <= million &&
@@ -80,41 +80,41 @@ bool sim_link_fine(const struct kith_sim_link *link)
 
 int kith_sim_link(kith_sim *s, uint32_t from, uint32_t to, const struct kith_sim_link *link)
 {
-    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
-    if (link && !sim_link_fine(link))
+    KI_ASSERT(ki_sim_node_at(s, from) && ki_sim_node_at(s, to));
+    if (link && !ki_sim_link_fine(link))
         return KITH_ERR_ARG;
-    struct sim_pair *pair = sim_pair_make(s, from, to);
+    struct sim_pair *pair = ki_sim_pair_make(s, from, to);
     pair->own_link = link != NULL;
     if (link)
         pair->link = *link;
-    sim_trace(s, from, "fault link to %s: %s", sim_name(s, to), link ? "its own" : "as all");
+    ki_sim_trace(s, from, "fault link to %s: %s", ki_sim_name(s, to), link ? "its own" : "as all");
     SIM_TELL0(s, fault);
     return 0;
 }
 
 int kith_sim_default_link(kith_sim *s, const struct kith_sim_link *link)
 {
-    if (!sim_link_fine(link))
+    if (!ki_sim_link_fine(link))
         return KITH_ERR_ARG;
     s->cfg.link = *link;
-    sim_trace(s, KITH_SIM_ALL, "fault link: loss %u ppm, latency %u to %u us", (unsigned)link->loss_ppm,
-              (unsigned)link->latency_min_us, (unsigned)link->latency_max_us);
+    ki_sim_trace(s, KITH_SIM_ALL, "fault link: loss %u ppm, latency %u to %u us", (unsigned)link->loss_ppm,
+                 (unsigned)link->latency_min_us, (unsigned)link->latency_max_us);
     SIM_TELL0(s, fault);
     return 0;
 }
 
 void kith_sim_cut(kith_sim *s, uint32_t from, uint32_t to, bool cut)
 {
-    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
-    sim_pair_make(s, from, to)->cut = cut;
-    sim_trace(s, from, "fault %s to %s", cut ? "cut" : "mended", sim_name(s, to));
+    KI_ASSERT(ki_sim_node_at(s, from) && ki_sim_node_at(s, to));
+    ki_sim_pair_make(s, from, to)->cut = cut;
+    ki_sim_trace(s, from, "fault %s to %s", cut ? "cut" : "mended", ki_sim_name(s, to));
     SIM_TELL0(s, fault);
 }
 
 void kith_sim_side(kith_sim *s, uint32_t node, unsigned side)
 {
     KI_ASSERT(side < SIM_SIDES);
-    sim_node_at(s, node)->side = side;
+    ki_sim_node_at(s, node)->side = side;
 }
 
 void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut)
@@ -124,17 +124,17 @@ void kith_sim_cut_sides(kith_sim *s, unsigned from, unsigned to, bool cut)
         s->cut_sides[from] |= (uint64_t)1 << to;
     else
         s->cut_sides[from] &= ~((uint64_t)1 << to);
-    sim_trace(s, KITH_SIM_ALL, "fault %s from side %u to side %u", cut ? "cut" : "mended", from, to);
+    ki_sim_trace(s, KITH_SIM_ALL, "fault %s from side %u to side %u", cut ? "cut" : "mended", from, to);
     SIM_TELL0(s, fault);
 }
 
 void kith_sim_clog(kith_sim *s, uint32_t from, uint32_t to, uint64_t until_us)
 {
-    KI_ASSERT(sim_node_at(s, from) && sim_node_at(s, to));
+    KI_ASSERT(ki_sim_node_at(s, from) && ki_sim_node_at(s, to));
     char text[32];
     until_us = fault_end_us(until_us);
-    sim_pair_make(s, from, to)->clogged_until_us = until_us;
-    sim_trace(s, from, "fault clog to %s %s", sim_name(s, to), fault_for(s, until_us, text));
+    ki_sim_pair_make(s, from, to)->clogged_until_us = until_us;
+    ki_sim_trace(s, from, "fault clog to %s %s", ki_sim_name(s, to), fault_for(s, until_us, text));
     SIM_TELL0(s, fault);
 }
 
@@ -145,6 +145,6 @@ void kith_sim_mend(kith_sim *s)
     memset(s->cut_sides, 0, sizeof s->cut_sides);
     ki_map_free(&s->by_pair);
     s->pair_count = 0;
-    sim_trace(s, KITH_SIM_ALL, "fault all mended");
+    ki_sim_trace(s, KITH_SIM_ALL, "fault all mended");
     SIM_TELL0(s, fault);
 }

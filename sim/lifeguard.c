@@ -88,7 +88,7 @@ struct guard_world {
     uint32_t known;     /* of them, reported by everybody */
 };
 
-const char *sim_guard_name(enum sim_guard_kind kind)
+const char *ki_sim_guard_name(enum sim_guard_kind kind)
 {
     static const char *const names[SIM_GUARD_KINDS] = {"swim", "lha-probe", "lha-suspicion", "buddy", "lifeguard"};
     return names[kind];
@@ -96,16 +96,16 @@ const char *sim_guard_name(enum sim_guard_kind kind)
 
 /* ---- the plan ---- */
 
-struct sim_guard *sim_guard_new(const struct sim_guard_plan *plan)
+struct sim_guard *ki_sim_guard_new(const struct sim_guard_plan *plan)
 {
     KI_ASSERT(plan->nodes >= SIM_GUARD_NODES_MIN && plan->nodes <= SIM_GUARD_NODES_MAX);
     KI_ASSERT(plan->runs >= 1 && plan->runs <= SIM_GUARD_RUNS_MAX);
-    struct sim_guard *g = sim_new(sizeof *g);
+    struct sim_guard *g = ki_sim_make(sizeof *g);
     g->plan = *plan;
     return g;
 }
 
-void sim_guard_free(struct sim_guard *g)
+void ki_sim_guard_free(struct sim_guard *g)
 {
     if (!g)
         return;
@@ -118,7 +118,7 @@ void sim_guard_free(struct sim_guard *g)
     free(g);
 }
 
-uint32_t sim_guard_slow_count(const struct sim_guard *g)
+uint32_t ki_sim_guard_slow_count(const struct sim_guard *g)
 {
     uint32_t count = 0;
     while (count < SIM_GUARD_SLOW && guard_slow[count] <= g->plan.nodes / 4)
@@ -138,16 +138,16 @@ static uint32_t guard_stops_of(const struct sim_guard *g, uint32_t slow)
     return (members + guard_slow[slow] - 1) / guard_slow[slow];
 }
 
-uint64_t sim_guard_done(const struct sim_guard *g, uint64_t *total)
+uint64_t ki_sim_guard_done(const struct sim_guard *g, uint64_t *total)
 {
     *total = 0;
-    for (uint32_t slow = 0; slow < sim_guard_slow_count(g); slow++)
+    for (uint32_t slow = 0; slow < ki_sim_guard_slow_count(g); slow++)
         *total += guard_patterns_of(g) + guard_stops_of(g, slow);
     *total *= (uint64_t)g->plan.runs * SIM_GUARD_KINDS;
     return g->done;
 }
 
-uint64_t sim_guard_digest(const struct sim_guard *g)
+uint64_t ki_sim_guard_digest(const struct sim_guard *g)
 {
     return g->digest;
 }
@@ -168,9 +168,9 @@ static void guard_adjust(struct kith_config *c, enum sim_guard_kind kind)
 static void guard_choose(struct guard_world *w)
 {
     uint32_t nodes = w->plan->nodes;
-    w->slow = sim_new(nodes * sizeof *w->slow);
-    w->index_of = sim_new(nodes * sizeof *w->index_of);
-    w->reports = sim_new(w->count * sizeof *w->reports);
+    w->slow = ki_sim_make(nodes * sizeof *w->slow);
+    w->index_of = ki_sim_make(nodes * sizeof *w->index_of);
+    w->reports = ki_sim_make(w->count * sizeof *w->reports);
     for (uint32_t n = 0; n < nodes; n++) {
         uint32_t at = (uint32_t)ki_rng_below(&w->rng, n + 1);
         w->slow[n] = w->slow[at];
@@ -202,7 +202,7 @@ static void guard_world_make(struct guard_world *w, enum sim_guard_kind kind)
 
 static void guard_times_add(struct guard_times *t, uint64_t us)
 {
-    t->us = sim_grow(t->us, &t->cap, t->count, sizeof *t->us);
+    t->us = ki_sim_grow(t->us, &t->cap, t->count, sizeof *t->us);
     t->us[t->count++] = us;
 }
 
@@ -274,13 +274,13 @@ static void guard_advance(struct sim_guard *g)
     if (++g->world < guard_patterns_of(g) + guard_stops_of(g, g->slow))
         return;
     g->world = 0;
-    if (++g->slow < sim_guard_slow_count(g))
+    if (++g->slow < ki_sim_guard_slow_count(g))
         return;
     g->slow = 0;
     g->run++;
 }
 
-bool sim_guard_next(struct sim_guard *g)
+bool ki_sim_guard_next(struct sim_guard *g)
 {
     if (g->run == g->plan.runs)
         return false;
@@ -324,12 +324,12 @@ static struct sim_guard_times guard_summary(struct guard_times *t)
     return out;
 }
 
-struct sim_guard_row sim_guard_row(const struct sim_guard *g, enum sim_guard_kind kind, uint32_t index)
+struct ki_sim_guard_row ki_sim_guard_row(const struct sim_guard *g, enum sim_guard_kind kind, uint32_t index)
 {
-    uint32_t slow_count = sim_guard_slow_count(g);
+    uint32_t slow_count = ki_sim_guard_slow_count(g);
     bool all = index == slow_count;
     KI_ASSERT(index <= slow_count);
-    struct sim_guard_row row = {.kind = kind, .slow = all ? 0 : guard_slow[index]};
+    struct ki_sim_guard_row row = {.kind = kind, .slow = all ? 0 : guard_slow[index]};
     struct guard_times first = {.count = 0}, spread = {.count = 0};
     for (uint32_t i = all ? 0 : index; i < (all ? slow_count : index + 1); i++) {
         const struct guard_cell *cell = &g->cells[kind][i];

@@ -33,7 +33,7 @@ struct sim_guard_times { /* of none: zeros */
     uint64_t p50_us, p99_us;
 };
 
-struct sim_guard_row {
+struct ki_sim_guard_row {
     enum sim_guard_kind kind;
     uint32_t slow;            /* members that are slow, or that stop, at one time */
     uint64_t fp;              /* failures reported of members that are not slow, by anybody, */
@@ -46,23 +46,23 @@ struct sim_guard_row {
 struct sim_guard;
 
 /* "swim", "lha-probe", ... */
-const char *sim_guard_name(enum sim_guard_kind kind);
+const char *ki_sim_guard_name(enum sim_guard_kind kind);
 
 /* Makes an experiment that has not begun.  In: a plan within the limits above. */
-struct sim_guard *sim_guard_new(const struct sim_guard_plan *plan);
-void sim_guard_free(struct sim_guard *g);
+struct sim_guard *ki_sim_guard_new(const struct sim_guard_plan *plan);
+void ki_sim_guard_free(struct sim_guard *g);
 
 /* Runs the next world of the experiment.  Returns false when there is none left. */
-bool sim_guard_next(struct sim_guard *g);
+bool ki_sim_guard_next(struct sim_guard *g);
 /* So many worlds have been run, of so many. */
-uint64_t sim_guard_done(const struct sim_guard *g, uint64_t *total);
+uint64_t ki_sim_guard_done(const struct sim_guard *g, uint64_t *total);
 
 /* How many numbers of slow members there are: those that are at most a quarter of the pool. */
-uint32_t sim_guard_slow_count(const struct sim_guard *g);
-/* What has been seen so far with one kind of detector and one number of slow members; index sim_guard_slow_count():
+uint32_t ki_sim_guard_slow_count(const struct sim_guard *g);
+/* What has been seen so far with one kind of detector and one number of slow members; index ki_sim_guard_slow_count():
  * with all of them together, slow 0. */
-struct sim_guard_row sim_guard_row(const struct sim_guard *g, enum sim_guard_kind kind, uint32_t index);
+struct ki_sim_guard_row ki_sim_guard_row(const struct sim_guard *g, enum sim_guard_kind kind, uint32_t index);
 /* One number for everything that has happened in all worlds so far. */
-uint64_t sim_guard_digest(const struct sim_guard *g);
+uint64_t ki_sim_guard_digest(const struct sim_guard *g);
 
 #endif

@@ -15,7 +15,7 @@
 #define NODE_MONO_START_US 1000000
 #define NODE_DISK_SLACK    256 /* records by which a disk may grow beyond twice what it needs */
 
-struct sim_node *sim_node_at(const kith_sim *s, uint32_t node)
+struct sim_node *ki_sim_node_at(const kith_sim *s, uint32_t node)
 {
     KI_ASSERT(node < s->count);
     return s->nodes[node];
@@ -35,7 +35,7 @@ static uint64_t node_mono_us(const kith_sim *s, const struct sim_node *n)
     return n->mono_base_us + node_scale(s->now_us - n->clock_base_us, rate, 1000000, false);
 }
 
-struct kith_time sim_node_time(const kith_sim *s, const struct sim_node *n)
+struct kith_time ki_sim_node_time(const kith_sim *s, const struct sim_node *n)
 {
     uint64_t mono_us = node_mono_us(s, n);
     return (struct kith_time){.mono_us = mono_us, .wall_us = mono_us + (uint64_t)n->wall_offset_us};
@@ -43,7 +43,7 @@ struct kith_time sim_node_time(const kith_sim *s, const struct sim_node *n)
 
 struct kith_time kith_sim_time(const kith_sim *s, uint32_t node)
 {
-    return sim_node_time(s, sim_node_at(s, node));
+    return ki_sim_node_time(s, ki_sim_node_at(s, node));
 }
 
 /* The virtual time when its clock will say so. */
@@ -59,18 +59,18 @@ static uint64_t node_virtual_us(const struct sim_node *n, uint64_t mono_us)
 
 void kith_sim_clock(kith_sim *s, uint32_t node, int32_t drift_ppm, int64_t wall_jump_us)
 {
-    struct sim_node *n = sim_node_at(s, node);
+    struct sim_node *n = ki_sim_node_at(s, node);
     KI_ASSERT(drift_ppm >= -100000 && drift_ppm <= 100000);
     KI_ASSERT(wall_jump_us >= -SIM_WALL_MAX_US && wall_jump_us <= SIM_WALL_MAX_US);
-    int64_t wall_us = (int64_t)sim_node_time(s, n).wall_us + wall_jump_us; /* far from the ends of 64 bits */
+    int64_t wall_us = (int64_t)ki_sim_node_time(s, n).wall_us + wall_jump_us; /* far from the ends of 64 bits */
     KI_ASSERT(wall_us >= 0 && wall_us <= SIM_WALL_MAX_US);
     n->mono_base_us = node_mono_us(s, n);
     n->clock_base_us = s->now_us;
     n->drift_ppm = drift_ppm;
     n->wall_offset_us += wall_jump_us;
-    sim_trace(s, node, "fault clock drift %d ppm, wall %+lld us", (int)drift_ppm, (long long)wall_jump_us);
+    ki_sim_trace(s, node, "fault clock drift %d ppm, wall %+lld us", (int)drift_ppm, (long long)wall_jump_us);
     SIM_TELL0(s, fault);
-    sim_node_dirty(s, node); /* its deadline is another virtual time now */
+    ki_sim_node_dirty(s, node); /* its deadline is another virtual time now */
 }
 
 /* ---- memory: counted, so that a leak is seen ---- */
@@ -78,7 +78,7 @@ void kith_sim_clock(kith_sim *s, uint32_t node, int32_t drift_ppm, int64_t wall_
 static void *node_resize(void *arg, void *ptr, size_t size)
 {
     struct sim_node *n = arg;
-    void *block = sim_resize(ptr, size);
+    void *block = ki_sim_resize(ptr, size);
     n->blocks += ptr == NULL;
     return block;
 }
@@ -94,7 +94,7 @@ static void node_release(void *arg, void *ptr)
 
 static struct kith_str node_str(struct kith_str from)
 {
-    return (struct kith_str){sim_copy(from.ptr, from.len), from.len};
+    return (struct kith_str){ki_sim_copy(from.ptr, from.len), from.len};
 }
 
 /* Copies all that a configuration points to, because each life needs it. */
@@ -103,10 +103,10 @@ static void node_configure(struct sim_node *n, const struct kith_config *config)
     n->config = *config;
     n->config.name = node_str(config->name);
     n->config.label = node_str(config->label);
-    n->tags = sim_new((config->tag_count + 1) * sizeof *n->tags);
+    n->tags = ki_sim_make((config->tag_count + 1) * sizeof *n->tags);
     for (size_t i = 0; i < config->tag_count; i++)
         n->tags[i] = (struct kith_tag){node_str(config->tags[i].key), node_str(config->tags[i].value)};
-    n->keys = sim_new((config->key_count + 1) * sizeof *n->keys);
+    n->keys = ki_sim_make((config->key_count + 1) * sizeof *n->keys);
     if (config->key_count)
         memcpy(n->keys, config->keys, config->key_count * sizeof *n->keys);
     n->config.tags = n->tags;
@@ -173,15 +173,15 @@ int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node)
         return KITH_ERR_ARG;
     if (kith_sim_find(s, &config->addr) != KITH_SIM_ALL)
         return KITH_ERR_ARG;
-    struct sim_node *n = sim_new(sizeof *n);
+    struct sim_node *n = ki_sim_make(sizeof *n);
     node_configure(n, config);
     n->due_us = KITH_NEVER;
     n->clock_base_us = s->now_us;
     n->mono_base_us = NODE_MONO_START_US + ki_rng_below(&s->node_rng, 1000000000); /* hosts were started at other times */
     n->wall_offset_us = (int64_t)(s->cfg.wall_us + s->now_us) - (int64_t)n->mono_base_us;
-    s->nodes = sim_grow(s->nodes, &s->cap, s->count, sizeof(struct sim_node *));
+    s->nodes = ki_sim_grow(s->nodes, &s->cap, s->count, sizeof(struct sim_node *));
     s->nodes[s->count++] = n;
-    int error = sim_node_start(s, s->count - 1, KITH_SIM_EMPTY);
+    int error = ki_sim_node_start(s, s->count - 1, KITH_SIM_EMPTY);
     if (error) {
         s->count--;
         node_dispose(n);
@@ -243,11 +243,11 @@ static void node_compact(kith_sim *s, struct sim_node *n)
 
 static void node_store(kith_sim *s, struct sim_node *n, const struct kith_record *record, struct kith_time now)
 {
-    n->disk = sim_grow(n->disk, &n->disk_cap, n->disk_count, sizeof *n->disk);
+    n->disk = ki_sim_grow(n->disk, &n->disk_cap, n->disk_count, sizeof *n->disk);
     n->disk[n->disk_count++] = (struct sim_record){.kind = record->kind,
                                                    .addr = record->addr,
                                                    .value = record->value,
-                                                   .name = sim_copy(record->name.ptr, record->name.len),
+                                                   .name = ki_sim_copy(record->name.ptr, record->name.len),
                                                    .name_len = record->name.len};
     if (record->kind != KITH_RECORD_COMMIT)
         return;
@@ -287,7 +287,7 @@ static void node_load(const struct sim_node *n, kith *k)
 static void node_rejoin(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
-    struct kith_addr *addrs = sim_new((n->disk_count + 1) * sizeof *addrs);
+    struct kith_addr *addrs = ki_sim_make((n->disk_count + 1) * sizeof *addrs);
     size_t count = 0;
     node_compact(s, n); /* now each member on it is alive */
     for (size_t i = 0; i < n->disk_count; i++) {
@@ -298,11 +298,11 @@ static void node_rejoin(kith_sim *s, uint32_t node)
         addrs[count++] = r->addr;
     }
     if (count > 0)
-        kith_join(n->k, sim_node_time(s, n), addrs, count, false, NULL);
+        kith_join(n->k, ki_sim_node_time(s, n), addrs, count, false, NULL);
     free(addrs);
 }
 
-int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
+int ki_sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
 {
     struct sim_node *n = s->nodes[node];
     struct kith_config config = n->config;
@@ -313,7 +313,7 @@ int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
         return error;
     if (state == KITH_SIM_KEEP)
         node_load(n, k);
-    error = kith_ready(k, sim_node_time(s, n));
+    error = kith_ready(k, ki_sim_node_time(s, n));
     if (error) {
         kith_free(k);
         return error;
@@ -328,17 +328,17 @@ int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
         n->disk_durable = 0;
     while (n->disk_count > n->disk_durable)
         free(n->disk[--n->disk_count].name);
-    sim_trace(s, node, "starts");
-    sim_digest(s, s->now_us);
-    sim_digest(s, node);
+    ki_sim_trace(s, node, "starts");
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, node);
     SIM_TELL(s, born, node);
     if (state == KITH_SIM_KEEP)
         node_rejoin(s, node);
-    sim_node_dirty(s, node);
+    ki_sim_node_dirty(s, node);
     return 0;
 }
 
-void sim_node_stop(kith_sim *s, uint32_t node)
+void ki_sim_node_stop(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
     if (!n->k)
@@ -348,16 +348,16 @@ void sim_node_stop(kith_sim *s, uint32_t node)
     n->k = NULL;
     n->paused = false;
     n->due_us = KITH_NEVER;
-    sim_digest(s, s->now_us);
-    sim_digest(s, ~(uint64_t)node);
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, ~(uint64_t)node);
     if (n->blocks != 0)
-        sim_violate(s, "memory", node, "%llu blocks were not given back", (unsigned long long)n->blocks);
+        ki_sim_violate(s, "memory", node, "%llu blocks were not given back", (unsigned long long)n->blocks);
     for (size_t i = 0; i < n->waiting_count; i++)
         free(n->waiting[i].ptr);
     n->waiting_count = n->waiting_bytes = 0;
 }
 
-void sim_node_free(kith_sim *s, uint32_t node)
+void ki_sim_node_free(kith_sim *s, uint32_t node)
 {
     kith_free(s->nodes[node]->k);
     node_dispose(s->nodes[node]);
@@ -365,13 +365,13 @@ void sim_node_free(kith_sim *s, uint32_t node)
 
 /* ---- driving ---- */
 
-void sim_node_dirty(kith_sim *s, uint32_t node)
+void ki_sim_node_dirty(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
     if (n->dirty)
         return;
     n->dirty = true;
-    s->dirty = sim_grow(s->dirty, &s->dirty_cap, s->dirty_count, sizeof *s->dirty);
+    s->dirty = ki_sim_grow(s->dirty, &s->dirty_cap, s->dirty_count, sizeof *s->dirty);
     s->dirty[s->dirty_count++] = node;
 }
 
@@ -382,10 +382,10 @@ static void node_schedule(kith_sim *s, uint32_t node)
     if (due_us >= n->due_us)
         return;
     n->due_us = ki_max_u64(due_us, s->now_us);
-    sim_queue_put(&s->queue, (struct sim_entry){.at_us = n->due_us, .kind = SIM_DEADLINE, .id = node});
+    ki_sim_queue_put(&s->queue, (struct sim_entry){.at_us = n->due_us, .kind = SIM_DEADLINE, .id = node});
 }
 
-void sim_node_drain(kith_sim *s, uint32_t node)
+void ki_sim_node_drain(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
     uint8_t buf[65536];
@@ -396,31 +396,31 @@ void sim_node_drain(kith_sim *s, uint32_t node)
     n->dirty = false;
     if (!sim_runs(n))
         return;
-    struct kith_time now = sim_node_time(s, n);
+    struct kith_time now = ki_sim_node_time(s, n);
     while (kith_poll_datagram(n->k, now, &to, buf, sizeof buf, &len))
-        sim_send(s, node, &to, buf, len);
+        ki_sim_send(s, node, &to, buf, len);
     while (kith_poll_stream(n->k, &action))
-        sim_stream_act(s, node, &action);
+        ki_sim_stream_act(s, node, &action);
     while (s->cfg.persist && kith_poll_record(n->k, &record))
         node_store(s, n, &record, now);
     node_schedule(s, node);
     SIM_TELL(s, drained, node);
 }
 
-bool sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out)
+bool ki_sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out)
 {
     struct sim_node *n = s->nodes[node];
     if (!sim_runs(n) || !kith_poll_event(n->k, out))
         return false;
-    sim_digest(s, s->now_us);
-    sim_digest(s, (uint64_t)node << 32 | (uint32_t)out->kind << 16 | out->changed);
-    sim_digest_bytes(s, out->member.name.ptr, out->member.name.len);
-    sim_trace_event(s, node, out);
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, (uint64_t)node << 32 | (uint32_t)out->kind << 16 | out->changed);
+    ki_sim_digest_bytes(s, out->member.name.ptr, out->member.name.len);
+    ki_sim_trace_event(s, node, out);
     SIM_TELL(s, event, node, out);
     return true;
 }
 
-void sim_node_due(kith_sim *s, uint32_t node)
+void ki_sim_node_due(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
     if (n->due_us > s->now_us)
@@ -428,7 +428,7 @@ void sim_node_due(kith_sim *s, uint32_t node)
     n->due_us = KITH_NEVER;
     if (!sim_runs(n))
         return; /* a resumed node is polled, and then scheduled */
-    struct kith_time now = sim_node_time(s, n);
+    struct kith_time now = ki_sim_node_time(s, n);
     if (kith_deadline(n->k) > now.mono_us) {
         node_schedule(s, node);
         return;
@@ -436,12 +436,12 @@ void sim_node_due(kith_sim *s, uint32_t node)
     n->same_time_ticks = n->ticked_us == s->now_us ? n->same_time_ticks + 1 : 0;
     n->ticked_us = s->now_us;
     kith_tick(n->k, now);
-    sim_node_dirty(s, node);
+    ki_sim_node_dirty(s, node);
 }
 
 /* ---- paused ---- */
 
-void sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t len)
+void ki_sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t len)
 {
     struct sim_node *n = s->nodes[node];
     if (n->waiting_bytes + len > s->cfg.receive_buffer) {
@@ -450,19 +450,19 @@ void sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t le
         return;
     }
     n->waiting_bytes += len;
-    n->waiting = sim_grow(n->waiting, &n->waiting_cap, n->waiting_count, sizeof *n->waiting);
+    n->waiting = ki_sim_grow(n->waiting, &n->waiting_cap, n->waiting_count, sizeof *n->waiting);
     n->waiting[n->waiting_count++] = entry;
 }
 
 /* What came goes into the queue before the deadline does: news first, then the clock. */
-void sim_node_release(kith_sim *s, uint32_t node)
+void ki_sim_node_release(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
     for (size_t i = 0; i < n->waiting_count; i++) {
         n->waiting[i].at_us = s->now_us;
-        sim_queue_put(&s->queue, n->waiting[i]);
+        ki_sim_queue_put(&s->queue, n->waiting[i]);
     }
     n->waiting_count = n->waiting_bytes = 0;
     n->due_us = KITH_NEVER;
-    sim_node_dirty(s, node);
+    ki_sim_node_dirty(s, node);
 }

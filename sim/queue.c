@@ -17,9 +17,9 @@ static bool queue_before(const struct sim_entry *a, const struct sim_entry *b)
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-void sim_queue_put(struct sim_queue *q, struct sim_entry entry)
+void ki_sim_queue_put(struct sim_queue *q, struct sim_entry entry)
 {
-    q->heap = sim_grow(q->heap, &q->cap, q->count, sizeof *q->heap);
+    q->heap = ki_sim_grow(q->heap, &q->cap, q->count, sizeof *q->heap);
     entry.order = q->order++;
     size_t at = q->count++;
     while (at > 0) {
@@ -32,12 +32,12 @@ void sim_queue_put(struct sim_queue *q, struct sim_entry entry)
     q->heap[at] = entry;
 }
 
-const struct sim_entry *sim_queue_first(const struct sim_queue *q)
+const struct sim_entry *ki_sim_queue_first(const struct sim_queue *q)
 {
     return q->count ? &q->heap[0] : NULL;
 }
 
-struct sim_entry sim_queue_take(struct sim_queue *q)
+struct sim_entry ki_sim_queue_take(struct sim_queue *q)
 {
     KI_ASSERT(q->count > 0);
     struct sim_entry first = q->heap[0];
@@ -63,7 +63,7 @@ struct sim_entry sim_queue_take(struct sim_queue *q)
     return first;
 }
 
-void sim_queue_free(struct sim_queue *q)
+void ki_sim_queue_free(struct sim_queue *q)
 {
     for (size_t i = 0; i < q->count; i++)
         free(q->heap[i].ptr);

@@ -30,9 +30,9 @@ struct sim_queue {
     uint64_t order;
 };
 
-void sim_queue_put(struct sim_queue *q, struct sim_entry entry); /* order is set here */
-const struct sim_entry *sim_queue_first(const struct sim_queue *q); /* NULL: empty */
-struct sim_entry sim_queue_take(struct sim_queue *q);               /* must not be empty */
-void sim_queue_free(struct sim_queue *q);                           /* and every ptr */
+void ki_sim_queue_put(struct sim_queue *q, struct sim_entry entry); /* order is set here */
+const struct sim_entry *ki_sim_queue_first(const struct sim_queue *q); /* NULL: empty */
+struct sim_entry ki_sim_queue_take(struct sim_queue *q);               /* must not be empty */
+void ki_sim_queue_free(struct sim_queue *q);                           /* and every ptr */
 
 #endif

@@ -75,59 +75,59 @@ static const char report_style[] =
     "@media (max-width:34rem){svg text{font-size:17px}svg .y text,svg .x text{font-size:16px}"
     "h1{font-size:1.3rem}}\n";
 
-struct sim_report *sim_report_new(const char *title, const char *command)
+struct sim_report *ki_sim_report_new(const char *title, const char *command)
 {
     struct sim_report *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
     struct sim_html *h = &r->html;
-    sim_html_put(h, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
-    sim_html_text(h, title);
-    sim_html_put(h, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", report_style);
-    sim_html_text(h, title);
-    sim_html_put(h, "</h1>\n<pre><code>");
-    sim_html_text(h, command);
-    sim_html_put(h, "</code></pre>\n");
+    ki_sim_html_put(h, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
+    ki_sim_html_text(h, title);
+    ki_sim_html_put(h, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", report_style);
+    ki_sim_html_text(h, title);
+    ki_sim_html_put(h, "</h1>\n<pre><code>");
+    ki_sim_html_text(h, command);
+    ki_sim_html_put(h, "</code></pre>\n");
     return r;
 }
 
-void sim_report_free(struct sim_report *r)
+void ki_sim_report_free(struct sim_report *r)
 {
     if (!r)
         return;
-    sim_html_free(&r->html);
+    ki_sim_html_free(&r->html);
     free(r);
 }
 
 /* <tag>text</tag> */
 static void report_element(struct sim_html *h, const char *tag, const char *attributes, const char *text)
 {
-    sim_html_put(h, "<%s%s>", tag, attributes);
-    sim_html_text(h, text);
-    sim_html_put(h, "</%s>", tag);
+    ki_sim_html_put(h, "<%s%s>", tag, attributes);
+    ki_sim_html_text(h, text);
+    ki_sim_html_put(h, "</%s>", tag);
 }
 
-void sim_report_text(struct sim_report *r, const char *paragraph)
+void ki_sim_report_text(struct sim_report *r, const char *paragraph)
 {
     if (!r)
         return;
     report_element(&r->html, "p", "", paragraph);
-    sim_html_put(&r->html, "\n");
+    ki_sim_html_put(&r->html, "\n");
 }
 
-void sim_report_figures(struct sim_report *r, const char *const names[], const char *const values[], size_t count)
+void ki_sim_report_figures(struct sim_report *r, const char *const names[], const char *const values[], size_t count)
 {
     if (!r || count == 0)
         return;
-    sim_html_put(&r->html, "<dl>\n");
+    ki_sim_html_put(&r->html, "<dl>\n");
     for (size_t i = 0; i < count; i++) {
-        sim_html_put(&r->html, "<div>");
+        ki_sim_html_put(&r->html, "<div>");
         report_element(&r->html, "dt", "", names[i]);
         report_element(&r->html, "dd", "", values[i]);
-        sim_html_put(&r->html, "</div>\n");
+        ki_sim_html_put(&r->html, "</div>\n");
     }
-    sim_html_put(&r->html, "</dl>\n");
+    ki_sim_html_put(&r->html, "</dl>\n");
 }
 
 /* A number alone; "2 s (of 5)" is words. */
@@ -146,31 +146,31 @@ static const char *report_column(const char *const cells[], size_t column_count,
     return 2 * numbers > row_count ? " class=\"n\"" : "";
 }
 
-void sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
-                      const char *const cells[], size_t row_count)
+void ki_sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
+                         const char *const cells[], size_t row_count)
 {
     if (!r)
         return;
     struct sim_html *h = &r->html;
-    sim_html_put(h, "<div class=\"table\"><table>\n");
+    ki_sim_html_put(h, "<div class=\"table\"><table>\n");
     report_element(h, "caption", "", caption);
-    sim_html_put(h, "\n<thead><tr>");
+    ki_sim_html_put(h, "\n<thead><tr>");
     for (size_t c = 0; c < column_count; c++)
         report_element(h, "th", report_column(cells, column_count, row_count, c), columns[c]);
-    sim_html_put(h, "</tr></thead>\n<tbody>\n");
+    ki_sim_html_put(h, "</tr></thead>\n<tbody>\n");
     for (size_t row = 0; row < row_count; row++) {
-        sim_html_put(h, "<tr>");
+        ki_sim_html_put(h, "<tr>");
         for (size_t c = 0; c < column_count; c++)
             report_element(h, "td", report_column(cells, column_count, row_count, c), cells[row * column_count + c]);
-        sim_html_put(h, "</tr>\n");
+        ki_sim_html_put(h, "</tr>\n");
     }
-    sim_html_put(h, "</tbody>\n</table></div>\n");
+    ki_sim_html_put(h, "</tbody>\n</table></div>\n");
 }
 
-void sim_report_plot(struct sim_report *r, const struct sim_plot *plot)
+void ki_sim_report_plot(struct sim_report *r, const struct sim_plot *plot)
 {
     if (r)
-        sim_html_plot(&r->html, plot);
+        ki_sim_html_plot(&r->html, plot);
 }
 
 static int report_write_into(const struct sim_report *r, const char *path, const char *mode)
@@ -208,7 +208,7 @@ static char *report_part(const char *path)
     return part;
 }
 
-int sim_report_try(const char *path)
+int ki_sim_report_try(const char *path)
 {
     struct stat there;
     if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
@@ -228,7 +228,7 @@ int sim_report_try(const char *path)
     return result;
 }
 
-int sim_report_write(const struct sim_report *r, const char *path)
+int ki_sim_report_save(const struct sim_report *r, const char *path)
 {
     if (!r || r->html.failed)
         return -ENOMEM;

@@ -1,15 +1,15 @@
 /* A report: one page of HTML that tells what a run found.  It needs nothing but itself: no network, no script.
  *
- *     struct sim_report *r = sim_report_new("Spread of one rumour", "kith sim spread --nodes 1000");
- *     sim_report_text(r, "Residue is the share of nodes never reached.");
- *     sim_report_figures(r, names, values, 3);
- *     sim_report_plot(r, &(struct sim_plot){.title = "Infected over time", .x_label = "round", .y_label = "nodes",
+ *     struct sim_report *r = ki_sim_report_new("Spread of one rumour", "kith sim spread --nodes 1000");
+ *     ki_sim_report_text(r, "Residue is the share of nodes never reached.");
+ *     ki_sim_report_figures(r, names, values, 3);
+ *     ki_sim_report_plot(r, &(struct sim_plot){.title = "Infected over time", .x_label = "round", .y_label = "nodes",
  *                                           .series = &curve, .series_count = 1});
- *     int result = sim_report_write(r, "out.html");
- *     sim_report_free(r);
+ *     int result = ki_sim_report_save(r, "out.html");
+ *     ki_sim_report_free(r);
  *
  * Parts appear in the order of the calls.  All text is plain (it is escaped here) and, like all data, copied.  A NULL
- * text is an empty one.  Running out of memory is remembered, and told by sim_report_write(). */
+ * text is an empty one.  Running out of memory is remembered, and told by ki_sim_report_save(). */
 #ifndef KI_SIM_REPORT_H
 #define KI_SIM_REPORT_H
 
@@ -49,24 +49,24 @@ struct sim_plot {
 };
 
 /* Out: owned by the caller; NULL: out of memory (all functions below take NULL and do nothing). */
-struct sim_report *sim_report_new(const char *title, const char *command);
-void sim_report_free(struct sim_report *r);
+struct sim_report *ki_sim_report_new(const char *title, const char *command);
+void ki_sim_report_free(struct sim_report *r);
 
-void sim_report_text(struct sim_report *r, const char *paragraph);
+void ki_sim_report_text(struct sim_report *r, const char *paragraph);
 /* Key figures, large: values[i] as text with its unit, names[i] what it is. */
-void sim_report_figures(struct sim_report *r, const char *const names[], const char *const values[], size_t count);
+void ki_sim_report_figures(struct sim_report *r, const char *const names[], const char *const values[], size_t count);
 /* Cells row by row: cells[row * column_count + column].  A column of numbers is
  *  aligned to the right. */
-void sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
-                      const char *const cells[], size_t row_count);
-void sim_report_plot(struct sim_report *r, const struct sim_plot *plot);
+void ki_sim_report_table(struct sim_report *r, const char *caption, const char *const columns[], size_t column_count,
+                         const char *const cells[], size_t row_count);
+void ki_sim_report_plot(struct sim_report *r, const struct sim_plot *plot);
 
-/* Whether a page can be written there: makes the file that sim_report_write() would begin with, and takes it away again.
+/* Whether a page can be written there: makes the file that ki_sim_report_save() would begin with, and takes it away again.
  * Returns 0 or -errno. */
-int sim_report_try(const char *path);
+int ki_sim_report_try(const char *path);
 
 /* Writes the page: whole or not at all (a file beside it, then renamed), but into a path that is no regular file, as
  * /dev/stdout, directly.  May be called again after more parts.  Returns 0 or -errno. */
-int sim_report_write(const struct sim_report *r, const char *path);
+int ki_sim_report_save(const struct sim_report *r, const char *path);
 
 #endif

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 
-bool sim_axis_shows(bool log, double value)
+bool ki_sim_axis_shows(bool log, double value)
 {
     return fabs(value) < 1e300 && (!log || value > 1e-300); /* NaN is neither */
 }
@@ -74,7 +74,7 @@ static void axis_fit_log(struct sim_axis *axis, double min, double max)
     }
 }
 
-void sim_axis_fit(struct sim_axis *axis, bool log, bool tight, double min, double max)
+void ki_sim_axis_fit(struct sim_axis *axis, bool log, bool tight, double min, double max)
 {
     *axis = (struct sim_axis){.log = log};
     if (log)
@@ -83,7 +83,7 @@ void sim_axis_fit(struct sim_axis *axis, bool log, bool tight, double min, doubl
         axis_fit_linear(axis, tight, min, max);
 }
 
-double sim_axis_at(const struct sim_axis *axis, double value)
+double ki_sim_axis_at(const struct sim_axis *axis, double value)
 {
     if (!axis->log)
         return (value - axis->low) / (axis->high - axis->low);
@@ -114,11 +114,12 @@ static void axis_label_power(double tick, char buf[SIM_LABEL_MAX])
     char factor[8] = "";
     if (times > 1)
         snprintf(factor, sizeof factor, "%.0f·", times);
-    snprintf(buf, SIM_LABEL_MAX, "%s10%s%s%s%s", factor, exponent < 0 ? "⁻" : "", size >= 100 ? digits[size / 100 % 10] : "",
+    snprintf(buf, SIM_LABEL_MAX, "%s10%s%s%s%s", factor, exponent < 0 ? "⁻" : "",
+             size >= 100 ? digits[size / 100 % 10] : "",
              size >= 10 ? digits[size / 10 % 10] : "", digits[size % 10]);
 }
 
-const char *sim_axis_label(const struct sim_axis *axis, double tick, char buf[SIM_LABEL_MAX])
+const char *ki_sim_axis_label(const struct sim_axis *axis, double tick, char buf[SIM_LABEL_MAX])
 {
     double most = fmax(fabs(axis->low), fabs(axis->high));
     if (tick == 0) {

@@ -17,13 +17,13 @@ struct sim_axis {
 };
 
 /* True when the axis can show it: finite, and above zero if logarithmic. */
-bool sim_axis_shows(bool log, double value);
+bool ki_sim_axis_shows(bool log, double value);
 /* Makes an axis for values that it can show, min <= max.  A logarithmic one spans whole decades, a linear one from 0 (if
  * nothing is below) to a round number; `tight` leaves a linear one's ends where the values end. */
-void sim_axis_fit(struct sim_axis *axis, bool log, bool tight, double min, double max);
+void ki_sim_axis_fit(struct sim_axis *axis, bool log, bool tight, double min, double max);
 /* 0 at the low end, 1 at the high one. */
-double sim_axis_at(const struct sim_axis *axis, double value);
+double ki_sim_axis_at(const struct sim_axis *axis, double value);
 /* The text for a tick, UTF-8.  Returns buf. */
-const char *sim_axis_label(const struct sim_axis *axis, double tick, char buf[SIM_LABEL_MAX]);
+const char *ki_sim_axis_label(const struct sim_axis *axis, double tick, char buf[SIM_LABEL_MAX]);
 
 #endif

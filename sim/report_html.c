@@ -1,7 +1,7 @@
 /* A growing buffer of HTML.
  *
- * Two ways in, and no third: sim_html_put() for markup, whose format is a literal of ours and whose arguments are
- * numbers or literals; sim_html_text() for everything that came from outside, a name on the command line or a member's
+ * Two ways in, and no third: ki_sim_html_put() for markup, whose format is a literal of ours and whose arguments are
+ * numbers or literals; ki_sim_html_text() for everything that came from outside, a name on the command line or a member's
  * name.  Text cannot end a tag or an attribute, and a page stays valid UTF-8 whatever the names are.
  *
  * Running out of memory sets a flag that stays; the buffer then ends where it did. */
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sim_html_free(struct sim_html *h)
+void ki_sim_html_free(struct sim_html *h)
 {
     free(h->buf);
     *h = (struct sim_html){.buf = NULL};
@@ -45,7 +45,7 @@ static void html_bytes(struct sim_html *h, const char *bytes, size_t len)
     h->buf[h->len] = '\0';
 }
 
-void sim_html_put(struct sim_html *h, const char *format, ...)
+void ki_sim_html_put(struct sim_html *h, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -78,7 +78,7 @@ static size_t html_char(const uint8_t *at)
     return code < least[len] || code < 0xa0 || surrogate || code > 0x10ffff ? 0 : len;
 }
 
-void sim_html_text(struct sim_html *h, const char *text)
+void ki_sim_html_text(struct sim_html *h, const char *text)
 {
     static const struct {
         char from;

@@ -13,14 +13,14 @@ struct sim_html {
     bool failed; /* out of memory: what comes after is dropped */
 };
 
-void sim_html_free(struct sim_html *h);
+void ki_sim_html_free(struct sim_html *h);
 /* Markup and numbers, by a format of ours. */
-void sim_html_put(struct sim_html *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ki_sim_html_put(struct sim_html *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Plain text, for between tags and for attributes in double quotes.  Control characters and what is no UTF-8 become
  * U+FFFD.  NULL is empty. */
-void sim_html_text(struct sim_html *h, const char *text);
+void ki_sim_html_text(struct sim_html *h, const char *text);
 
 /* A plot as a <figure> with inline SVG: report_plot.c. */
-void sim_html_plot(struct sim_html *h, const struct sim_plot *plot);
+void ki_sim_html_plot(struct sim_html *h, const struct sim_plot *plot);
 
 #endif

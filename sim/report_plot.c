@@ -37,17 +37,17 @@ struct plot_range {
 
 static double plot_x(const struct plot_frame *f, double x)
 {
-    return PLOT_LEFT + sim_axis_at(&f->x, x) * (PLOT_WIDTH - PLOT_LEFT - PLOT_RIGHT);
+    return PLOT_LEFT + ki_sim_axis_at(&f->x, x) * (PLOT_WIDTH - PLOT_LEFT - PLOT_RIGHT);
 }
 
 static double plot_y(const struct plot_frame *f, double y)
 {
-    return PLOT_HEIGHT - PLOT_BOTTOM - sim_axis_at(&f->y, y) * (PLOT_HEIGHT - PLOT_TOP - PLOT_BOTTOM);
+    return PLOT_HEIGHT - PLOT_BOTTOM - ki_sim_axis_at(&f->y, y) * (PLOT_HEIGHT - PLOT_TOP - PLOT_BOTTOM);
 }
 
 static bool plot_shows(const struct sim_plot *p, double x, double y)
 {
-    return sim_axis_shows(p->x_log, x) && sim_axis_shows(p->y_log, y);
+    return ki_sim_axis_shows(p->x_log, x) && ki_sim_axis_shows(p->y_log, y);
 }
 
 static void plot_stretch(struct plot_range *r, const struct sim_plot *p, double x, double y)
@@ -76,8 +76,8 @@ static bool plot_fit(struct plot_frame *f)
     }
     if (r.x_min > r.x_max)
         return false;
-    sim_axis_fit(&f->x, p->x_log, true, r.x_min, r.x_max);
-    sim_axis_fit(&f->y, p->y_log, false, r.y_min, r.y_max);
+    ki_sim_axis_fit(&f->x, p->x_log, true, r.x_min, r.x_max);
+    ki_sim_axis_fit(&f->y, p->y_log, false, r.y_min, r.y_max);
     return true;
 }
 
@@ -85,27 +85,27 @@ static void plot_axes(struct sim_html *h, const struct plot_frame *f)
 {
     char label[SIM_LABEL_MAX];
     double bottom = PLOT_HEIGHT - PLOT_BOTTOM;
-    sim_html_put(h, "<g class=\"grid\">");
+    ki_sim_html_put(h, "<g class=\"grid\">");
     for (size_t i = 0; i < f->x.tick_count; i++)
-        sim_html_put(h, "<path d=\"M%.1f %dV%.1f\"/>", plot_x(f, f->x.ticks[i]), PLOT_TOP, bottom);
+        ki_sim_html_put(h, "<path d=\"M%.1f %dV%.1f\"/>", plot_x(f, f->x.ticks[i]), PLOT_TOP, bottom);
     for (size_t i = 0; i < f->y.tick_count; i++)
-        sim_html_put(h, "<path d=\"M%d %.1fH%d\"/>", PLOT_LEFT, plot_y(f, f->y.ticks[i]), PLOT_WIDTH - PLOT_RIGHT);
-    sim_html_put(h, "</g>\n<g class=\"x\">");
+        ki_sim_html_put(h, "<path d=\"M%d %.1fH%d\"/>", PLOT_LEFT, plot_y(f, f->y.ticks[i]), PLOT_WIDTH - PLOT_RIGHT);
+    ki_sim_html_put(h, "</g>\n<g class=\"x\">");
     for (size_t i = 0; i < f->x.tick_count; i++)
-        sim_html_put(h, "<text x=\"%.1f\" y=\"%.1f\">%s</text>", plot_x(f, f->x.ticks[i]), bottom + 18,
-                     sim_axis_label(&f->x, f->x.ticks[i], label));
-    sim_html_put(h, "</g>\n<g class=\"y\">");
+        ki_sim_html_put(h, "<text x=\"%.1f\" y=\"%.1f\">%s</text>", plot_x(f, f->x.ticks[i]), bottom + 18,
+                        ki_sim_axis_label(&f->x, f->x.ticks[i], label));
+    ki_sim_html_put(h, "</g>\n<g class=\"y\">");
     for (size_t i = 0; i < f->y.tick_count; i++)
-        sim_html_put(h, "<text x=\"%d\" y=\"%.1f\">%s</text>", PLOT_LEFT - 8, plot_y(f, f->y.ticks[i]) + 4,
-                     sim_axis_label(&f->y, f->y.ticks[i], label));
-    sim_html_put(h, "</g>\n<path class=\"frame\" d=\"M%d %dV%.1fH%d\"/>\n", PLOT_LEFT, PLOT_TOP, bottom,
-                 PLOT_WIDTH - PLOT_RIGHT);
-    sim_html_put(h, "<text class=\"x\" x=\"%d\" y=\"%d\">", (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 10);
-    sim_html_text(h, f->plot->x_label);
-    sim_html_put(h, "</text><text class=\"x\" transform=\"translate(16 %d) rotate(-90)\">",
-                 (PLOT_TOP + PLOT_HEIGHT - PLOT_BOTTOM) / 2);
-    sim_html_text(h, f->plot->y_label);
-    sim_html_put(h, "</text>\n");
+        ki_sim_html_put(h, "<text x=\"%d\" y=\"%.1f\">%s</text>", PLOT_LEFT - 8, plot_y(f, f->y.ticks[i]) + 4,
+                        ki_sim_axis_label(&f->y, f->y.ticks[i], label));
+    ki_sim_html_put(h, "</g>\n<path class=\"frame\" d=\"M%d %dV%.1fH%d\"/>\n", PLOT_LEFT, PLOT_TOP, bottom,
+                    PLOT_WIDTH - PLOT_RIGHT);
+    ki_sim_html_put(h, "<text class=\"x\" x=\"%d\" y=\"%d\">", (PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 10);
+    ki_sim_html_text(h, f->plot->x_label);
+    ki_sim_html_put(h, "</text><text class=\"x\" transform=\"translate(16 %d) rotate(-90)\">",
+                    (PLOT_TOP + PLOT_HEIGHT - PLOT_BOTTOM) / 2);
+    ki_sim_html_text(h, f->plot->y_label);
+    ki_sim_html_put(h, "</text>\n");
 }
 
 /* ---- curves ---- */
@@ -121,20 +121,20 @@ struct plot_pen {
 static void plot_line_to(struct plot_pen *pen, double x, double y)
 {
     if (!pen->down)
-        sim_html_put(pen->h, "M%.1f %.1f", x, y);
+        ki_sim_html_put(pen->h, "M%.1f %.1f", x, y);
     else if (pen->step)
-        sim_html_put(pen->h, "H%.1fV%.1f", x, y);
+        ki_sim_html_put(pen->h, "H%.1fV%.1f", x, y);
     else
-        sim_html_put(pen->h, "L%.1f %.1f", x, y);
+        ki_sim_html_put(pen->h, "L%.1f %.1f", x, y);
     pen->down = true;
 }
 
 static void plot_catch_up(struct plot_pen *pen)
 {
     if (pen->skipped > 1)
-        sim_html_put(pen->h, "V%.1fV%.1f", pen->low, pen->high);
+        ki_sim_html_put(pen->h, "V%.1fV%.1f", pen->low, pen->high);
     if (pen->skipped > 0)
-        sim_html_put(pen->h, "V%.1f", pen->last);
+        ki_sim_html_put(pen->h, "V%.1f", pen->last);
     pen->skipped = 0;
 }
 
@@ -156,8 +156,8 @@ static void plot_curve(struct sim_html *h, const struct plot_frame *f, size_t in
 {
     const struct sim_series *s = &f->plot->series[index];
     struct plot_pen pen = {.h = h, .step = f->plot->step};
-    sim_html_put(h, "<path class=\"line s%zu%s%s\" d=\"", index % PLOT_COLOURS, s->dashed ? " dashed" : "",
-                 index >= PLOT_COLOURS ? " dotted" : "");
+    ki_sim_html_put(h, "<path class=\"line s%zu%s%s\" d=\"", index % PLOT_COLOURS, s->dashed ? " dashed" : "",
+                    index >= PLOT_COLOURS ? " dotted" : "");
     for (size_t i = 0; i < s->count; i++) {
         if (plot_shows(f->plot, s->x[i], s->y[i])) {
             plot_point(&pen, plot_x(f, s->x[i]), plot_y(f, s->y[i]));
@@ -167,7 +167,7 @@ static void plot_curve(struct sim_html *h, const struct plot_frame *f, size_t in
         }
     }
     plot_catch_up(&pen);
-    sim_html_put(h, "\"/>\n");
+    ki_sim_html_put(h, "\"/>\n");
 }
 
 static bool plot_is_alone(const struct plot_frame *f, const struct sim_series *s, size_t i)
@@ -180,18 +180,18 @@ static void plot_dots(struct sim_html *h, const struct plot_frame *f, size_t ind
 {
     const struct sim_series *s = &f->plot->series[index];
     size_t every = (s->count + PLOT_DOTS - 1) / PLOT_DOTS;
-    sim_html_put(h, "<g class=\"dots s%zu\">", index % PLOT_COLOURS);
+    ki_sim_html_put(h, "<g class=\"dots s%zu\">", index % PLOT_COLOURS);
     for (size_t i = 0; i < s->count; i++) {
         bool alone = plot_is_alone(f, s, i);
         if (!plot_shows(f->plot, s->x[i], s->y[i]) || (!alone && i % every != 0 && i + 1 != s->count))
             continue;
-        sim_html_put(h, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>",
-                     alone || s->count <= PLOT_FEW ? "" : " class=\"hidden\"", plot_x(f, s->x[i]), plot_y(f, s->y[i]),
-                     alone || s->count <= PLOT_FEW ? "3" : "6");
-        sim_html_text(h, s->name);
-        sim_html_put(h, "%s%.6g, %.4g</title></circle>", s->name ? ": " : "", s->x[i], s->y[i]);
+        ki_sim_html_put(h, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"><title>",
+                        alone || s->count <= PLOT_FEW ? "" : " class=\"hidden\"", plot_x(f, s->x[i]), plot_y(f, s->y[i]),
+                        alone || s->count <= PLOT_FEW ? "3" : "6");
+        ki_sim_html_text(h, s->name);
+        ki_sim_html_put(h, "%s%.6g, %.4g</title></circle>", s->name ? ": " : "", s->x[i], s->y[i]);
     }
-    sim_html_put(h, "</g>\n");
+    ki_sim_html_put(h, "</g>\n");
 }
 
 /* What lies below a logarithmic axis reaches down to its end. */
@@ -211,15 +211,15 @@ static void plot_band_stretch(struct sim_html *h, const struct plot_frame *f, si
     for (size_t i = end; i-- > first;) {
         double y = plot_y(f, plot_band_low(f, b->low[i]));
         size_t until = f->plot->step && i + 1 < end ? i + 1 : i; /* of a step: this value held until there */
-        sim_html_put(h, "L%.1f %.1fH%.1f", plot_x(f, b->x[until]), y, plot_x(f, b->x[i]));
+        ki_sim_html_put(h, "L%.1f %.1fH%.1f", plot_x(f, b->x[until]), y, plot_x(f, b->x[i]));
     }
-    sim_html_put(h, "Z");
+    ki_sim_html_put(h, "Z");
 }
 
 static void plot_band(struct sim_html *h, const struct plot_frame *f)
 {
     const struct sim_band *b = f->plot->band;
-    sim_html_put(h, "<path class=\"band s0\" d=\"");
+    ki_sim_html_put(h, "<path class=\"band s0\" d=\"");
     size_t first = 0;
     for (size_t i = 0; i <= b->count; i++) {
         if (i < b->count && plot_shows(f->plot, b->x[i], b->high[i]) && !isnan(b->low[i]))
@@ -228,40 +228,40 @@ static void plot_band(struct sim_html *h, const struct plot_frame *f)
             plot_band_stretch(h, f, first, i);
         first = i + 1;
     }
-    sim_html_put(h, "\"/>\n");
+    ki_sim_html_put(h, "\"/>\n");
 }
 
 static void plot_legend(struct sim_html *h, const struct sim_plot *p)
 {
     if (p->series_count < 2 && !p->band)
         return;
-    sim_html_put(h, "<div class=\"legend\">");
+    ki_sim_html_put(h, "<div class=\"legend\">");
     for (size_t i = 0; i < p->series_count; i++) {
         if (!p->series[i].name)
             continue;
-        sim_html_put(h, "<span><i class=\"s%zu%s%s\"></i>", i % PLOT_COLOURS, p->series[i].dashed ? " dashed" : "",
-                     i >= PLOT_COLOURS ? " dotted" : "");
-        sim_html_text(h, p->series[i].name);
-        sim_html_put(h, "</span>\n");
+        ki_sim_html_put(h, "<span><i class=\"s%zu%s%s\"></i>", i % PLOT_COLOURS, p->series[i].dashed ? " dashed" : "",
+                        i >= PLOT_COLOURS ? " dotted" : "");
+        ki_sim_html_text(h, p->series[i].name);
+        ki_sim_html_put(h, "</span>\n");
     }
     if (p->band && p->band->name) {
-        sim_html_put(h, "<span><i class=\"area s0\"></i>");
-        sim_html_text(h, p->band->name);
-        sim_html_put(h, "</span>\n");
+        ki_sim_html_put(h, "<span><i class=\"area s0\"></i>");
+        ki_sim_html_text(h, p->band->name);
+        ki_sim_html_put(h, "</span>\n");
     }
-    sim_html_put(h, "</div>\n");
+    ki_sim_html_put(h, "</div>\n");
 }
 
-void sim_html_plot(struct sim_html *h, const struct sim_plot *plot)
+void ki_sim_html_plot(struct sim_html *h, const struct sim_plot *plot)
 {
     struct plot_frame f = {.plot = plot};
-    sim_html_put(h, "<figure>\n<figcaption>");
-    sim_html_text(h, plot->title);
-    sim_html_put(h, "</figcaption>\n");
+    ki_sim_html_put(h, "<figure>\n<figcaption>");
+    ki_sim_html_text(h, plot->title);
+    ki_sim_html_put(h, "</figcaption>\n");
     plot_legend(h, plot);
-    sim_html_put(h, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", PLOT_WIDTH, PLOT_HEIGHT);
-    sim_html_text(h, plot->title);
-    sim_html_put(h, "\">\n");
+    ki_sim_html_put(h, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", PLOT_WIDTH, PLOT_HEIGHT);
+    ki_sim_html_text(h, plot->title);
+    ki_sim_html_put(h, "\">\n");
     if (plot_fit(&f)) {
         plot_axes(h, &f);
         if (plot->band)
@@ -271,7 +271,7 @@ void sim_html_plot(struct sim_html *h, const struct sim_plot *plot)
         for (size_t i = 0; i < plot->series_count; i++)
             plot_dots(h, &f, i);
     } else {
-        sim_html_put(h, "<text class=\"x\" x=\"%d\" y=\"%d\">no data</text>\n", PLOT_WIDTH / 2, PLOT_HEIGHT / 2);
+        ki_sim_html_put(h, "<text class=\"x\" x=\"%d\" y=\"%d\">no data</text>\n", PLOT_WIDTH / 2, PLOT_HEIGHT / 2);
     }
-    sim_html_put(h, "</svg>\n</figure>\n");
+    ki_sim_html_put(h, "</svg>\n</figure>\n");
 }

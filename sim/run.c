@@ -9,7 +9,7 @@
  * nobody is tried again after 30 s, as the agent's -retry-join does.
  *
  * Invariants: a node is hit by one fault at a time (but partitions, which take nodes in any state), so how many are left
- * for a fault is known before the run, and sim_scenario_fault() is exact.  Nothing depends on the size of the steps.
+ * for a fault is known before the run, and ki_sim_scenario_fault() is exact.  Nothing depends on the size of the steps.
  *
  * Not here: the clock of the wall, and words for people. */
 #include "sim/run.h"
@@ -57,7 +57,7 @@ struct sim_run {
 
 /* ---- the scenario ---- */
 
-uint64_t sim_scenario_start_us(const struct sim_scenario *scenario, uint32_t node)
+uint64_t ki_sim_scenario_start_us(const struct sim_scenario *scenario, uint32_t node)
 {
     if (scenario->warm)
         return 0;
@@ -68,7 +68,7 @@ uint64_t sim_scenario_start_us(const struct sim_scenario *scenario, uint32_t nod
 static uint32_t run_started(const struct sim_scenario *scenario, uint64_t at_us)
 {
     uint32_t started = 0;
-    while (started < scenario->nodes && sim_scenario_start_us(scenario, started) <= at_us)
+    while (started < scenario->nodes && ki_sim_scenario_start_us(scenario, started) <= at_us)
         started++;
     return started;
 }
@@ -97,7 +97,7 @@ static bool run_overlaps(const struct sim_run_fault *faults, size_t a, size_t b)
     return same_kind && before && (!run_comes_back(faults[a].kind) || faults[a].until_us > faults[b].at_us);
 }
 
-enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size_t *index, uint32_t *left)
+enum sim_impossible ki_sim_scenario_fault(const struct sim_scenario *scenario, size_t *index, uint32_t *left)
 {
     const struct sim_run_fault *faults = scenario->faults;
     uint32_t sides = 1;
@@ -128,12 +128,12 @@ enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size
 static uint32_t *run_pick(struct sim_run *run, const struct sim_run_fault *fault)
 {
     uint32_t count = fault->nodes, fit = 0;
-    uint32_t *picked = sim_new(count * sizeof *picked);
+    uint32_t *picked = ki_sim_make(count * sizeof *picked);
     for (uint32_t node = 0; node < kith_sim_count(run->world); node++) {
         if (fault->kind == SIM_RUN_PARTITION ? !run->parted[node] : run->state[node] == RUN_FREE)
             run->draw[fit++] = node;
     }
-    KI_ASSERT(fit >= count); /* sim_scenario_fault() */
+    KI_ASSERT(fit >= count); /* ki_sim_scenario_fault() */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = i + (uint32_t)ki_rng_below(&run->fault_rng, fit - i);
         picked[i] = run->draw[at];
@@ -221,7 +221,7 @@ static void run_hit(struct sim_run *run, const struct sim_run_fault *fault, uint
     case SIM_RUN_CRASH:
         run->state[node] = RUN_GONE;
         kith_sim_crash(s, node, fault->kind == SIM_RUN_KILL ? KITH_SIM_PROCESS : KITH_SIM_HOST);
-        sim_stats_killed(s, node);
+        ki_sim_stats_killed(s, node);
         return;
     case SIM_RUN_LEAVE:
         run->state[node] = RUN_LEAVING;
@@ -299,8 +299,8 @@ static void run_sample(struct sim_run *run)
     const struct sim_stats *st = run->stats;
     struct kith_sim_totals totals;
     kith_sim_read_totals(run->world, &totals);
-    sim_stats_count(run->world);
-    run->samples = sim_grow(run->samples, &run->sample_cap, run->sample_count, sizeof *run->samples);
+    ki_sim_stats_count(run->world);
+    run->samples = ki_sim_grow(run->samples, &run->sample_cap, run->sample_count, sizeof *run->samples);
     run->samples[run->sample_count++] = (struct sim_sample){
         .at_us = kith_sim_now_us(run->world),
         .up = st->up,
@@ -369,7 +369,7 @@ static bool run_stretch(struct sim_run *run, uint64_t until_us)
     return kith_sim_violation(run->world) == NULL;
 }
 
-bool sim_run_advance(struct sim_run *run, uint64_t until_us)
+bool ki_sim_run_advance(struct sim_run *run, uint64_t until_us)
 {
     until_us = ki_min_u64(until_us, run->scenario.for_us);
     while (run->agenda_done < run->agenda_count && run->agenda[run->agenda_done].at_us <= until_us) {
@@ -405,9 +405,9 @@ static void run_plan_all(struct sim_run *run)
     const struct sim_scenario *scenario = &run->scenario;
     uint64_t seconds = (scenario->for_us + KITH_SIM_SECOND - 1) / KITH_SIM_SECOND;
     uint64_t every_us = (seconds + RUN_SAMPLES_MAX - 1) / RUN_SAMPLES_MAX * KITH_SIM_SECOND;
-    run->agenda = sim_new((scenario->nodes + 2 * scenario->fault_count + RUN_SAMPLES_MAX + 2) * sizeof *run->agenda);
+    run->agenda = ki_sim_make((scenario->nodes + 2 * scenario->fault_count + RUN_SAMPLES_MAX + 2) * sizeof *run->agenda);
     for (uint32_t node = 0; node < scenario->nodes && !scenario->warm; node++)
-        run_plan(run, sim_scenario_start_us(scenario, node), RUN_START, node);
+        run_plan(run, ki_sim_scenario_start_us(scenario, node), RUN_START, node);
     for (uint32_t i = 0; i < scenario->fault_count; i++) {
         run_plan(run, scenario->faults[i].at_us, RUN_FAULT, i);
         run_plan(run, scenario->faults[i].until_us, RUN_FAULT_END, i);
@@ -435,16 +435,16 @@ static void run_draw(struct sim_run *run)
         run->key.bytes[i] = (uint8_t)ki_rng_below(&run->fault_rng, 256);
 }
 
-struct sim_run *sim_run_new(const struct sim_scenario *scenario)
+struct sim_run *ki_sim_run_new(const struct sim_scenario *scenario)
 {
-    struct sim_run *run = sim_new(sizeof *run);
+    struct sim_run *run = ki_sim_make(sizeof *run);
     struct kith_sim_config config;
     run->scenario = *scenario;
-    run->state = sim_new(scenario->nodes * sizeof *run->state);
-    run->parted = sim_new(scenario->nodes * sizeof *run->parted);
-    run->stock = sim_new(scenario->nodes * sizeof *run->stock);
-    run->draw = sim_new(scenario->nodes * sizeof *run->draw);
-    run->hit = sim_new((scenario->fault_count + 1) * sizeof *run->hit);
+    run->state = ki_sim_make(scenario->nodes * sizeof *run->state);
+    run->parted = ki_sim_make(scenario->nodes * sizeof *run->parted);
+    run->stock = ki_sim_make(scenario->nodes * sizeof *run->stock);
+    run->draw = ki_sim_make(scenario->nodes * sizeof *run->draw);
+    run->hit = ki_sim_make((scenario->fault_count + 1) * sizeof *run->hit);
     ki_rng_init(&run->fault_rng, scenario->seed ^ 0x6661756c74); /* "fault": apart from the world's own luck */
     ki_rng_init(&run->join_rng, scenario->seed ^ 0x6a6f696e);    /* "join" */
     run_draw(run);
@@ -457,19 +457,19 @@ struct sim_run *sim_run_new(const struct sim_scenario *scenario)
     config.trace_lines = scenario->trace_lines;
     int error = kith_sim_new(&run->world, &config);
     KI_ASSERT(error == 0);
-    run->stats = sim_stats_new(run->world, scenario->nodes);
+    run->stats = ki_sim_stats_new(run->world, scenario->nodes);
     if (scenario->warm) {
         for (uint32_t node = 0; node < scenario->nodes; node++)
             run_add(run, node);
         error = kith_sim_warm(run->world);
         KI_ASSERT(error == 0);
-        sim_stats_warm(run->world);
+        ki_sim_stats_warm(run->world);
         run_verify(run);
     }
     return run;
 }
 
-void sim_run_free(struct sim_run *run)
+void ki_sim_run_free(struct sim_run *run)
 {
     if (!run)
         return;
@@ -486,12 +486,12 @@ void sim_run_free(struct sim_run *run)
     free(run);
 }
 
-kith_sim *sim_run_world(struct sim_run *run)
+kith_sim *ki_sim_run_world(struct sim_run *run)
 {
     return run->world;
 }
 
-void sim_run_measure(struct sim_run *run, struct sim_result *out)
+void ki_sim_run_measure(struct sim_run *run, struct sim_result *out)
 {
     uint64_t now_us = kith_sim_now_us(run->world);
     if (run->sample_count == 0 || run->samples[run->sample_count - 1].at_us < now_us)
@@ -501,8 +501,8 @@ void sim_run_measure(struct sim_run *run, struct sim_result *out)
     *out = (struct sim_result){.digest = kith_sim_digest(run->world),
                                .virtual_us = now_us,
                                .node_us = run->stats->node_us,
-                               .undetected = sim_stats_undetected(run->stats),
-                               .last_start_us = sim_scenario_start_us(&run->scenario, run->scenario.nodes - 1),
+                               .undetected = ki_sim_stats_undetected(run->stats),
+                               .last_start_us = ki_sim_scenario_start_us(&run->scenario, run->scenario.nodes - 1),
                                .lied = run->lied,
                                .violation = kith_sim_violation(run->world),
                                .stats = run->stats,

@@ -1,10 +1,10 @@
 /* One run of one cluster: a scenario goes in, numbers come out.
  *
- *     struct sim_run *run = sim_run_new(&scenario);           which sim_scenario_fault() has found possible
- *     while (sim_run_advance(run, at += 10 * KITH_SIM_MS))    in steps of any size: they change nothing
+ *     struct sim_run *run = ki_sim_run_new(&scenario);           which ki_sim_scenario_fault() has found possible
+ *     while (ki_sim_run_advance(run, at += 10 * KITH_SIM_MS))    in steps of any size: they change nothing
  *         ...;
- *     sim_run_measure(run, &result);
- *     sim_run_free(run); */
+ *     ki_sim_run_measure(run, &result);
+ *     ki_sim_run_free(run); */
 #ifndef KI_SIM_RUN_H
 #define KI_SIM_RUN_H
 
@@ -44,13 +44,13 @@ struct sim_scenario {
 };
 
 /* Cold nodes start one after another, 10 ms apart, all within 10 s and within half of the run. */
-uint64_t sim_scenario_start_us(const struct sim_scenario *scenario, uint32_t node);
+uint64_t ki_sim_scenario_start_us(const struct sim_scenario *scenario, uint32_t node);
 
 enum sim_impossible { SIM_POSSIBLE, SIM_TOO_LATE, SIM_TOO_MANY, SIM_NO_NODES, SIM_TOO_MANY_SIDES };
 
 /* Finds the first fault that cannot be.
  * Out: index  of it;  left  nodes that it could have had.   Returns: why, or SIM_POSSIBLE. */
-enum sim_impossible sim_scenario_fault(const struct sim_scenario *scenario, size_t *index, uint32_t *left);
+enum sim_impossible ki_sim_scenario_fault(const struct sim_scenario *scenario, size_t *index, uint32_t *left);
 
 struct sim_sample { /* the time that ended at at_us */
     uint64_t at_us;
@@ -81,12 +81,12 @@ struct sim_result {
 
 struct sim_run;
 
-struct sim_run *sim_run_new(const struct sim_scenario *scenario); /* copies it */
-void sim_run_free(struct sim_run *run);
+struct sim_run *ki_sim_run_new(const struct sim_scenario *scenario); /* copies it */
+void ki_sim_run_free(struct sim_run *run);
 /* Goes on until a time, at most to the end.  Returns false at the end, or when a checker has found a violation. */
-bool sim_run_advance(struct sim_run *run, uint64_t until_us);
+bool ki_sim_run_advance(struct sim_run *run, uint64_t until_us);
 /* What there is so far; borrowed until the run goes on. */
-void sim_run_measure(struct sim_run *run, struct sim_result *out);
-kith_sim *sim_run_world(struct sim_run *run);
+void ki_sim_run_measure(struct sim_run *run, struct sim_result *out);
+kith_sim *ki_sim_run_world(struct sim_run *run);
 
 #endif

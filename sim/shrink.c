@@ -50,15 +50,15 @@ static uint32_t shrink_range(struct shrink *sh, uint32_t from, uint32_t to)
 
 static bool shrink_faults(struct shrink *sh)
 {
-    uint32_t before = sim_plan_faults(sh->plan);
+    uint32_t before = ki_sim_plan_faults(sh->plan);
     for (uint32_t chunk = before; chunk > 0; chunk /= 2) {
         uint32_t from = 0;
-        while (from < sim_plan_faults(sh->plan)) {
+        while (from < ki_sim_plan_faults(sh->plan)) {
             if (shrink_range(sh, from, from + chunk) == 0)
                 from += chunk;
         }
     }
-    return sim_plan_faults(sh->plan) < before;
+    return ki_sim_plan_faults(sh->plan) < before;
 }
 
 static bool shrink_nodes(struct shrink *sh)
@@ -75,7 +75,7 @@ static bool shrink_nodes(struct shrink *sh)
     return sh->plan->node_count < before;
 }
 
-uint32_t sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg)
+uint32_t ki_sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg)
 {
     struct shrink sh = {.plan = plan, .failure = failure, .run = run, .arg = arg};
     bool smaller = true;

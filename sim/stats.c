@@ -39,16 +39,16 @@ static uint64_t stats_bucket_us(uint32_t bucket)
     return (sub << shift) + (((uint64_t)1 << shift) - 1);
 }
 
-void sim_histogram_add(struct sim_histogram *h, uint64_t us)
+void ki_sim_histogram_add(struct sim_histogram *h, uint64_t us)
 {
     if (!h->counts)
-        h->counts = sim_new(STATS_BUCKETS * sizeof *h->counts);
+        h->counts = ki_sim_make(STATS_BUCKETS * sizeof *h->counts);
     h->counts[stats_bucket(us)]++;
     h->count++;
     h->max_us = ki_max_u64(h->max_us, us);
 }
 
-uint64_t sim_histogram_quantile_us(const struct sim_histogram *h, uint32_t ppm)
+uint64_t ki_sim_histogram_quantile_us(const struct sim_histogram *h, uint32_t ppm)
 {
     KI_ASSERT(h->count > 0 && ppm <= 1000000);
     uint64_t rank = h->count / 1000000 * ppm + (h->count % 1000000 * ppm + 999999) / 1000000; /* rounded up */
@@ -61,7 +61,7 @@ uint64_t sim_histogram_quantile_us(const struct sim_histogram *h, uint32_t ppm)
     KI_UNREACHABLE();
 }
 
-void sim_histogram_free(struct sim_histogram *h)
+void ki_sim_histogram_free(struct sim_histogram *h)
 {
     free(h->counts);
     *h = (struct sim_histogram){0};
@@ -208,9 +208,9 @@ static void stats_failed(kith_sim *s, struct sim_stats *st, uint32_t node, uint3
     if (kill->over || stats_bit(kill->told, node))
         return;
     stats_set(kill->told, node, true);
-    sim_histogram_add(&st->detect, s->now_us - kill->at_us);
+    ki_sim_histogram_add(&st->detect, s->now_us - kill->at_us);
     if (!kill->seen)
-        sim_histogram_add(&st->first_detect, s->now_us - kill->at_us);
+        ki_sim_histogram_add(&st->first_detect, s->now_us - kill->at_us);
     kill->seen = true;
 }
 
@@ -243,8 +243,8 @@ static void stats_end(kith_sim *s, void *state)
     free(st->node_wrong);
     free(st->kill_of);
     free(st->kills);
-    sim_histogram_free(&st->detect);
-    sim_histogram_free(&st->first_detect);
+    ki_sim_histogram_free(&st->detect);
+    ki_sim_histogram_free(&st->first_detect);
 }
 
 static const struct sim_observer stats_observer = {
@@ -259,26 +259,26 @@ static const struct sim_observer stats_observer = {
 
 /* ---- what the user of the numbers does ---- */
 
-struct sim_stats *sim_stats_new(kith_sim *s, uint32_t nodes)
+struct sim_stats *ki_sim_stats_new(kith_sim *s, uint32_t nodes)
 {
     KI_ASSERT(kith_sim_count(s) == 0 && nodes > 0);
-    struct sim_stats *st = sim_observe(s, &stats_observer);
+    struct sim_stats *st = ki_sim_observe(s, &stats_observer);
     st->expected = nodes;
     st->agreed_us = KITH_NEVER;
     st->words = (nodes + 63) / 64;
-    st->holds = sim_new(nodes * sizeof(*st->holds));
-    st->is_up = sim_new(nodes * sizeof(*st->is_up));
-    st->node_right = sim_new(nodes * sizeof(*st->node_right));
-    st->node_wrong = sim_new(nodes * sizeof(*st->node_wrong));
-    st->kill_of = sim_new(nodes * sizeof(*st->kill_of));
+    st->holds = ki_sim_make(nodes * sizeof(*st->holds));
+    st->is_up = ki_sim_make(nodes * sizeof(*st->is_up));
+    st->node_right = ki_sim_make(nodes * sizeof(*st->node_right));
+    st->node_wrong = ki_sim_make(nodes * sizeof(*st->node_wrong));
+    st->kill_of = ki_sim_make(nodes * sizeof(*st->kill_of));
     for (uint32_t node = 0; node < nodes; node++)
-        st->holds[node] = sim_new(st->words * sizeof(uint64_t));
+        st->holds[node] = ki_sim_make(st->words * sizeof(uint64_t));
     return st;
 }
 
-void sim_stats_warm(kith_sim *s)
+void ki_sim_stats_warm(kith_sim *s)
 {
-    struct sim_stats *st = sim_observer_state(s, &stats_observer);
+    struct sim_stats *st = ki_sim_observer_state(s, &stats_observer);
     for (uint32_t member = 0; member < st->expected; member++) {
         for (uint32_t node = 0; node < st->expected; node++) {
             if (st->is_up[member] && st->is_up[node])
@@ -288,22 +288,22 @@ void sim_stats_warm(kith_sim *s)
     stats_judge(s, st);
 }
 
-void sim_stats_killed(kith_sim *s, uint32_t node)
+void ki_sim_stats_killed(kith_sim *s, uint32_t node)
 {
-    struct sim_stats *st = sim_observer_state(s, &stats_observer);
+    struct sim_stats *st = ki_sim_observer_state(s, &stats_observer);
     KI_ASSERT(!st->is_up[node]);
-    st->kills = sim_grow(st->kills, &st->kill_cap, st->kill_count, sizeof *st->kills);
+    st->kills = ki_sim_grow(st->kills, &st->kill_cap, st->kill_count, sizeof *st->kills);
     st->kills[st->kill_count++] = (struct sim_kill){
-        .node = node, .at_us = s->now_us, .told = sim_new(st->words * sizeof(uint64_t))};
+        .node = node, .at_us = s->now_us, .told = ki_sim_make(st->words * sizeof(uint64_t))};
     st->kill_of[node] = (uint32_t)st->kill_count;
 }
 
-void sim_stats_count(kith_sim *s)
+void ki_sim_stats_count(kith_sim *s)
 {
-    stats_lived(s, sim_observer_state(s, &stats_observer));
+    stats_lived(s, ki_sim_observer_state(s, &stats_observer));
 }
 
-uint64_t sim_stats_undetected(const struct sim_stats *st)
+uint64_t ki_sim_stats_undetected(const struct sim_stats *st)
 {
     uint64_t missing = 0;
     for (size_t i = 0; i < st->kill_count; i++) {

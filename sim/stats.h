@@ -1,9 +1,9 @@
 /* The numbers of a run, gathered by an observer: who holds whom alive, how long failures took to be seen, and verdicts
  * on members that nothing was wrong with.
  *
- *     struct sim_stats *stats = sim_stats_new(s, nodes);
- *     ... kith_sim_add() ...;   kith_sim_warm(s);   sim_stats_warm(s);
- *     kith_sim_crash(s, 3, KITH_SIM_HOST);   sim_stats_killed(s, 3);
+ *     struct sim_stats *stats = ki_sim_stats_new(s, nodes);
+ *     ... kith_sim_add() ...;   kith_sim_warm(s);   ki_sim_stats_warm(s);
+ *     kith_sim_crash(s, 3, KITH_SIM_HOST);   ki_sim_stats_killed(s, 3);
  *
  * A member is a node whose process has not ended, paused or not; the truth is the set of members.  A node's view is full
  * when it holds alive exactly the members. */
@@ -20,10 +20,10 @@ struct sim_histogram {
     uint64_t max_us;
 };
 
-void sim_histogram_add(struct sim_histogram *h, uint64_t us);
+void ki_sim_histogram_add(struct sim_histogram *h, uint64_t us);
 /* The smallest value that `ppm` of a million are not above; h->max_us for 1,000,000.  count must not be 0. */
-uint64_t sim_histogram_quantile_us(const struct sim_histogram *h, uint32_t ppm);
-void sim_histogram_free(struct sim_histogram *h);
+uint64_t ki_sim_histogram_quantile_us(const struct sim_histogram *h, uint32_t ppm);
+void ki_sim_histogram_free(struct sim_histogram *h);
 
 /* ---- the observer ---- */
 
@@ -61,14 +61,14 @@ struct sim_stats {
 };
 
 /* Begins to observe a world that has no nodes yet and will have at most `nodes`. */
-struct sim_stats *sim_stats_new(kith_sim *s, uint32_t nodes);
+struct sim_stats *ki_sim_stats_new(kith_sim *s, uint32_t nodes);
 /* All running nodes were given full views (kith_sim_warm). */
-void sim_stats_warm(kith_sim *s);
+void ki_sim_stats_warm(kith_sim *s);
 /* This node was just crashed: from now on its detection is timed. */
-void sim_stats_killed(kith_sim *s, uint32_t node);
+void ki_sim_stats_killed(kith_sim *s, uint32_t node);
 /* Brings node_us up to now. */
-void sim_stats_count(kith_sim *s);
+void ki_sim_stats_count(kith_sim *s);
 /* Members that hold a killed node alive now: detections that are missing. */
-uint64_t sim_stats_undetected(const struct sim_stats *st);
+uint64_t ki_sim_stats_undetected(const struct sim_stats *st);
 
 #endif

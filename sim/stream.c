@@ -117,7 +117,7 @@ static void stream_schedule(kith_sim *s, size_t index, uint64_t at_us)
     if (at_us >= t->poke_us)
         return;
     t->poke_us = ki_max_u64(at_us, s->now_us);
-    sim_queue_put(&s->queue, (struct sim_entry){
+    ki_sim_queue_put(&s->queue, (struct sim_entry){
                                  .at_us = t->poke_us, .kind = SIM_STREAM, .id = (uint32_t)index, .arg = t->serial});
 }
 
@@ -130,8 +130,8 @@ static bool stream_lives(const kith_sim *s, const struct stream_end *e)
 /* As a datagram of this size would, but TCP waits for its turn on a full line. */
 static uint64_t stream_packet_us(kith_sim *s, uint32_t from, uint32_t to, size_t len)
 {
-    uint64_t at_us = sim_link_arrival_us(s, from, to, len);
-    return at_us == KITH_NEVER ? sim_pair_make(s, from, to)->line_free_us : at_us;
+    uint64_t at_us = ki_sim_link_arrival_us(s, from, to, len);
+    return at_us == KITH_NEVER ? ki_sim_pair_make(s, from, to)->line_free_us : at_us;
 }
 
 /* How much later a packet arrives for being lost, and sent again.  Where all is lost it waits for better times, as for the
@@ -141,7 +141,7 @@ static uint64_t stream_resend_us(kith_sim *s, const struct kith_sim_link *link)
     uint64_t late_us = 0, timeout_us = STREAM_RESEND_US;
     if (link->loss_ppm == STREAM_LOST_PPM)
         return 0;
-    for (unsigned i = 0; i < STREAM_RESENDS && sim_chance(&s->net_rng, link->loss_ppm); i++) {
+    for (unsigned i = 0; i < STREAM_RESENDS && ki_sim_chance(&s->net_rng, link->loss_ppm); i++) {
         late_us += timeout_us;
         timeout_us *= 2;
     }
@@ -154,7 +154,7 @@ static uint64_t stream_arrival_us(kith_sim *s, struct sim_stream *t, unsigned en
     uint32_t from = t->ends[1 - end].node, to = t->ends[end].node;
     if (from == KITH_SIM_ALL || to == KITH_SIM_ALL)
         return KITH_NEVER;
-    const struct kith_sim_link *link = sim_link_of(s, from, to);
+    const struct kith_sim_link *link = ki_sim_link_of(s, from, to);
     uint64_t resend_us = 0;
     for (size_t packet = 0; packet <= len / STREAM_PACKET; packet++)
         resend_us += stream_resend_us(s, link);
@@ -180,15 +180,15 @@ static void stream_pump(kith_sim *s, size_t index, unsigned end)
     while (e->wants_write && e->id && other->credit < STREAM_WINDOW) {
         struct sim_node *n = s->nodes[e->node];
         size_t len = 0;
-        struct stream_chunk *c = sim_resize(NULL, sizeof *c + STREAM_CHUNK);
-        int error = kith_stream_write(n->k, sim_node_time(s, n), e->id, c->bytes, STREAM_CHUNK, &len);
+        struct stream_chunk *c = ki_sim_resize(NULL, sizeof *c + STREAM_CHUNK);
+        int error = kith_stream_write(n->k, ki_sim_node_time(s, n), e->id, c->bytes, STREAM_CHUNK, &len);
         if (error != 0 || len == 0) {
             e->wants_write = false;
             free(c);
             return;
         }
         if (len < STREAM_CHUNK)
-            c = sim_resize(c, sizeof *c + len);
+            c = ki_sim_resize(c, sizeof *c + len);
         *c = (struct stream_chunk){.at_us = stream_arrival_us(s, t, 1 - end, len), .len = len};
         *(other->coming ? &other->coming_last->next : &other->coming) = c;
         other->coming_last = c;
@@ -219,7 +219,7 @@ static bool stream_cut(kith_sim *s, const struct sim_stream *t, unsigned to, uin
     if (t->ends[1].node == KITH_SIM_ALL)
         return true;
     uint32_t from_node = t->ends[1 - to].node, to_node = t->ends[to].node;
-    bool all_lost = sim_link_of(s, from_node, to_node)->loss_ppm == STREAM_LOST_PPM;
+    bool all_lost = ki_sim_link_of(s, from_node, to_node)->loss_ppm == STREAM_LOST_PPM;
     if (!all_lost && !kith_sim_is_cut(s, from_node, to_node))
         return false;
     *again_us = ki_min_u64(*again_us, s->now_us + STREAM_RETRY_US);
@@ -264,8 +264,8 @@ static void stream_accept(kith_sim *s, size_t index, uint64_t *again_us)
     uint32_t id = 0;
     t->accepted = true;
     SIM_TELL(s, arrives_stream, e->node, &from);
-    sim_node_dirty(s, e->node);
-    if (kith_stream_accept(n->k, sim_node_time(s, n), &from, &id) == 0)
+    ki_sim_node_dirty(s, e->node);
+    if (kith_stream_accept(n->k, ki_sim_node_time(s, n), &from, &id) == 0)
         stream_named(s, index, 1, id);
     else
         stream_reset(s, t, 0, KITH_ERR_UNREACHABLE);
@@ -280,8 +280,8 @@ static void stream_opened(kith_sim *s, struct sim_stream *t, uint64_t *again_us)
     if (!e->id)
         return;
     struct sim_node *n = s->nodes[e->node];
-    kith_stream_opened(n->k, sim_node_time(s, n), e->id);
-    sim_node_dirty(s, e->node);
+    kith_stream_opened(n->k, ki_sim_node_time(s, n), e->id);
+    ki_sim_node_dirty(s, e->node);
 }
 
 static void stream_broken(kith_sim *s, size_t index, unsigned end)
@@ -291,8 +291,8 @@ static void stream_broken(kith_sim *s, size_t index, unsigned end)
     uint32_t id = e->id;
     int error = e->reset_error;
     stream_unname(s, index, end);
-    kith_stream_failed(n->k, sim_node_time(s, n), id, error);
-    sim_node_dirty(s, e->node);
+    kith_stream_failed(n->k, ki_sim_node_time(s, n), id, error);
+    ki_sim_node_dirty(s, e->node);
 }
 
 /* Gives the instance what has arrived, or drops it if the instance has closed: nobody will read it. */
@@ -305,13 +305,13 @@ static void stream_feed(kith_sim *s, struct sim_stream *t, unsigned end, size_t 
     if (!e->id)
         return;
     struct sim_node *n = s->nodes[e->node];
-    sim_digest(s, s->now_us);
-    sim_digest(s, e->node);
-    sim_digest_bytes(s, c->bytes + c->taken, left);
-    int error = kith_stream_bytes(n->k, sim_node_time(s, n), e->id, c->bytes + c->taken, left, taken);
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, e->node);
+    ki_sim_digest_bytes(s, c->bytes + c->taken, left);
+    int error = kith_stream_bytes(n->k, ki_sim_node_time(s, n), e->id, c->bytes + c->taken, left, taken);
     if (error)
         *taken = left;
-    sim_node_dirty(s, e->node);
+    ki_sim_node_dirty(s, e->node);
 }
 
 /* Chunks that have arrived, in turn.  One that is not taken whole holds up those behind it. */
@@ -357,8 +357,8 @@ static void stream_deliver(kith_sim *s, size_t index, unsigned end, uint64_t *ag
     if (e->fin_us != KITH_NEVER && !e->coming && stream_due(e->fin_us, s, again_us) && !stream_cut(s, t, end, again_us)) {
         e->fin_us = KITH_NEVER;
         if (e->id)
-            kith_stream_end(s->nodes[e->node]->k, sim_node_time(s, s->nodes[e->node]), e->id);
-        sim_node_dirty(s, e->node);
+            kith_stream_end(s->nodes[e->node]->k, ki_sim_node_time(s, s->nodes[e->node]), e->id);
+        ki_sim_node_dirty(s, e->node);
     }
 }
 
@@ -382,7 +382,7 @@ static void stream_write_on(kith_sim *s, size_t index, unsigned end, uint64_t *a
     if (!e->wants_write || !e->id || t->ends[1 - end].credit >= STREAM_WINDOW || stream_waits(s, e, again_us))
         return;
     stream_pump(s, index, end);
-    sim_node_dirty(s, e->node);
+    ki_sim_node_dirty(s, e->node);
 }
 
 static bool stream_over(const struct sim_stream *t)
@@ -440,10 +440,10 @@ static void stream_open(kith_sim *s, uint32_t node, const struct kith_stream_act
     size_t index = s->stream_hint;
     while (index < s->stream_count && s->streams[index])
         index++;
-    s->streams = sim_grow(s->streams, &s->stream_cap, s->stream_count, sizeof(struct sim_stream *));
+    s->streams = ki_sim_grow(s->streams, &s->stream_cap, s->stream_count, sizeof(struct sim_stream *));
     s->stream_count += index == s->stream_count;
     s->stream_hint = index + 1;
-    struct sim_stream *t = s->streams[index] = sim_new(sizeof *t);
+    struct sim_stream *t = s->streams[index] = ki_sim_make(sizeof *t);
     t->serial = s->stream_serial++;
     t->opened_us = t->poke_us = KITH_NEVER;
     for (unsigned end = 0; end < 2; end++)
@@ -454,9 +454,9 @@ static void stream_open(kith_sim *s, uint32_t node, const struct kith_stream_act
     stream_named(s, index, 0, action->id);
     s->totals.streams++;
     SIM_TELL(s, opened, node, &action->addr);
-    sim_digest(s, s->now_us);
-    sim_digest(s, (uint64_t)node << 32 | t->ends[1].node);
-    sim_trace(s, node, "opens a stream to %s", sim_name(s, t->ends[1].node));
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, (uint64_t)node << 32 | t->ends[1].node);
+    ki_sim_trace(s, node, "opens a stream to %s", ki_sim_name(s, t->ends[1].node));
     t->syn_us = stream_arrival_us(s, t, 1, 0);
     stream_schedule(s, index, t->syn_us);
 }
@@ -475,7 +475,7 @@ static void stream_close(kith_sim *s, size_t index, unsigned end, bool flush)
     stream_schedule(s, index, s->now_us);
 }
 
-void sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action *action)
+void ki_sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action *action)
 {
     if (action->kind == KITH_STREAM_OPEN) {
         stream_open(s, node, action);
@@ -484,8 +484,8 @@ void sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action 
     const struct stream_key key = {node, action->id};
     uint32_t found = ki_map_get(&s->by_stream, stream_hash(node, action->id), stream_is, s, &key);
     if (found == KI_MAP_NONE) {
-        sim_violate(s, "streams", node, "asks %d of stream %u, which it does not have", (int)action->kind,
-                    (unsigned)action->id);
+        ki_sim_violate(s, "streams", node, "asks %d of stream %u, which it does not have", (int)action->kind,
+                       (unsigned)action->id);
         return;
     }
     size_t index = found / 2;
@@ -509,7 +509,7 @@ void sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action 
     }
 }
 
-void sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial)
+void ki_sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial)
 {
     struct sim_stream *t = s->streams[index];
     if (!t || t->serial != serial || t->poke_us > s->now_us)
@@ -519,7 +519,7 @@ void sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial)
 }
 
 /* The process is gone: its kernel resets its streams, or (the host is gone too) nobody does. */
-void sim_streams_node_down(kith_sim *s, uint32_t node)
+void ki_sim_streams_node_down(kith_sim *s, uint32_t node)
 {
     for (size_t index = 0; index < s->stream_count; index++) {
         struct sim_stream *t = s->streams[index];
@@ -534,7 +534,7 @@ void sim_streams_node_down(kith_sim *s, uint32_t node)
     }
 }
 
-void sim_streams_wake(kith_sim *s, uint32_t node)
+void ki_sim_streams_wake(kith_sim *s, uint32_t node)
 {
     for (size_t index = 0; index < s->stream_count; index++) {
         struct sim_stream *t = s->streams[index];
@@ -543,7 +543,7 @@ void sim_streams_wake(kith_sim *s, uint32_t node)
     }
 }
 
-void sim_streams_free(kith_sim *s)
+void ki_sim_streams_free(kith_sim *s)
 {
     for (size_t index = 0; index < s->stream_count; index++) {
         if (s->streams[index])

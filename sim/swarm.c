@@ -83,11 +83,11 @@ static void swarm_add(struct sim_swarm *w, uint32_t n)
         c.reconnect_timeout_ms = c.tombstone_timeout_ms = 15000;
         c.intent_timeout_ms = 10000;
     }
-    sim_count_memory(&c, &w->memory[n]);
+    ki_sim_count_memory(&c, &w->memory[n]);
     int error = kith_sim_add(w->s, &c, NULL);
     KI_ASSERT(error == 0);
     kith_sim_side(w->s, n, plan->nodes[n].rack);
-    sim_swarm_join(w, n, plan->nodes[n].friend);
+    ki_sim_swarm_join(w, n, plan->nodes[n].friend);
 }
 
 static void swarm_live(struct sim_swarm *w)
@@ -97,13 +97,13 @@ static void swarm_live(struct sim_swarm *w)
     for (uint32_t i = 0; i < count && !kith_sim_violation(w->s); i++) {
         kith_sim_run(w->s, steps[i].at_us);
         if (steps[i].fault)
-            sim_swarm_fault(w, steps[i].fault, steps[i].begins);
+            ki_sim_swarm_fault(w, steps[i].fault, steps[i].begins);
         else
             swarm_add(w, steps[i].node);
     }
     kith_sim_run(w->s, w->plan->heal_us);
     if (!kith_sim_violation(w->s))
-        sim_swarm_heal(w);
+        ki_sim_swarm_heal(w);
 }
 
 /* ---- the verdict ---- */
@@ -141,7 +141,7 @@ static void swarm_leaks(const struct sim_swarm *w, struct sim_verdict *out)
     }
 }
 
-void sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out)
+void ki_sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out)
 {
     struct sim_swarm w = {.plan = plan, .label = "swarm"};
     struct kith_sim_config config;
@@ -150,7 +150,7 @@ void sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace
     config.trace_lines = trace_lines;
     int error = kith_sim_new(&w.s, &config);
     KI_ASSERT(error == 0);
-    sim_swarm_overhear(&w);
+    ki_sim_swarm_overhear(&w);
     swarm_live(&w);
     swarm_verdict(&w, out);
     for (size_t i = 0; trace && kith_sim_trace(w.s, i); i++)

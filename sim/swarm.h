@@ -85,21 +85,21 @@ struct sim_verdict {
     uint64_t digest, events, virtual_us;
 };
 
-void sim_plan_draw(struct sim_plan *plan, uint64_t seed);
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed);
 /* Leaves out what is not in the part, as shrinking does. */
-void sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);
-struct sim_part sim_plan_part(const struct sim_plan *plan);
+void ki_sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);
+struct sim_part ki_sim_plan_part(const struct sim_plan *plan);
 /* The world in words, and its faults with their numbers: faults[i] is number i + 1. */
-void sim_plan_print(const struct sim_plan *plan, FILE *to);
-uint32_t sim_plan_faults(const struct sim_plan *plan); /* those not left out */
+void ki_sim_plan_print(const struct sim_plan *plan, FILE *to);
+uint32_t ki_sim_plan_faults(const struct sim_plan *plan); /* those not left out */
 
 /* Runs a plan.  trace, if not NULL, gets the last trace_lines of what happened. */
-void sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out);
+void ki_sim_plan_run(const struct sim_plan *plan, uint32_t trace_lines, FILE *trace, struct sim_verdict *out);
 
 /* Leaves out what the failure does not need.  run(arg, plan, out) runs a plan; a failure is the same when the checker is.
  * When it returns false, the shrinking ends with the least that has been found.  Returns how many runs it took. */
 typedef bool (*sim_plan_runner)(void *arg, const struct sim_plan *plan, struct sim_verdict *out);
-uint32_t sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg);
+uint32_t ki_sim_plan_shrink(struct sim_plan *plan, const struct sim_verdict *failure, sim_plan_runner run, void *arg);
 
 /* ---- what the files of the swarm share ---- */
 
@@ -121,11 +121,11 @@ struct sim_swarm {
     uint64_t agreed_us;
 };
 
-bool sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
-void sim_swarm_join(struct sim_swarm *w, uint32_t node, uint32_t to); /* if both are there */
-void sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool begins);
-void sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f);
-void sim_swarm_overhear(struct sim_swarm *w);
-void sim_swarm_heal(struct sim_swarm *w); /* and waits for the core to agree, or says that it does not */
+bool ki_sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
+void ki_sim_swarm_join(struct sim_swarm *w, uint32_t node, uint32_t to); /* if both are there */
+void ki_sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool begins);
+void ki_sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f);
+void ki_sim_swarm_overhear(struct sim_swarm *w);
+void ki_sim_swarm_heal(struct sim_swarm *w); /* and waits for the core to agree, or says that it does not */
 
 #endif

@@ -7,14 +7,14 @@
  * that fails, the healing sees to it. */
 #include "sim/swarm.h"
 
-bool sim_swarm_runs(const struct sim_swarm *w, uint32_t node)
+bool ki_sim_swarm_runs(const struct sim_swarm *w, uint32_t node)
 {
     return node < kith_sim_count(w->s) && kith_sim_life(w->s, node) == KITH_SIM_RUNNING;
 }
 
-void sim_swarm_join(struct sim_swarm *w, uint32_t node, uint32_t to)
+void ki_sim_swarm_join(struct sim_swarm *w, uint32_t node, uint32_t to)
 {
-    if (node != to && sim_swarm_runs(w, node) && to < kith_sim_count(w->s))
+    if (node != to && ki_sim_swarm_runs(w, node) && to < kith_sim_count(w->s))
         kith_sim_join(w->s, node, to);
 }
 
@@ -35,8 +35,8 @@ static void fault_restart(struct sim_swarm *w, uint32_t node, const struct sim_f
     uint32_t count = kith_sim_count(w->s);
     for (uint32_t i = 0; f->back && i < count; i++) {
         uint32_t friend = (uint32_t)((f->luck + i) % count);
-        if (friend != node && sim_swarm_runs(w, friend)) {
-            sim_swarm_join(w, node, friend);
+        if (friend != node && ki_sim_swarm_runs(w, friend)) {
+            ki_sim_swarm_join(w, node, friend);
             return;
         }
     }
@@ -114,7 +114,7 @@ static void fault_force_leave(struct sim_swarm *w, const struct sim_fault *f)
 {
     if (f->other >= kith_sim_count(w->s))
         return;
-    struct kith_str name = sim_node_at(w->s, f->other)->config.name;
+    struct kith_str name = ki_sim_node_at(w->s, f->other)->config.name;
     kith_force_leave(kith_sim_node(w->s, f->node), kith_sim_time(w->s, f->node), name, f->back != 0, NULL);
 }
 
@@ -122,7 +122,7 @@ static void fault_force_leave(struct sim_swarm *w, const struct sim_fault *f)
 
 static void fault_of_node(struct sim_swarm *w, const struct sim_fault *f, bool begins)
 {
-    bool runs = sim_swarm_runs(w, f->node);
+    bool runs = ki_sim_swarm_runs(w, f->node);
     if (f->kind == SIM_FAULT_CRASH && begins)
         kith_sim_crash(w->s, f->node, fault_death(f));
     else if (f->kind == SIM_FAULT_CRASH)
@@ -142,7 +142,7 @@ static void fault_of_node(struct sim_swarm *w, const struct sim_fault *f, bool b
     else if (f->kind == SIM_FAULT_FORCE_LEAVE && !w->plan->bare)
         fault_force_leave(w, f);
     else if (f->kind == SIM_FAULT_JOIN)
-        sim_swarm_join(w, f->node, f->other);
+        ki_sim_swarm_join(w, f->node, f->other);
     else if (f->kind == SIM_FAULT_SLOW)
         kith_sim_slow(w->s, f->node, fault_until_us(w, f));
     else if (f->kind == SIM_FAULT_CLOCK)
@@ -166,12 +166,12 @@ static void fault_of_network(struct sim_swarm *w, const struct sim_fault *f, boo
         fault_outage(w, f, begins);
 }
 
-void sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool begins)
+void ki_sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool begins)
 {
     if (f->node >= kith_sim_count(w->s))
         return;
     fault_of_node(w, f, begins);
     fault_of_network(w, f, begins);
     if (begins)
-        sim_swarm_hostile(w, f);
+        ki_sim_swarm_hostile(w, f);
 }

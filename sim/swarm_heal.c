@@ -59,7 +59,7 @@ static void heal_all(struct sim_swarm *w)
 static enum kith_status heal_status(const struct sim_swarm *w, uint32_t node, uint32_t whom)
 {
     struct kith_member m = {.status = KITH_STATUS_NONE};
-    kith_find(sim_node_at(w->s, node)->k, sim_node_at(w->s, whom)->config.name, &m);
+    kith_find(ki_sim_node_at(w->s, node)->k, ki_sim_node_at(w->s, whom)->config.name, &m);
     return m.status;
 }
 
@@ -69,14 +69,14 @@ static bool heal_finds(const struct sim_swarm *w, uint32_t node, uint32_t whom)
 {
     enum kith_status there = heal_status(w, node, whom), here = heal_status(w, whom, node);
     if (there == KITH_STATUS_FAILED)
-        return !(w->plan->bare && sim_node_at(w->s, node)->config.stock);
+        return !(w->plan->bare && ki_sim_node_at(w->s, node)->config.stock);
     return there == KITH_STATUS_ALIVE && (here == KITH_STATUS_ALIVE || here == KITH_STATUS_FAILED);
 }
 
 static uint32_t heal_next(const struct sim_swarm *w, uint32_t node)
 {
     uint32_t count = kith_sim_count(w->s), next = (node + 1) % count;
-    while (next != node && !sim_swarm_runs(w, next))
+    while (next != node && !ki_sim_swarm_runs(w, next))
         next = (next + 1) % count;
     return next;
 }
@@ -89,29 +89,29 @@ static void heal_introduce(struct sim_swarm *w)
     uint32_t count = kith_sim_count(w->s), first = count;
     for (uint32_t n = 0; n < count; n++) {
         group[n] = n;
-        first = first == count && sim_swarm_runs(w, n) ? n : first;
-        if (sim_swarm_runs(w, n) && kith_members(sim_node_at(w->s, n)->k, NULL, 0) == 1)
-            sim_swarm_join(w, n, heal_next(w, n));
+        first = first == count && ki_sim_swarm_runs(w, n) ? n : first;
+        if (ki_sim_swarm_runs(w, n) && kith_members(ki_sim_node_at(w->s, n)->k, NULL, 0) == 1)
+            ki_sim_swarm_join(w, n, heal_next(w, n));
     }
     for (uint32_t n = 0; n < count; n++) {
         for (uint32_t whom = 0; whom < count; whom++) {
             uint32_t from = group[whom], to = group[n];
-            if (from == to || !sim_swarm_runs(w, n) || !sim_swarm_runs(w, whom) || !heal_finds(w, n, whom))
+            if (from == to || !ki_sim_swarm_runs(w, n) || !ki_sim_swarm_runs(w, whom) || !heal_finds(w, n, whom))
                 continue;
             for (uint32_t i = 0; i < count; i++)
                 group[i] = group[i] == from ? to : group[i];
         }
     }
     for (uint32_t n = 0; n < count; n++) {
-        if (sim_swarm_runs(w, n) && group[n] == n && group[first] != n)
-            sim_swarm_join(w, n, first);
+        if (ki_sim_swarm_runs(w, n) && group[n] == n && group[first] != n)
+            ki_sim_swarm_join(w, n, first);
     }
 }
 
 /* A stock node may hold a member leaving for ever that is back: it believes what a full state tells of a leave. */
 static bool heal_alive(const struct sim_swarm *w, uint32_t node, const struct kith_member *m)
 {
-    bool stock = sim_node_at(w->s, node)->config.stock;
+    bool stock = ki_sim_node_at(w->s, node)->config.stock;
     return m->status == KITH_STATUS_ALIVE || (stock && m->status == KITH_STATUS_LEAVING);
 }
 
@@ -120,19 +120,19 @@ static bool heal_agrees(struct sim_swarm *w)
 {
     uint32_t count = kith_sim_count(w->s), running = 0;
     for (uint32_t n = 0; n < count; n++)
-        running += sim_swarm_runs(w, n);
+        running += ki_sim_swarm_runs(w, n);
     for (uint32_t n = 0; n < count; n++) {
         struct kith_member m;
         uint32_t cursor = 0, alive = 0;
-        while (sim_swarm_runs(w, n) && kith_next(sim_node_at(w->s, n)->k, &cursor, &m)) {
+        while (ki_sim_swarm_runs(w, n) && kith_next(ki_sim_node_at(w->s, n)->k, &cursor, &m)) {
             if (!heal_alive(w, n, &m))
                 continue;
             uint32_t whom = kith_sim_find(w->s, &m.addr);
-            if (whom == KITH_SIM_ALL || !sim_swarm_runs(w, whom))
+            if (whom == KITH_SIM_ALL || !ki_sim_swarm_runs(w, whom))
                 return false;
             alive++;
         }
-        if (sim_swarm_runs(w, n) && alive != running)
+        if (ki_sim_swarm_runs(w, n) && alive != running)
             return false;
     }
     return true;
@@ -143,24 +143,24 @@ static void heal_disagree(struct sim_swarm *w)
 {
     uint32_t count = kith_sim_count(w->s);
     for (uint32_t n = 0; n < count; n++) {
-        if (!sim_swarm_runs(w, n))
+        if (!ki_sim_swarm_runs(w, n))
             continue;
         for (uint32_t whom = 0; whom < count; whom++) {
             struct kith_member m = {.status = KITH_STATUS_NONE};
-            kith_find(sim_node_at(w->s, n)->k, sim_node_at(w->s, whom)->config.name, &m);
-            if (heal_alive(w, n, &m) == sim_swarm_runs(w, whom))
+            kith_find(ki_sim_node_at(w->s, n)->k, ki_sim_node_at(w->s, whom)->config.name, &m);
+            if (heal_alive(w, n, &m) == ki_sim_swarm_runs(w, whom))
                 continue;
-            sim_violate(w->s, "agree", n, "%.1f s after the healing it holds %s, which %s, to be of status %d, state %d",
-                        (double)(kith_sim_now_us(w->s) - w->plan->heal_us) / 1e6, sim_name(w->s, whom),
-                        sim_swarm_runs(w, whom) ? "runs" : "is gone", (int)m.status, (int)m.state);
+            ki_sim_violate(w->s, "agree", n, "%.1f s after the healing it holds %s, which %s, to be of status %d, state %d",
+                           (double)(kith_sim_now_us(w->s) - w->plan->heal_us) / 1e6, ki_sim_name(w->s, whom),
+                           ki_sim_swarm_runs(w, whom) ? "runs" : "is gone", (int)m.status, (int)m.state);
             return;
         }
     }
-    sim_violate(w->s, "agree", KITH_SIM_ALL, "views differ %.1f s after the healing",
-                (double)(kith_sim_now_us(w->s) - w->plan->heal_us) / 1e6);
+    ki_sim_violate(w->s, "agree", KITH_SIM_ALL, "views differ %.1f s after the healing",
+                   (double)(kith_sim_now_us(w->s) - w->plan->heal_us) / 1e6);
 }
 
-void sim_swarm_heal(struct sim_swarm *w)
+void ki_sim_swarm_heal(struct sim_swarm *w)
 {
     uint64_t start_us = kith_sim_now_us(w->s), agreed_us = KITH_NEVER, introduce_us = start_us;
     heal_all(w);

@@ -23,7 +23,7 @@ static struct kith_addr hostile_source(struct sim_swarm *w, struct ki_rng *rng)
 {
     if (ki_rng_below(rng, 3) != 0)
         return hostile_stranger(rng);
-    return sim_node_at(w->s, (uint32_t)ki_rng_below(rng, kith_sim_count(w->s)))->config.addr;
+    return ki_sim_node_at(w->s, (uint32_t)ki_rng_below(rng, kith_sim_count(w->s)))->config.addr;
 }
 
 static void hostile_garbage(struct sim_swarm *w, uint32_t node, struct ki_rng *rng)
@@ -63,7 +63,7 @@ static void hostile_number(struct ki_writer *out, const char *key, uint64_t valu
 
 static const char *hostile_name(struct sim_swarm *w, struct ki_rng *rng)
 {
-    return sim_name(w->s, (uint32_t)ki_rng_below(rng, kith_sim_count(w->s)));
+    return ki_sim_name(w->s, (uint32_t)ki_rng_below(rng, kith_sim_count(w->s)));
 }
 
 static void hostile_lure(struct sim_swarm *w, uint32_t node, struct ki_rng *rng)
@@ -72,7 +72,7 @@ static void hostile_lure(struct sim_swarm *w, uint32_t node, struct ki_rng *rng)
     struct ki_writer out = ki_writer(buf, sizeof buf);
     const uint8_t victim[4] = {198, 51, 100, (uint8_t)(1 + ki_rng_below(rng, 4))};
     bool indirect = ki_rng_below(rng, 2) != 0, sourced = ki_rng_below(rng, 3) != 0;
-    const char *whom = indirect ? hostile_name(w, rng) : ki_rng_below(rng, 2) ? sim_name(w->s, node) : "";
+    const char *whom = indirect ? hostile_name(w, rng) : ki_rng_below(rng, 2) ? ki_sim_name(w->s, node) : "";
     if (w->plan->labelled) {
         ki_put_u8(&out, 0xf4);
         ki_put_u8(&out, (uint8_t)strlen(w->label));
@@ -117,10 +117,10 @@ static void hostile_overhears(kith_sim *s, void *state, uint32_t node, const str
 static const struct sim_observer hostile_ear = {
     .name = "ear", .state_size = sizeof(struct sim_swarm *), .sent = hostile_overhears};
 
-void sim_swarm_overhear(struct sim_swarm *w)
+void ki_sim_swarm_overhear(struct sim_swarm *w)
 {
-    w->caught = sim_new(SIM_CAUGHT_MAX * sizeof *w->caught);
-    *(struct sim_swarm **)sim_observe(w->s, &hostile_ear) = w;
+    w->caught = ki_sim_make(SIM_CAUGHT_MAX * sizeof *w->caught);
+    *(struct sim_swarm **)ki_sim_observe(w->s, &hostile_ear) = w;
 }
 
 static void hostile_replay(struct sim_swarm *w, uint32_t node, struct ki_rng *rng)
@@ -129,11 +129,11 @@ static void hostile_replay(struct sim_swarm *w, uint32_t node, struct ki_rng *rn
     uint32_t to = ki_rng_below(rng, 2) ? node : c->to;
     if (c->len == 0 || to >= kith_sim_count(w->s))
         return;
-    struct kith_addr from = ki_rng_below(rng, 2) ? sim_node_at(w->s, c->from)->config.addr : hostile_source(w, rng);
+    struct kith_addr from = ki_rng_below(rng, 2) ? ki_sim_node_at(w->s, c->from)->config.addr : hostile_source(w, rng);
     kith_sim_inject(w->s, &from, to, c->bytes, c->len);
 }
 
-void sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f)
+void ki_sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f)
 {
     struct ki_rng rng;
     ki_rng_init(&rng, f->luck);

@@ -181,7 +181,7 @@ static void plan_faults(struct sim_plan *plan, struct ki_rng *rng)
     }
 }
 
-void sim_plan_draw(struct sim_plan *plan, uint64_t seed)
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed)
 {
     struct ki_rng world, faults, core;
     ki_rng_init(&world, seed);
@@ -197,14 +197,14 @@ void sim_plan_draw(struct sim_plan *plan, uint64_t seed)
 
 _Static_assert(SIM_SWARM_FAULTS <= 64, "a bit for each in struct sim_part");
 
-void sim_plan_keep(struct sim_plan *plan, const struct sim_part *part)
+void ki_sim_plan_keep(struct sim_plan *plan, const struct sim_part *part)
 {
     plan->node_count = (uint32_t)ki_min_u64(plan->node_count, part->nodes);
     for (uint32_t i = 0; i < plan->fault_count; i++)
         plan->faults[i].off = plan->faults[i].off || !(part->faults >> i & 1);
 }
 
-struct sim_part sim_plan_part(const struct sim_plan *plan)
+struct sim_part ki_sim_plan_part(const struct sim_plan *plan)
 {
     struct sim_part part = {.nodes = plan->node_count};
     for (uint32_t i = 0; i < plan->fault_count; i++)
@@ -214,7 +214,7 @@ struct sim_part sim_plan_part(const struct sim_plan *plan)
 
 /* ---- in words ---- */
 
-uint32_t sim_plan_faults(const struct sim_plan *plan)
+uint32_t ki_sim_plan_faults(const struct sim_plan *plan)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->fault_count; i++)
@@ -261,7 +261,7 @@ static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *t
     fputc('\n', to);
 }
 
-void sim_plan_print(const struct sim_plan *plan, FILE *to)
+void ki_sim_plan_print(const struct sim_plan *plan, FILE *to)
 {
     static const char *const profiles[] = {"lan", "wan", "local"};
     uint32_t core = 0;

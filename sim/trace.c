@@ -17,7 +17,7 @@ static uint64_t trace_mix(uint64_t chain, uint64_t word)
     return h ^ h >> 29;
 }
 
-void sim_digest(kith_sim *s, uint64_t word)
+void ki_sim_digest(kith_sim *s, uint64_t word)
 {
     s->digest = trace_mix(s->digest, word);
 }
@@ -30,24 +30,24 @@ static uint64_t trace_word(const uint8_t b[8])
 }
 
 /* Long ones in four chains side by side, whose ends join: one chain alone waits for each multiplication. */
-void sim_digest_bytes(kith_sim *s, const void *bytes, size_t len)
+void ki_sim_digest_bytes(kith_sim *s, const void *bytes, size_t len)
 {
     const uint8_t *b = bytes;
     uint8_t rest[8] = {0};
     uint64_t lanes[4] = {1, 2, 3, 4};
-    sim_digest(s, len);
+    ki_sim_digest(s, len);
     bool side_by_side = len >= 64;
     for (; side_by_side && len >= 32; len -= 32, b += 32) {
         for (unsigned i = 0; i < 4; i++)
             lanes[i] = trace_mix(lanes[i], trace_word(b + 8 * i));
     }
     for (unsigned i = 0; side_by_side && i < 4; i++)
-        sim_digest(s, lanes[i]);
+        ki_sim_digest(s, lanes[i]);
     for (; len >= 8; len -= 8, b += 8)
-        sim_digest(s, trace_word(b));
+        ki_sim_digest(s, trace_word(b));
     if (len > 0) {
         memcpy(rest, b, len);
-        sim_digest(s, trace_word(rest));
+        ki_sim_digest(s, trace_word(rest));
     }
 }
 
@@ -56,12 +56,12 @@ uint64_t kith_sim_digest(const kith_sim *s)
     return s->digest;
 }
 
-const char *sim_name(const kith_sim *s, uint32_t node)
+const char *ki_sim_name(const kith_sim *s, uint32_t node)
 {
     return node < s->count ? s->nodes[node]->config.name.ptr : "elsewhere";
 }
 
-void sim_trace(kith_sim *s, uint32_t node, const char *format, ...)
+void ki_sim_trace(kith_sim *s, uint32_t node, const char *format, ...)
 {
     if (!sim_traces(s))
         return;
@@ -71,7 +71,7 @@ void sim_trace(kith_sim *s, uint32_t node, const char *format, ...)
     else
         s->line_count++;
     int used = snprintf(s->lines[at], SIM_LINE, "%llu.%06llu %s ", (unsigned long long)(s->now_us / 1000000),
-                        (unsigned long long)(s->now_us % 1000000), node == KITH_SIM_ALL ? "-" : sim_name(s, node));
+                        (unsigned long long)(s->now_us % 1000000), node == KITH_SIM_ALL ? "-" : ki_sim_name(s, node));
     size_t head = ki_min_size((size_t)(used < 0 ? 0 : used), SIM_LINE - 1);
     va_list args;
     va_start(args, format);
@@ -84,13 +84,13 @@ const char *kith_sim_trace(const kith_sim *s, size_t index)
     return index < s->line_count ? s->lines[(s->line_first + index) % s->cfg.trace_lines] : NULL;
 }
 
-void sim_trace_datagram(kith_sim *s, const char *verb, uint32_t node, uint32_t other, const void *buf, size_t len)
+void ki_sim_trace_datagram(kith_sim *s, const char *verb, uint32_t node, uint32_t other, const void *buf, size_t len)
 {
     if (!sim_traces(s))
         return;
     char text[SIM_LINE];
     kith_describe(s->nodes[node]->k, buf, len, text, sizeof text);
-    sim_trace(s, node, "%s %s: %s", verb, sim_name(s, other), text);
+    ki_sim_trace(s, node, "%s %s: %s", verb, ki_sim_name(s, other), text);
 }
 
 static void trace_member_event(kith_sim *s, uint32_t node, const struct kith_event *e)
@@ -108,11 +108,11 @@ static void trace_member_event(kith_sim *s, uint32_t node, const struct kith_eve
         if (e->changed & words[i].bit && used < sizeof text)
             used += (size_t)snprintf(text + used, sizeof text - used, " %s%s", restored ? "not-" : "", words[i].word);
     }
-    sim_trace(s, node, "event%s %.*s incarnation %u", text, (int)e->member.name.len, e->member.name.ptr,
-              (unsigned)e->member.incarnation);
+    ki_sim_trace(s, node, "event%s %.*s incarnation %u", text, (int)e->member.name.len, e->member.name.ptr,
+                 (unsigned)e->member.incarnation);
 }
 
-void sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
+void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
 {
     if (!sim_traces(s))
         return;
@@ -121,13 +121,13 @@ void sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
         trace_member_event(s, node, e);
         return;
     case KITH_EVENT_CONFLICT:
-        sim_trace(s, node, "event conflict %.*s", (int)e->member.name.len, e->member.name.ptr);
+        ki_sim_trace(s, node, "event conflict %.*s", (int)e->member.name.len, e->member.name.ptr);
         return;
     case KITH_EVENT_DONE:
-        sim_trace(s, node, "event done: %s, %u", kith_strerror(e->result), (unsigned)e->count);
+        ki_sim_trace(s, node, "event done: %s, %u", kith_strerror(e->result), (unsigned)e->count);
         return;
     case KITH_EVENT_NAME_LOST:
-        sim_trace(s, node, "event name lost: %d of %u are for us", e->result, (unsigned)e->count);
+        ki_sim_trace(s, node, "event name lost: %d of %u are for us", e->result, (unsigned)e->count);
         return;
     }
 }

@@ -16,7 +16,7 @@
 static void *world_resize(void *arg, void *ptr, size_t size)
 {
     (void)arg;
-    return sim_resize(ptr, size);
+    return ki_sim_resize(ptr, size);
 }
 
 static void world_release(void *arg, void *ptr)
@@ -52,11 +52,11 @@ static struct ki_rng world_split(uint64_t seed, const char *purpose)
 int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
 {
     KI_ASSERT(config->size == sizeof *config);
-    if (!sim_link_fine(&config->link) || config->wall_us > SIM_WALL_MAX_US)
+    if (!ki_sim_link_fine(&config->link) || config->wall_us > SIM_WALL_MAX_US)
         return KITH_ERR_ARG;
-    kith_sim *s = sim_new(sizeof *s);
+    kith_sim *s = ki_sim_make(sizeof *s);
     s->cfg = *config;
-    s->lines = sim_new(((size_t)config->trace_lines + 1) * SIM_LINE);
+    s->lines = ki_sim_make(((size_t)config->trace_lines + 1) * SIM_LINE);
     ki_mem_init(&s->mem, world_resize, world_release, NULL, 0);
     ki_map_init(&s->by_addr, &s->mem);
     ki_map_init(&s->by_pair, &s->mem);
@@ -65,7 +65,7 @@ int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
     s->node_rng = world_split(config->seed, "node");
     s->polled = KITH_SIM_ALL;
     if (config->check)
-        sim_check_all(s);
+        ki_sim_check_all(s);
     *out = s;
     return 0;
 }
@@ -79,10 +79,10 @@ void kith_sim_free(kith_sim *s)
             s->observers[i]->end(s, s->observer_state[i]);
         free(s->observer_state[i]);
     }
-    sim_streams_free(s);
+    ki_sim_streams_free(s);
     for (uint32_t node = 0; node < s->count; node++)
-        sim_node_free(s, node);
-    sim_queue_free(&s->queue);
+        ki_sim_node_free(s, node);
+    ki_sim_queue_free(&s->queue);
     for (size_t i = 0; i < s->names_count; i++)
         free(s->names[i]);
     ki_map_free(&s->by_addr);
@@ -102,8 +102,8 @@ void kith_sim_node_config(kith_sim *s, uint32_t node, enum kith_profile profile,
     while (s->names_count <= node) {
         char name[24];
         int len = snprintf(name, sizeof name, "node-%zu", s->names_count);
-        s->names = sim_grow(s->names, &s->names_cap, s->names_count, sizeof *s->names);
-        s->names[s->names_count++] = sim_copy(name, (size_t)len);
+        s->names = ki_sim_grow(s->names, &s->names_cap, s->names_count, sizeof *s->names);
+        s->names[s->names_count++] = ki_sim_copy(name, (size_t)len);
     }
     uint32_t host = node + 1;
     kith_config_init(out, profile);
@@ -127,15 +127,15 @@ uint32_t kith_sim_count(const kith_sim *s)
 
 enum kith_sim_life kith_sim_life(const kith_sim *s, uint32_t node)
 {
-    const struct sim_node *n = sim_node_at(s, node);
+    const struct sim_node *n = ki_sim_node_at(s, node);
     return !n->k ? KITH_SIM_DOWN : n->paused ? KITH_SIM_PAUSED : KITH_SIM_RUNNING;
 }
 
 kith *kith_sim_node(kith_sim *s, uint32_t node)
 {
-    kith *k = sim_node_at(s, node)->k;
+    kith *k = ki_sim_node_at(s, node)->k;
     if (k)
-        sim_node_dirty(s, node);
+        ki_sim_node_dirty(s, node);
     return k;
 }
 
@@ -153,18 +153,18 @@ const char *kith_sim_violation(const kith_sim *s)
 
 int kith_sim_join(kith_sim *s, uint32_t node, uint32_t to)
 {
-    struct sim_node *n = sim_node_at(s, node);
-    const struct kith_addr *addr = &sim_node_at(s, to)->config.addr;
+    struct sim_node *n = ki_sim_node_at(s, node);
+    const struct kith_addr *addr = &ki_sim_node_at(s, to)->config.addr;
     if (!sim_runs(n))
         return KITH_ERR_STATE;
     SIM_TELL(s, told, node, addr);
-    sim_node_dirty(s, node);
-    return kith_join(n->k, sim_node_time(s, n), addr, 1, false, NULL);
+    ki_sim_node_dirty(s, node);
+    return kith_join(n->k, ki_sim_node_time(s, n), addr, 1, false, NULL);
 }
 
 int kith_sim_warm(kith_sim *s)
 {
-    struct kith_member *members = sim_new(((size_t)s->count + 1) * sizeof *members);
+    struct kith_member *members = ki_sim_make(((size_t)s->count + 1) * sizeof *members);
     size_t count = 0;
     for (uint32_t node = 0; node < s->count; node++) {
         if (!sim_runs(s->nodes[node]))
@@ -172,7 +172,7 @@ int kith_sim_warm(kith_sim *s)
         struct kith_member *m = &members[count++];
         kith_self(s->nodes[node]->k, m);
         m->name = s->nodes[node]->config.name; /* the instance's own copies move when it grows */
-        m->meta.ptr = sim_copy(m->meta.ptr, m->meta.len);
+        m->meta.ptr = ki_sim_copy(m->meta.ptr, m->meta.len);
         m->changed_us = 0;
     }
     int error = 0;
@@ -180,8 +180,8 @@ int kith_sim_warm(kith_sim *s)
         struct sim_node *n = s->nodes[node];
         if (!sim_runs(n))
             continue;
-        error = kith_import_members(n->k, sim_node_time(s, n), members, count);
-        sim_node_dirty(s, node);
+        error = kith_import_members(n->k, ki_sim_node_time(s, n), members, count);
+        ki_sim_node_dirty(s, node);
     }
     for (size_t i = 0; i < count; i++)
         free((void *)(uintptr_t)members[i].meta.ptr);
@@ -202,7 +202,7 @@ static bool world_takes_part(const struct sim_node *n)
 bool kith_sim_agrees(kith_sim *s)
 {
     uint32_t running = 0;
-    bool *takes_part = sim_new(s->count + 1);
+    bool *takes_part = ki_sim_make(s->count + 1);
     for (uint32_t node = 0; node < s->count; node++)
         running += takes_part[node] = world_takes_part(s->nodes[node]);
     bool agrees = true;
@@ -232,13 +232,13 @@ struct world_wake {
 
 void kith_sim_wake(kith_sim *s, uint32_t node, uint64_t at_us, uint64_t cookie)
 {
-    struct world_wake *wake = sim_new(sizeof *wake);
-    wake->life = sim_node_at(s, node)->lives;
-    sim_queue_put(&s->queue, (struct sim_entry){.at_us = ki_max_u64(at_us, s->now_us),
-                                                .kind = SIM_WAKE,
-                                                .id = node,
-                                                .arg = cookie,
-                                                .ptr = wake});
+    struct world_wake *wake = ki_sim_make(sizeof *wake);
+    wake->life = ki_sim_node_at(s, node)->lives;
+    ki_sim_queue_put(&s->queue, (struct sim_entry){.at_us = ki_max_u64(at_us, s->now_us),
+                                                   .kind = SIM_WAKE,
+                                                   .id = node,
+                                                   .arg = cookie,
+                                                   .ptr = wake});
 }
 
 /* Returns true when it concerns the program. */
@@ -248,14 +248,14 @@ static bool world_wake(kith_sim *s, struct sim_entry *entry, struct kith_sim_hap
     struct sim_node *n = s->nodes[entry->id];
     bool lives = n->k && n->lives == wake->life;
     if (lives && n->paused) {
-        sim_node_hold(s, entry->id, *entry, 0);
+        ki_sim_node_hold(s, entry->id, *entry, 0);
         return false;
     }
     free(entry->ptr);
     if (!lives)
         return false;
-    sim_digest(s, s->now_us);
-    sim_digest(s, (uint64_t)entry->id << 32 ^ entry->arg);
+    ki_sim_digest(s, s->now_us);
+    ki_sim_digest(s, (uint64_t)entry->id << 32 ^ entry->arg);
     *out = (struct kith_sim_happening){.kind = KITH_SIM_WAKE, .node = entry->id, .cookie = entry->arg};
     return true;
 }
@@ -265,20 +265,20 @@ static bool world_happens(kith_sim *s, struct sim_entry entry, struct kith_sim_h
     s->totals.events++;
     switch (entry.kind) {
     case SIM_DEADLINE:
-        sim_node_due(s, entry.id);
+        ki_sim_node_due(s, entry.id);
         return false;
     case SIM_DATAGRAM:
-        if (!sim_arrive(s, entry.ptr))
+        if (!ki_sim_arrive(s, entry.ptr))
             return false;
         const struct sim_datagram *d = s->shown;
         *out = (struct kith_sim_happening){
             .kind = KITH_SIM_MESSAGE, .node = d->to, .from = d->from_node, .buf = d->bytes, .len = d->len};
         return true;
     case SIM_REFUSED:
-        sim_refused(s, entry.ptr);
+        ki_sim_refused(s, entry.ptr);
         return false;
     case SIM_STREAM:
-        sim_stream_happens(s, entry.id, entry.arg);
+        ki_sim_stream_happens(s, entry.id, entry.arg);
         return false;
     case SIM_WAKE:
         return world_wake(s, &entry, out);
@@ -290,7 +290,7 @@ static bool world_happens(kith_sim *s, struct sim_entry entry, struct kith_sim_h
  * this one has its own: the head of that instance is fetched meanwhile. */
 static void world_fetch_next(const kith_sim *s)
 {
-    const struct sim_entry *next = sim_queue_first(&s->queue);
+    const struct sim_entry *next = ki_sim_queue_first(&s->queue);
     if (!next || next->kind == SIM_STREAM)
         return;
     const char *k = (const char *)s->nodes[next->id]->k;
@@ -308,7 +308,7 @@ bool kith_sim_step(kith_sim *s, uint64_t until_us, struct kith_sim_happening *ou
         if (s->polled != KITH_SIM_ALL) {
             out->kind = KITH_SIM_EVENT;
             out->node = s->polled;
-            if (sim_node_event(s, s->polled, &out->event))
+            if (ki_sim_node_event(s, s->polled, &out->event))
                 return true;
             if (sim_runs(s->nodes[s->polled]))
                 SIM_TELL(s, settled, s->polled);
@@ -317,17 +317,17 @@ bool kith_sim_step(kith_sim *s, uint64_t until_us, struct kith_sim_happening *ou
         }
         if (s->dirty_first < s->dirty_count) {
             s->polled = s->dirty[s->dirty_first++];
-            sim_node_drain(s, s->polled);
+            ki_sim_node_drain(s, s->polled);
             continue;
         }
         s->dirty_first = s->dirty_count = 0;
-        const struct sim_entry *first = sim_queue_first(&s->queue);
+        const struct sim_entry *first = ki_sim_queue_first(&s->queue);
         if (!first || first->at_us > until_us) {
             s->now_us = ki_max_u64(s->now_us, until_us);
             return false;
         }
         s->now_us = ki_max_u64(s->now_us, first->at_us);
-        struct sim_entry entry = sim_queue_take(&s->queue);
+        struct sim_entry entry = ki_sim_queue_take(&s->queue);
         world_fetch_next(s);
         if (world_happens(s, entry, out))
             return true;

@@ -136,10 +136,10 @@ struct sim_observer {
 };
 
 /* observe.c */
-void *sim_observe(kith_sim *s, const struct sim_observer *observer); /* returns its state */
-void *sim_observer_state(kith_sim *s, const struct sim_observer *observer); /* NULL: not observing */
+void *ki_sim_observe(kith_sim *s, const struct sim_observer *observer); /* returns its state */
+void *ki_sim_observer_state(kith_sim *s, const struct sim_observer *observer); /* NULL: not observing */
 /* Notes the first violation, as "SECONDS NODE: CHECKER: text", and stops the run.  node may be KITH_SIM_ALL. */
-void sim_violate(kith_sim *s, const char *checker, uint32_t node, const char *format, ...)
+void ki_sim_violate(kith_sim *s, const char *checker, uint32_t node, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 #define SIM_TELL(s, what, ...)                                                           \
@@ -159,33 +159,34 @@ void sim_violate(kith_sim *s, const char *checker, uint32_t node, const char *fo
     } while (0)
 
 /* check.c: all checkers of the house */
-void sim_check_all(kith_sim *s);
+void ki_sim_check_all(kith_sim *s);
 
 /* ---- memory: a simulation that has run out of it ends ---- */
 
-void *sim_new(size_t size);                /* zeroed */
-void *sim_resize(void *ptr, size_t size);
-char *sim_copy(const void *from, size_t len); /* with a NUL behind */
-void *sim_grow(void *items, size_t *cap, size_t count, size_t size); /* so that count + 1 fit */
+void *ki_sim_make(size_t size);                /* zeroed */
+void *ki_sim_resize(void *ptr, size_t size);
+char *ki_sim_copy(const void *from, size_t len); /* with a NUL behind */
+void *ki_sim_grow(void *items, size_t *cap, size_t count, size_t size); /* so that count + 1 fit */
 
 /* ---- node.c ---- */
 
-struct sim_node *sim_node_at(const kith_sim *s, uint32_t node); /* asserts that it exists */
+struct sim_node *ki_sim_node_at(const kith_sim *s, uint32_t node); /* asserts that it exists */
 static inline bool sim_runs(const struct sim_node *n)
 {
     return n->k && !n->paused;
 }
-int sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state); /* on error it stays down, its disk as it was */
-void sim_node_stop(kith_sim *s, uint32_t node);
-void sim_node_free(kith_sim *s, uint32_t node);
-void sim_node_dirty(kith_sim *s, uint32_t node);
-void sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t len); /* it is paused */
-void sim_node_release(kith_sim *s, uint32_t node);                                  /* all that was held */
+/* On error it stays down, its disk as it was. */
+int ki_sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state);
+void ki_sim_node_stop(kith_sim *s, uint32_t node);
+void ki_sim_node_free(kith_sim *s, uint32_t node);
+void ki_sim_node_dirty(kith_sim *s, uint32_t node);
+void ki_sim_node_hold(kith_sim *s, uint32_t node, struct sim_entry entry, size_t len); /* it is paused */
+void ki_sim_node_release(kith_sim *s, uint32_t node);                                  /* all that was held */
 /* Polls everything of a node but its events, and puts its deadline into the queue. */
-void sim_node_drain(kith_sim *s, uint32_t node);
-bool sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out); /* the next; observers are told */
-void sim_node_due(kith_sim *s, uint32_t node);                           /* its entry in the queue has come */
-struct kith_time sim_node_time(const kith_sim *s, const struct sim_node *n);
+void ki_sim_node_drain(kith_sim *s, uint32_t node);
+bool ki_sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out); /* the next; observers are told */
+void ki_sim_node_due(kith_sim *s, uint32_t node);                           /* its entry in the queue has come */
+struct kith_time ki_sim_node_time(const kith_sim *s, const struct sim_node *n);
 
 /* ---- link.c ---- */
 
@@ -198,37 +199,37 @@ struct sim_datagram {
     uint8_t bytes[];
 };
 
-struct sim_pair *sim_pair_make(kith_sim *s, uint32_t from, uint32_t to);
-const struct kith_sim_link *sim_link_of(const kith_sim *s, uint32_t from, uint32_t to);
-bool sim_chance(struct ki_rng *rng, uint32_t ppm);
+struct sim_pair *ki_sim_pair_make(kith_sim *s, uint32_t from, uint32_t to);
+const struct kith_sim_link *ki_sim_link_of(const kith_sim *s, uint32_t from, uint32_t to);
+bool ki_sim_chance(struct ki_rng *rng, uint32_t ppm);
 /* When something of len bytes sent now arrives, if it is not cut off; KITH_NEVER: the line is full. */
-uint64_t sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len);
-void sim_send(kith_sim *s, uint32_t from, const struct kith_addr *to, const void *buf, size_t len);
+uint64_t ki_sim_link_arrival_us(kith_sim *s, uint32_t from, uint32_t to, size_t len);
+void ki_sim_send(kith_sim *s, uint32_t from, const struct kith_addr *to, const void *buf, size_t len);
 /* A datagram has come to its node's host.  Takes it over.  True: it is a message and now in s->shown. */
-bool sim_arrive(kith_sim *s, struct sim_datagram *d);
-void sim_refused(kith_sim *s, struct sim_datagram *d); /* the news that one was refused has come back; frees it */
+bool ki_sim_arrive(kith_sim *s, struct sim_datagram *d);
+void ki_sim_refused(kith_sim *s, struct sim_datagram *d); /* the news that one was refused has come back; frees it */
 
-bool sim_link_fine(const struct kith_sim_link *link); /* fault.c */
+bool ki_sim_link_fine(const struct kith_sim_link *link); /* fault.c */
 
 /* ---- stream.c ---- */
 
-void sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action *action);
-void sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial); /* its entry in the queue has come */
-void sim_streams_node_down(kith_sim *s, uint32_t node);
-void sim_streams_wake(kith_sim *s, uint32_t node); /* it runs again */
-void sim_streams_free(kith_sim *s);
+void ki_sim_stream_act(kith_sim *s, uint32_t node, const struct kith_stream_action *action);
+void ki_sim_stream_happens(kith_sim *s, uint32_t index, uint64_t serial); /* its entry in the queue has come */
+void ki_sim_streams_node_down(kith_sim *s, uint32_t node);
+void ki_sim_streams_wake(kith_sim *s, uint32_t node); /* it runs again */
+void ki_sim_streams_free(kith_sim *s);
 
 /* ---- trace.c ---- */
 
-void sim_digest(kith_sim *s, uint64_t word);
-void sim_digest_bytes(kith_sim *s, const void *bytes, size_t len);
+void ki_sim_digest(kith_sim *s, uint64_t word);
+void ki_sim_digest_bytes(kith_sim *s, const void *bytes, size_t len);
 static inline bool sim_traces(const kith_sim *s)
 {
     return s->cfg.trace_lines > 0;
 }
-void sim_trace(kith_sim *s, uint32_t node, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void sim_trace_datagram(kith_sim *s, const char *verb, uint32_t node, uint32_t other, const void *buf, size_t len);
-void sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *event);
-const char *sim_name(const kith_sim *s, uint32_t node); /* its configured name, borrowed */
+void ki_sim_trace(kith_sim *s, uint32_t node, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void ki_sim_trace_datagram(kith_sim *s, const char *verb, uint32_t node, uint32_t other, const void *buf, size_t len);
+void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *event);
+const char *ki_sim_name(const kith_sim *s, uint32_t node); /* its configured name, borrowed */
 
 #endif

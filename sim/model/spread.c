@@ -60,7 +60,7 @@ static bool spread_is_blind(enum sim_spread_stop stop)
     return stop == SIM_SPREAD_BLIND_COUNTER || stop == SIM_SPREAD_BLIND_COIN;
 }
 
-const char *sim_spread_refusal(const struct sim_spread_config *config)
+const char *ki_sim_spread_refusal(const struct sim_spread_config *config)
 {
     if (config->nodes < 2 || config->nodes > SIM_SPREAD_NODES_MAX)
         return "nodes must be 2 to 10,000,000";
@@ -75,9 +75,9 @@ const char *sim_spread_refusal(const struct sim_spread_config *config)
     return NULL;
 }
 
-struct sim_spread *sim_spread_new(const struct sim_spread_config *config)
+struct sim_spread *ki_sim_spread_new(const struct sim_spread_config *config)
 {
-    KI_ASSERT(!sim_spread_refusal(config));
+    KI_ASSERT(!ki_sim_spread_refusal(config));
     struct sim_spread *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
@@ -88,11 +88,11 @@ struct sim_spread *sim_spread_new(const struct sim_spread_config *config)
     s->infective = malloc(config->nodes * sizeof *s->infective);
     if (s->state && s->counter && s->infective)
         return s;
-    sim_spread_free(s);
+    ki_sim_spread_free(s);
     return NULL;
 }
 
-void sim_spread_free(struct sim_spread *s)
+void ki_sim_spread_free(struct sim_spread *s)
 {
     if (!s)
         return;
@@ -242,7 +242,7 @@ static bool spread_is_over(const struct sim_spread *s)
     return s->live == 0 || (s->cfg.stop == SIM_SPREAD_NEVER && s->run.reached == s->cfg.nodes);
 }
 
-bool sim_spread_next(struct sim_spread *s, struct sim_spread_run *out)
+bool ki_sim_spread_next(struct sim_spread *s, struct sim_spread_run *out)
 {
     ki_rng_init(&s->rng, ki_rng_next(&s->seeds));
     memset(s->state, 0, s->cfg.nodes * sizeof *s->state);

@@ -44,15 +44,15 @@ struct sim_spread_run {
 struct sim_spread;
 
 /* Says in a few words what no run can be made of, or NULL: nothing. */
-const char *sim_spread_refusal(const struct sim_spread_config *config);
+const char *ki_sim_spread_refusal(const struct sim_spread_config *config);
 
 /* In: a configuration that is not refused.  Returns NULL when out of memory. */
-struct sim_spread *sim_spread_new(const struct sim_spread_config *config);
-void sim_spread_free(struct sim_spread *s);
+struct sim_spread *ki_sim_spread_new(const struct sim_spread_config *config);
+void ki_sim_spread_free(struct sim_spread *s);
 
 /* Makes the next run: a new rumour at one node, until nothing more can come of it (or see `cut`).  Run by run the seed
  * decides.
  * Returns false when out of memory. */
-bool sim_spread_next(struct sim_spread *s, struct sim_spread_run *out);
+bool ki_sim_spread_next(struct sim_spread *s, struct sim_spread_run *out);
 
 #endif

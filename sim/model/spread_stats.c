@@ -37,7 +37,7 @@ struct sim_spread_stats {
     double *drawn; /* three curves of `rounds` */
 };
 
-struct sim_spread_stats *sim_spread_stats_new(uint32_t nodes)
+struct sim_spread_stats *ki_sim_spread_stats_new(uint32_t nodes)
 {
     struct sim_spread_stats *stats = calloc(1, sizeof *stats);
     if (stats)
@@ -45,7 +45,7 @@ struct sim_spread_stats *sim_spread_stats_new(uint32_t nodes)
     return stats;
 }
 
-void sim_spread_stats_free(struct sim_spread_stats *stats)
+void ki_sim_spread_stats_free(struct sim_spread_stats *stats)
 {
     if (!stats)
         return;
@@ -104,7 +104,7 @@ static bool stats_keep_last(struct sim_spread_stats *stats, uint32_t last)
     return true;
 }
 
-bool sim_spread_stats_add(struct sim_spread_stats *stats, const struct sim_spread_run *run)
+bool ki_sim_spread_stats_add(struct sim_spread_stats *stats, const struct sim_spread_run *run)
 {
     double nodes = stats->nodes;
     double others = run->reached - 1;
@@ -142,7 +142,7 @@ static bool stats_draw(struct sim_spread_stats *stats)
     return true;
 }
 
-bool sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_spread_summary *out)
+bool ki_sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_spread_summary *out)
 {
     KI_ASSERT(stats->runs > 0);
     if (!stats_draw(stats))
@@ -169,7 +169,7 @@ bool sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_sprea
     return true;
 }
 
-bool sim_spread_theory_rounds(const struct sim_spread_config *config, double *rounds)
+bool ki_sim_spread_theory_rounds(const struct sim_spread_config *config, double *rounds)
 {
     double n = config->nodes;
     if (config->stop != SIM_SPREAD_NEVER || config->loss_ppm > 0 || config->fanout != 1 || config->nodes < 8)

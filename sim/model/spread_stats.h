@@ -27,14 +27,14 @@ struct sim_spread_summary {
 struct sim_spread_stats;
 
 /* In: nodes of every run.  Returns NULL when out of memory. */
-struct sim_spread_stats *sim_spread_stats_new(uint32_t nodes);
-void sim_spread_stats_free(struct sim_spread_stats *stats);
+struct sim_spread_stats *ki_sim_spread_stats_new(uint32_t nodes);
+void ki_sim_spread_stats_free(struct sim_spread_stats *stats);
 /* Returns false when out of memory. */
-bool sim_spread_stats_add(struct sim_spread_stats *stats, const struct sim_spread_run *run);
+bool ki_sim_spread_stats_add(struct sim_spread_stats *stats, const struct sim_spread_run *run);
 /* In: at least one run was added.  Out: curves borrowed from stats.  Returns false when out of memory. */
-bool sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_spread_summary *out);
+bool ki_sim_spread_stats_summarize(struct sim_spread_stats *stats, struct sim_spread_summary *out);
 
 /* The expected number of rounds until all know it, by theory.  Returns false where there is no formula for it. */
-bool sim_spread_theory_rounds(const struct sim_spread_config *config, double *rounds);
+bool ki_sim_spread_theory_rounds(const struct sim_spread_config *config, double *rounds);
 
 #endif

@@ -22,8 +22,8 @@ static struct sim_plan plan;
 static bool caught(uint64_t seed, const char *checker)
 {
     struct sim_verdict verdict;
-    sim_plan_draw(&plan, seed);
-    sim_plan_run(&plan, 0, NULL, &verdict);
+    ki_sim_plan_draw(&plan, seed);
+    ki_sim_plan_run(&plan, 0, NULL, &verdict);
     return verdict.failed && strcmp(verdict.checker, checker) == 0;
 }
 
@@ -53,8 +53,8 @@ static void without_any_all_is_well(void **state)
     ki_canary = KI_CANARY_NONE;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct sim_verdict verdict;
-        sim_plan_draw(&plan, seed);
-        sim_plan_run(&plan, 0, NULL, &verdict);
+        ki_sim_plan_draw(&plan, seed);
+        ki_sim_plan_run(&plan, 0, NULL, &verdict);
         if (verdict.failed)
             fail_msg("seed %llu: %s", (unsigned long long)seed, verdict.sentence);
     }
@@ -64,19 +64,19 @@ static void without_any_all_is_well(void **state)
 static void each_checker_has_one(void **state)
 {
     (void)state;
-    for (size_t c = 0; sim_checker_at(c); c++) {
+    for (size_t c = 0; ki_sim_checker_at(c); c++) {
         bool found = false;
         for (int i = 1; i < KI_CANARY_COUNT; i++)
-            found = found || strcmp(ki_canary_checkers[i], sim_checker_at(c)->watch.name) == 0;
+            found = found || strcmp(ki_canary_checkers[i], ki_sim_checker_at(c)->watch.name) == 0;
         if (!found)
-            fail_msg("no bug is planted for the checker \"%s\"", sim_checker_at(c)->watch.name);
+            fail_msg("no bug is planted for the checker \"%s\"", ki_sim_checker_at(c)->watch.name);
     }
 }
 
 static bool run_in_place(void *arg, const struct sim_plan *p, struct sim_verdict *out)
 {
     (void)arg;
-    sim_plan_run(p, 0, NULL, out);
+    ki_sim_plan_run(p, 0, NULL, out);
     return true;
 }
 
@@ -89,23 +89,23 @@ static void a_failure_shrinks(void **state)
     uint64_t seed = 1;
     while (!caught(seed, "incarnation"))
         assert_true(++seed <= SEEDS);
-    sim_plan_run(&plan, 0, NULL, &verdict);
-    uint32_t faults = sim_plan_faults(&plan), nodes = plan.node_count;
-    sim_plan_shrink(&plan, &verdict, run_in_place, NULL);
-    uint32_t left = sim_plan_faults(&plan);
-    const struct sim_part part = sim_plan_part(&plan);
-    sim_plan_draw(&plan, seed); /* its part says all that is left */
-    sim_plan_keep(&plan, &part);
-    assert_int_equal(sim_plan_faults(&plan), left);
+    ki_sim_plan_run(&plan, 0, NULL, &verdict);
+    uint32_t faults = ki_sim_plan_faults(&plan), nodes = plan.node_count;
+    ki_sim_plan_shrink(&plan, &verdict, run_in_place, NULL);
+    uint32_t left = ki_sim_plan_faults(&plan);
+    const struct sim_part part = ki_sim_plan_part(&plan);
+    ki_sim_plan_draw(&plan, seed); /* its part says all that is left */
+    ki_sim_plan_keep(&plan, &part);
+    assert_int_equal(ki_sim_plan_faults(&plan), left);
     assert_true(left <= faults && plan.node_count <= nodes);
-    sim_plan_run(&plan, 0, NULL, &verdict);
+    ki_sim_plan_run(&plan, 0, NULL, &verdict);
     assert_true(verdict.failed);
     assert_string_equal(verdict.checker, "incarnation");
     for (uint32_t i = 0; i < plan.fault_count; i++) {
         if (plan.faults[i].off)
             continue;
         plan.faults[i].off = true;
-        sim_plan_run(&plan, 0, NULL, &verdict);
+        ki_sim_plan_run(&plan, 0, NULL, &verdict);
         assert_false(verdict.failed && strcmp(verdict.checker, "incarnation") == 0);
         plan.faults[i].off = false;
     }
@@ -116,7 +116,7 @@ static void a_failure_shrinks(void **state)
 static bool run_thrice(void *arg, const struct sim_plan *p, struct sim_verdict *out)
 {
     uint32_t *runs = arg;
-    sim_plan_run(p, 0, NULL, out);
+    ki_sim_plan_run(p, 0, NULL, out);
     return ++*runs <= 3;
 }
 
@@ -130,10 +130,10 @@ static void shrinking_can_be_ended(void **state)
     uint64_t seed = 1;
     while (!caught(seed, "incarnation"))
         assert_true(++seed <= SEEDS);
-    sim_plan_run(&plan, 0, NULL, &verdict);
-    assert_int_equal(sim_plan_shrink(&plan, &verdict, run_thrice, &runs), 3);
+    ki_sim_plan_run(&plan, 0, NULL, &verdict);
+    assert_int_equal(ki_sim_plan_shrink(&plan, &verdict, run_thrice, &runs), 3);
     assert_int_equal(runs, 4);
-    sim_plan_run(&plan, 0, NULL, &verdict);
+    ki_sim_plan_run(&plan, 0, NULL, &verdict);
     assert_true(verdict.failed);
     assert_string_equal(verdict.checker, "incarnation");
     ki_canary = KI_CANARY_NONE;

@@ -23,8 +23,8 @@ static void no_world_is_violated(void **state)
         fail_msg("KITH_SEEDS is not A..B: %s", seeds);
     for (unsigned long long seed = from; seed <= to; seed++) {
         struct sim_verdict verdict;
-        sim_plan_draw(&plan, seed);
-        sim_plan_run(&plan, 0, NULL, &verdict);
+        ki_sim_plan_draw(&plan, seed);
+        ki_sim_plan_run(&plan, 0, NULL, &verdict);
         if (verdict.failed)
             fail_msg("%s\nagain: kith sim swarm --seeds %llu", verdict.sentence, seed);
     }
@@ -39,9 +39,9 @@ static void looking_changes_nothing(void **state)
     assert_non_null(nowhere);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         struct sim_verdict quiet, told;
-        sim_plan_draw(&plan, seed);
-        sim_plan_run(&plan, 0, NULL, &quiet);
-        sim_plan_run(&plan, 100, nowhere, &told);
+        ki_sim_plan_draw(&plan, seed);
+        ki_sim_plan_run(&plan, 0, NULL, &quiet);
+        ki_sim_plan_run(&plan, 100, nowhere, &told);
         assert_true(quiet.digest == told.digest && quiet.events == told.events);
         assert_true(quiet.events > 0);
     }

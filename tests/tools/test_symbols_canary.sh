@@ -37,7 +37,8 @@ for call in 'time(0)' 'rand()' 'clock()' 'getenv("a") != 0' 'printf("%d", 1)' 'f
 done
 judge refuses "a global that starts at zero" 'lib.o keeps counter' -- 'int counter;'
 judge refuses "a global with a value" 'lib.o keeps counter' -- 'int counter = 7;'
-judge refuses "a static inside a function" 'lib.o keeps calls' -- 'int f(void); int f(void) { static int calls; return calls++; }'
+judge refuses "a static inside a function" 'lib.o keeps calls' -- 'int ki_f(void); int ki_f(void) { static int calls; return calls++; }'
+judge refuses "a name that a program may have" 'takes the name helper from programs' -- 'int helper(void); int helper(void) { return 1; }'
 judge refuses "an export nobody declared" 'libkith.so shows kith_extra' -- 'KITH_API int kith_extra(void) { return 1; }'
 echo 'KITH_API int kith_gone(void);' >>include/kith.h
 judge refuses "a declaration without its function" 'libkith.so lacks kith_gone' -- ''

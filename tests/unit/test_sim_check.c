@@ -34,8 +34,8 @@ static void test_every_view_is_walked(void **state)
     } cases[] = {{1, 0, 2}, {2, 0, 2}, {2, 1, 2}, {130, 77, 4}};
     for (size_t i = 0; i < KI_COUNT(cases); i++) {
         kith_sim *s = check_world(cases[i].nodes);
-        struct sim_grid *seen = sim_observer_state(s, &sim_check_incarnation.watch);
-        *sim_grid_at(seen, cases[i].whose, cases[i].whose) = UINT32_MAX;
+        struct sim_grid *seen = ki_sim_observer_state(s, &ki_sim_check_incarnation.watch);
+        *ki_sim_grid_at(seen, cases[i].whose, cases[i].whose) = UINT32_MAX;
         kith_sim_run(s, (10 + cases[i].within_s) * KITH_SIM_SECOND);
         assert_non_null(kith_sim_violation(s));
         assert_non_null(strstr(kith_sim_violation(s), ": incarnation: the incarnation of node-"));
@@ -48,10 +48,10 @@ static void test_the_last_one_is_walked(void **state)
 {
     (void)state;
     kith_sim *s = check_world(2);
-    struct sim_grid *seen = sim_observer_state(s, &sim_check_incarnation.watch);
+    struct sim_grid *seen = ki_sim_observer_state(s, &ki_sim_check_incarnation.watch);
     kith_sim_crash(s, 1, KITH_SIM_HOST);
     kith_sim_run(s, 11 * KITH_SIM_SECOND);
-    *sim_grid_at(seen, 0, 0) = UINT32_MAX;
+    *ki_sim_grid_at(seen, 0, 0) = UINT32_MAX;
     kith_sim_run(s, 13 * KITH_SIM_SECOND);
     assert_non_null(kith_sim_violation(s));
     kith_sim_free(s);
@@ -64,19 +64,19 @@ static void test_sources(void **state)
     struct kith_addr addr = {.ip_len = 4, .port = 1};
     for (uint32_t i = 0; i < 300; i++) { /* three nodes know a hundred each */
         addr.ip[3] = (uint8_t)(i / 3);
-        assert_null(sim_source_find(&sources, i % 3, &addr));
-        sim_source_make(&sources, i % 3, &addr)->in = i;
-        assert_int_equal(sim_source_make(&sources, i % 3, &addr)->in, i);
+        assert_null(ki_sim_source_find(&sources, i % 3, &addr));
+        ki_sim_source_make(&sources, i % 3, &addr)->in = i;
+        assert_int_equal(ki_sim_source_make(&sources, i % 3, &addr)->in, i);
     }
     assert_int_equal(sources.count, 300);
-    sim_sources_forget(&sources, 1);
+    ki_sim_sources_forget(&sources, 1);
     assert_int_equal(sources.count, 200);
     for (uint32_t i = 0; i < 300; i++) {
         addr.ip[3] = (uint8_t)(i / 3);
-        const struct sim_source *found = sim_source_find(&sources, i % 3, &addr);
+        const struct sim_source *found = ki_sim_source_find(&sources, i % 3, &addr);
         assert_true(i % 3 == 1 ? !found : found && found->in == i);
     }
-    sim_sources_free(&sources);
+    ki_sim_sources_free(&sources);
     assert_int_equal(sources.count, 0);
 }
 

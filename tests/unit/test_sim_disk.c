@@ -58,7 +58,7 @@ static void test_stays_small(void **state)
 {
     (void)state;
     kith_sim *s = disk_world();
-    sim_observe(s, &disk_watch);
+    ki_sim_observe(s, &disk_watch);
     size_t most = 0;
     uint32_t incarnation = 0;
     for (unsigned i = 0; i < FLAPS; i++) {
@@ -89,7 +89,7 @@ static void test_left(void **state)
 {
     (void)state;
     kith_sim *s = disk_world();
-    sim_observe(s, &disk_watch);
+    ki_sim_observe(s, &disk_watch);
     assert_int_equal(kith_leave(kith_sim_node(s, 2), kith_sim_time(s, 2), NULL), 0);
     disk_run(s, 20 * KITH_SIM_SECOND);
     assert_int_equal(disk_restart(s, 2), 0);

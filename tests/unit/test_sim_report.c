@@ -60,13 +60,13 @@ static void test_ticks(void **state)
         char label[SIM_LABEL_MAX];
         char all[SIM_TICKS_MAX * (SIM_LABEL_MAX + 1)] = "";
         size_t len = 0;
-        sim_axis_fit(&axis, axes[i].log, axes[i].tight, axes[i].min, axes[i].max);
+        ki_sim_axis_fit(&axis, axes[i].log, axes[i].tight, axes[i].min, axes[i].max);
         assert_true(axis.low < axis.high && axis.low <= axes[i].min && axis.high >= axes[i].max);
         for (size_t t = 0; t < axis.tick_count; t++) {
             len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", t ? " " : "",
-                                    sim_axis_label(&axis, axis.ticks[t], label));
+                                    ki_sim_axis_label(&axis, axis.ticks[t], label));
             assert_true(axis.ticks[t] >= axis.low - 1e-9 && axis.ticks[t] <= axis.high + 1e-9 * fabs(axis.high));
-            double at = sim_axis_at(&axis, axis.ticks[t]);
+            double at = ki_sim_axis_at(&axis, axis.ticks[t]);
             assert_true(at >= -1e-9 && at <= 1 + 1e-9);
         }
         if (strcmp(all, axes[i].ticks) != 0)
@@ -85,26 +85,27 @@ static void test_any_range_has_ticks(void **state)
         double min = ends[i / 4 / KI_COUNT(ends)];
         double max = ends[i / 4 % KI_COUNT(ends)];
         struct sim_axis axis;
-        if (min > max || !sim_axis_shows(i & 1, min) || !sim_axis_shows(i & 1, max))
+        if (min > max || !ki_sim_axis_shows(i & 1, min) || !ki_sim_axis_shows(i & 1, max))
             continue;
-        sim_axis_fit(&axis, i & 1, i & 2, min, max);
+        ki_sim_axis_fit(&axis, i & 1, i & 2, min, max);
         assert_in_range(axis.tick_count, 2, 12);
         for (size_t t = 0; t < axis.tick_count; t++) {
             char label[SIM_LABEL_MAX];
-            assert_true(isfinite(sim_axis_at(&axis, axis.ticks[t])));
+            assert_true(isfinite(ki_sim_axis_at(&axis, axis.ticks[t])));
             assert_true(t == 0 || axis.ticks[t] > axis.ticks[t - 1]);
-            assert_in_range(strlen(sim_axis_label(&axis, axis.ticks[t], label)), 1, SIM_LABEL_MAX - 1);
+            assert_in_range(strlen(ki_sim_axis_label(&axis, axis.ticks[t], label)), 1, SIM_LABEL_MAX - 1);
         }
-        assert_true(sim_axis_at(&axis, min) >= -1e-6 && sim_axis_at(&axis, max) <= 1 + 1e-6);
+        assert_true(ki_sim_axis_at(&axis, min) >= -1e-6 && ki_sim_axis_at(&axis, max) <= 1 + 1e-6);
     }
 }
 
 static void test_what_an_axis_shows(void **state)
 {
     (void)state;
-    assert_true(sim_axis_shows(false, 0) && sim_axis_shows(false, -5) && sim_axis_shows(true, 1e-9));
-    assert_false(sim_axis_shows(true, 0) || sim_axis_shows(true, -1));
-    assert_false(sim_axis_shows(false, (double)NAN) || sim_axis_shows(false, HUGE_VAL) || sim_axis_shows(true, (double)NAN));
+    assert_true(ki_sim_axis_shows(false, 0) && ki_sim_axis_shows(false, -5) && ki_sim_axis_shows(true, 1e-9));
+    assert_false(ki_sim_axis_shows(true, 0) || ki_sim_axis_shows(true, -1));
+    assert_false(ki_sim_axis_shows(false, (double)NAN) || ki_sim_axis_shows(false, HUGE_VAL) ||
+                 ki_sim_axis_shows(true, (double)NAN));
 }
 
 /* ---- text ---- */
@@ -131,14 +132,14 @@ static void test_text_is_escaped(void **state)
     (void)state;
     for (size_t i = 0; i < KI_COUNT(texts); i++) {
         struct sim_html h = {.buf = NULL};
-        sim_html_put(&h, "[");
-        sim_html_text(&h, texts[i].text);
-        sim_html_put(&h, "%s", "]");
+        ki_sim_html_put(&h, "[");
+        ki_sim_html_text(&h, texts[i].text);
+        ki_sim_html_put(&h, "%s", "]");
         char wanted[256];
         snprintf(wanted, sizeof wanted, "[%s]", texts[i].html);
         assert_string_equal(h.buf, wanted);
         assert_int_equal(h.len, strlen(wanted));
-        sim_html_free(&h);
+        ki_sim_html_free(&h);
     }
 }
 
@@ -180,10 +181,10 @@ static char *take(const char *name)
 
 static char *page_of(const struct sim_plot *plot)
 {
-    struct sim_report *r = sim_report_new("t", "c");
-    sim_report_plot(r, plot);
-    assert_int_equal(sim_report_write(r, path_of("plot.html")), 0);
-    sim_report_free(r);
+    struct sim_report *r = ki_sim_report_new("t", "c");
+    ki_sim_report_plot(r, plot);
+    assert_int_equal(ki_sim_report_save(r, path_of("plot.html")), 0);
+    ki_sim_report_free(r);
     char *text = take("plot.html");
     assert_null(strstr(text, "nan"));
     assert_null(strstr(text, "inf"));
@@ -238,14 +239,14 @@ static void test_page(void **state)
     const double y[] = {0, 5, 9};
     const double low[] = {0, 4, 8};
     const struct sim_series series[] = {{"node \"<1>\"", x, y, 3, false}, {"theory", x, low, 3, true}};
-    struct sim_report *r = sim_report_new("A & <b>", "kith sim run --name '<x>'");
-    sim_report_text(r, "a paragraph & more");
-    sim_report_figures(r, names, values, 2);
-    sim_report_table(r, "times", columns, 2, cells, 3);
-    sim_report_table(r, "words", columns, 2, words, 3);
-    sim_report_plot(r, &(struct sim_plot){.title = "T<", .x_label = "time (s)", .y_label = "nodes", .series = series,
-                                          .series_count = 2, .band = &(struct sim_band){"band", x, low, y, 3}});
-    assert_int_equal(sim_report_write(r, path_of("page.html")), 0);
+    struct sim_report *r = ki_sim_report_new("A & <b>", "kith sim run --name '<x>'");
+    ki_sim_report_text(r, "a paragraph & more");
+    ki_sim_report_figures(r, names, values, 2);
+    ki_sim_report_table(r, "times", columns, 2, cells, 3);
+    ki_sim_report_table(r, "words", columns, 2, words, 3);
+    ki_sim_report_plot(r, &(struct sim_plot){.title = "T<", .x_label = "time (s)", .y_label = "nodes", .series = series,
+                                             .series_count = 2, .band = &(struct sim_band){"band", x, low, y, 3}});
+    assert_int_equal(ki_sim_report_save(r, path_of("page.html")), 0);
     char *text = take("page.html");
     check_nesting(text);
     static const char *const holds[] = {
@@ -266,12 +267,12 @@ static void test_page(void **state)
     assert_null(strstr(text, "http:")); /* asks nothing of anybody */
     assert_null(strstr(text, "https:"));
     assert_null(strstr(text, "url("));
-    assert_int_equal(sim_report_write(r, path_of("again.html")), 0); /* the same bytes once more */
+    assert_int_equal(ki_sim_report_save(r, path_of("again.html")), 0); /* the same bytes once more */
     char *again = take("again.html");
     assert_string_equal(text, again);
     free(again);
     free(text);
-    sim_report_free(r);
+    ki_sim_report_free(r);
 }
 
 static void test_empty_plots(void **state)
@@ -360,40 +361,40 @@ static void test_long_curves_are_thinned(void **state)
 static void test_a_failed_write_leaves_what_was_there(void **state)
 {
     (void)state;
-    struct sim_report *r = sim_report_new("t", "c");
-    assert_int_equal(sim_report_write(r, path_of("no/such/page.html")), -ENOENT);
+    struct sim_report *r = ki_sim_report_new("t", "c");
+    assert_int_equal(ki_sim_report_save(r, path_of("no/such/page.html")), -ENOENT);
     assert_int_equal(mkdir(path_of("folder"), 0700), 0);
-    assert_int_equal(sim_report_write(r, path_of("folder")), -EISDIR);
+    assert_int_equal(ki_sim_report_save(r, path_of("folder")), -EISDIR);
     rmdir(path_of("folder"));
     if (access("/dev/full", W_OK) == 0)
-        assert_int_equal(sim_report_write(r, "/dev/full"), -ENOSPC);
-    assert_int_equal(sim_report_write(r, "/dev/null"), 0);
+        assert_int_equal(ki_sim_report_save(r, "/dev/full"), -ENOSPC);
+    assert_int_equal(ki_sim_report_save(r, "/dev/null"), 0);
     struct stat there;
     assert_true(stat("/dev/null", &there) == 0 && S_ISCHR(there.st_mode)); /* not replaced */
-    sim_report_free(r);
-    assert_int_equal(sim_report_write(NULL, path_of("x")), -ENOMEM);
+    ki_sim_report_free(r);
+    assert_int_equal(ki_sim_report_save(NULL, path_of("x")), -ENOMEM);
     assert_int_not_equal(access(path_of("x"), F_OK), 0);
 }
 
-/* What sim_report_write() would say, said beforehand, and nothing is left of it. */
+/* What ki_sim_report_save() would say, said beforehand, and nothing is left of it. */
 static void test_trying(void **state)
 {
     (void)state;
-    assert_int_equal(sim_report_try(path_of("new.html")), 0);
+    assert_int_equal(ki_sim_report_try(path_of("new.html")), 0);
     assert_int_not_equal(access(path_of("new.html"), F_OK), 0);
     assert_int_not_equal(access(path_of("new.html.part"), F_OK), 0);
-    assert_int_equal(sim_report_try(path_of("no/such/page.html")), -ENOENT);
+    assert_int_equal(ki_sim_report_try(path_of("no/such/page.html")), -ENOENT);
     assert_int_equal(mkdir(path_of("folder"), 0700), 0);
-    assert_int_equal(sim_report_try(path_of("folder")), -EISDIR);
+    assert_int_equal(ki_sim_report_try(path_of("folder")), -EISDIR);
     rmdir(path_of("folder"));
-    assert_int_equal(sim_report_try("/dev/null"), 0);
+    assert_int_equal(ki_sim_report_try("/dev/null"), 0);
     if (access("/proc", W_OK) == 0) /* as root: what is allowed may still be impossible */
-        assert_int_not_equal(sim_report_try("/proc/x"), 0);
+        assert_int_not_equal(ki_sim_report_try("/proc/x"), 0);
     FILE *there = fopen(path_of("kept.html"), "w");
     assert_non_null(there);
     fputs("kept", there);
     fclose(there);
-    assert_int_equal(sim_report_try(path_of("kept.html")), 0);
+    assert_int_equal(ki_sim_report_try(path_of("kept.html")), 0);
     char *text = take("kept.html");
     assert_string_equal(text, "kept");
     free(text);
@@ -403,29 +404,29 @@ static void test_trying(void **state)
 static void test_writing_replaces(void **state)
 {
     (void)state;
-    struct sim_report *r = sim_report_new("first", "c");
-    assert_int_equal(sim_report_write(r, path_of("page.html")), 0);
+    struct sim_report *r = ki_sim_report_new("first", "c");
+    assert_int_equal(ki_sim_report_save(r, path_of("page.html")), 0);
     FILE *left = fopen(path_of("page.html.part"), "w"); /* of a run that was killed */
     assert_non_null(left);
     fclose(left);
-    sim_report_text(r, "second");
-    assert_int_equal(sim_report_write(r, path_of("page.html")), 0);
+    ki_sim_report_text(r, "second");
+    assert_int_equal(ki_sim_report_save(r, path_of("page.html")), 0);
     assert_int_not_equal(access(path_of("page.html.part"), F_OK), 0);
     char *text = take("page.html");
     assert_non_null(strstr(text, "<p>second</p>"));
     check_nesting(text);
     free(text);
-    sim_report_free(r);
+    ki_sim_report_free(r);
 }
 
 static void test_null_does_nothing(void **state)
 {
     (void)state;
-    sim_report_text(NULL, "x");
-    sim_report_figures(NULL, NULL, NULL, 0);
-    sim_report_table(NULL, "x", NULL, 0, NULL, 0);
-    sim_report_plot(NULL, &(struct sim_plot){.title = "x"});
-    sim_report_free(NULL);
+    ki_sim_report_text(NULL, "x");
+    ki_sim_report_figures(NULL, NULL, NULL, 0);
+    ki_sim_report_table(NULL, "x", NULL, 0, NULL, 0);
+    ki_sim_report_plot(NULL, &(struct sim_plot){.title = "x"});
+    ki_sim_report_free(NULL);
 }
 
 int main(void)

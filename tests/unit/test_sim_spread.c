@@ -23,16 +23,16 @@
 static void run_all(struct sim_spread_config config, uint32_t runs, struct sim_spread_stats **stats,
                     struct sim_spread_summary *out)
 {
-    struct sim_spread *s = sim_spread_new(&config);
+    struct sim_spread *s = ki_sim_spread_new(&config);
     struct sim_spread_run run;
-    *stats = sim_spread_stats_new(config.nodes);
+    *stats = ki_sim_spread_stats_new(config.nodes);
     assert_non_null(s);
     for (uint32_t i = 0; i < runs; i++) {
-        assert_true(sim_spread_next(s, &run));
-        assert_true(sim_spread_stats_add(*stats, &run));
+        assert_true(ki_sim_spread_next(s, &run));
+        assert_true(ki_sim_spread_stats_add(*stats, &run));
     }
-    assert_true(sim_spread_stats_summarize(*stats, out));
-    sim_spread_free(s);
+    assert_true(ki_sim_spread_stats_summarize(*stats, out));
+    ki_sim_spread_free(s);
 }
 
 struct figure { /* low == high: a printed number; digit: its last digit's unit; not given: digit 0 */
@@ -101,7 +101,7 @@ static void test_rumour_mongering(void **state)
         wrong += !agrees(row, "traffic", rumours[i].traffic, got.traffic, runs, 3000);
         wrong += !agrees(row, "t_avg", rumours[i].t_avg, got.t_avg, runs, 3000);
         wrong += !agrees(row, "t_last", rumours[i].t_last, got.t_last, runs, 3000);
-        sim_spread_stats_free(stats);
+        ki_sim_spread_stats_free(stats);
     }
     assert_int_equal(wrong, 0);
 }
@@ -172,9 +172,9 @@ static void test_rounds_to_all(void **state)
         wrong += !agrees(row, "rounds", reaches[i].rounds, rounds, runs, runs);
         wrong += !agrees(row, "traffic", reaches[i].traffic, with_spread(got.traffic, &traffic_spread, runs), runs, runs);
         double theory;
-        if (sim_spread_theory_rounds(&config, &theory)) /* itself within 0.2 rounds */
+        if (ki_sim_spread_theory_rounds(&config, &theory)) /* itself within 0.2 rounds */
             wrong += !agrees(row, "theory", (struct figure){theory, theory, .4}, rounds, runs, HUGE_VAL);
-        sim_spread_stats_free(stats);
+        ki_sim_spread_stats_free(stats);
     }
     assert_int_equal(wrong, 0);
 }
@@ -226,7 +226,7 @@ static void test_fan_out(void **state)
                          fanouts[i].table_runs);
         wrong += !agrees(row, "reached", fanouts[i].reached, reached, runs, runs);
         wrong += !agrees(row, "t_last", fanouts[i].t_last, got.t_last, runs, 2000);
-        sim_spread_stats_free(stats);
+        ki_sim_spread_stats_free(stats);
     }
     assert_int_equal(wrong, 0);
 }
@@ -241,11 +241,11 @@ static void test_wrong_rules_are_seen(void **state)
         .nodes = 1000, .mode = P, .stop = SIM_SPREAD_BLIND_COIN, .k = 3, .fanout = 1, .seed = 1};
     run_all(config, 300, &stats, &got); /* a coin for a counter */
     assert_false(agrees("canary, not a failure", "t_avg", (struct figure)SAYS(10.9, .1), got.t_avg, 300, 3000));
-    sim_spread_stats_free(stats);
+    ki_sim_spread_stats_free(stats);
     config = (struct sim_spread_config){.nodes = 1000, .mode = X, .k = 1, .fanout = 1, .loss_ppm = 100000, .seed = 1};
     run_all(config, 400, &stats, &got); /* half the loss */
     assert_false(agrees("canary, not a failure", "rounds", (struct figure)SAYS(11.4, .1), got.rounds_to_all, 400, 400));
-    sim_spread_stats_free(stats);
+    ki_sim_spread_stats_free(stats);
 }
 
 /* ---- what must hold in every run ---- */
@@ -287,13 +287,13 @@ static void test_every_run(void **state)
         c.stop = (enum sim_spread_stop)(at % 5), at /= 5;
         c.k = 1 + at % 3, at /= 3;
         c.fanout = 1 + 3 * at;
-        struct sim_spread *s = sim_spread_new(&c);
+        struct sim_spread *s = ki_sim_spread_new(&c);
         struct sim_spread_run run;
         for (int n = 0; n < 5; n++) {
-            assert_true(sim_spread_next(s, &run));
+            assert_true(ki_sim_spread_next(s, &run));
             check_run(&c, &run);
         }
-        sim_spread_free(s);
+        ki_sim_spread_free(s);
     }
 }
 
@@ -305,14 +305,14 @@ static void test_same_seed_same_runs(void **state)
     uint64_t sums[2] = {0, 0};
     for (int pass = 0; pass < 3; pass++) {
         c.seed = pass < 2 ? 7 : 8;
-        struct sim_spread *s = sim_spread_new(&c);
+        struct sim_spread *s = ki_sim_spread_new(&c);
         struct sim_spread_run run;
         uint64_t sum = 0;
         for (int i = 0; i < 3; i++) {
-            assert_true(sim_spread_next(s, &run));
+            assert_true(ki_sim_spread_next(s, &run));
             sum = sum * 1000003 + run.sent * 31 + run.arrivals * 7 + run.reached + run.last;
         }
-        sim_spread_free(s);
+        ki_sim_spread_free(s);
         if (pass == 0)
             sums[0] = sum;
         else if (pass == 1)
@@ -334,7 +334,7 @@ static void test_lost_for_good(void **state)
     assert_true(fabs(got.residue.mean - 49.0 / 50) < 1e-12 && fabs(got.traffic.mean - 4.0 / 50) < 1e-12);
     assert_true(got.t_avg.mean == 0 && got.residue.error < 1e-6);
     assert_true(got.t_last.mean == 0 && got.runs_to_all == 0 && got.rounds == 1 && got.mean[0] == 1.0 / 50);
-    sim_spread_stats_free(stats);
+    ki_sim_spread_stats_free(stats);
 }
 
 /* Two nodes have no choice, which shows the rules that means do not: nobody calls itself, payloads of a failed call
@@ -346,17 +346,17 @@ static void test_two_nodes(void **state)
         struct sim_spread_config c = {.nodes = 2, .mode = (enum sim_spread_mode)(i % 3), .stop = SIM_SPREAD_NEVER, .k = 1,
                                       .fanout = 1, .loss_ppm = i % 2 * 700000, .seed = i};
         struct sim_spread_run run;
-        struct sim_spread *s = sim_spread_new(&c);
-        assert_true(sim_spread_next(s, &run));
+        struct sim_spread *s = ki_sim_spread_new(&c);
+        assert_true(ki_sim_spread_next(s, &run));
         assert_true(c.loss_ppm > 0 || run.last == 1);
         uint32_t payloads = c.mode == X ? 2 : 1; /* a round: a push, an answer */
         assert_in_range(run.sent, (run.last - 1) * payloads + 1, run.last * payloads);
-        sim_spread_free(s);
+        ki_sim_spread_free(s);
         c.stop = COUNTER;
-        s = sim_spread_new(&c);
-        assert_true(sim_spread_next(s, &run));
+        s = ki_sim_spread_new(&c);
+        assert_true(ki_sim_spread_next(s, &run));
         assert_int_equal(run.reached, 2);
-        sim_spread_free(s);
+        ki_sim_spread_free(s);
     }
 }
 
@@ -382,7 +382,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     for (size_t i = 0; i < KI_COUNT(refusals); i++) {
-        const char *said = sim_spread_refusal(&refusals[i].config);
+        const char *said = ki_sim_spread_refusal(&refusals[i].config);
         assert_true(refusals[i].says ? said && strstr(said, refusals[i].says) : !said);
     }
 }
@@ -402,16 +402,16 @@ static void test_round_limit(void **state)
     struct sim_spread_config config = {.nodes = 2, .mode = P, .stop = SIM_SPREAD_NEVER, .k = 1, .fanout = 1, .seed = 1};
     struct sim_spread_run run;
     config.loss_ppm = SIM_PPM - 1; /* a million rounds are too few for about every third run */
-    struct sim_spread *s = sim_spread_new(&config);
+    struct sim_spread *s = ki_sim_spread_new(&config);
     uint32_t cut = 0;
     for (unsigned i = 0; i < 20; i++) {
-        assert_true(sim_spread_next(s, &run));
+        assert_true(ki_sim_spread_next(s, &run));
         assert_int_equal(run.cut, run.reached < 2);
         assert_true(!run.cut || run.sent == SIM_SPREAD_ROUNDS_MAX);
         cut += run.cut;
     }
     assert_in_range(cut, 1, 19);
-    sim_spread_free(s);
+    ki_sim_spread_free(s);
 }
 
 /* Between rounds, and within one that is long; and one that was not over leaves nothing to the next. */
@@ -422,19 +422,19 @@ static void test_stop_now(void **state)
     struct sim_spread_run run;
     config.loss_ppm = SIM_PPM - 1;
     config.stop_now = stop_now;
-    struct sim_spread *s = sim_spread_new(&config);
+    struct sim_spread *s = ki_sim_spread_new(&config);
     asked = 0, asked_max = 7;
-    assert_true(sim_spread_next(s, &run) && run.cut && run.sent == 7 && asked == 8);
+    assert_true(ki_sim_spread_next(s, &run) && run.cut && run.sent == 7 && asked == 8);
     asked = 0, asked_max = UINT32_MAX;
-    assert_true(sim_spread_next(s, &run) && run.cut == (run.reached < 10));
-    sim_spread_free(s);
+    assert_true(ki_sim_spread_next(s, &run) && run.cut == (run.reached < 10));
+    ki_sim_spread_free(s);
     config = (struct sim_spread_config){.nodes = 100000, .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
-    s = sim_spread_new(&config);
+    s = ki_sim_spread_new(&config);
     asked = 0, asked_max = 4;
-    assert_true(sim_spread_next(s, &run) && run.cut && asked == 5 && run.last <= 1);
+    assert_true(ki_sim_spread_next(s, &run) && run.cut && asked == 5 && run.last <= 1);
     asked_max = UINT32_MAX;
-    assert_true(sim_spread_next(s, &run) && !run.cut && run.reached == 100000);
-    sim_spread_free(s);
+    assert_true(ki_sim_spread_next(s, &run) && !run.cut && run.reached == 100000);
+    ki_sim_spread_free(s);
 }
 
 /* What is drawn ends at a round; the summary says whether that is the end. */
@@ -442,18 +442,18 @@ static void test_cut_statistics(void **state)
 {
     (void)state;
     static uint32_t curve[5001];
-    struct sim_spread_stats *stats = sim_spread_stats_new(2);
+    struct sim_spread_stats *stats = ki_sim_spread_stats_new(2);
     struct sim_spread_summary got;
     for (uint32_t round = 0; round < KI_COUNT(curve); round++)
         curve[round] = round == 5000 || round == 4095 ? 2 : 1;
-    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 4095, .curve = curve}));
-    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 1, .curve = curve, .cut = true}));
-    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(ki_sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 4095, .curve = curve}));
+    assert_true(ki_sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 1, .curve = curve, .cut = true}));
+    assert_true(ki_sim_spread_stats_summarize(stats, &got));
     assert_true(got.runs == 2 && got.cut == 1 && got.rounds == 4096 && !got.curve_cut && got.high[4095] == 1);
-    assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 5000, .curve = curve}));
-    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(ki_sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = 5000, .curve = curve}));
+    assert_true(ki_sim_spread_stats_summarize(stats, &got));
     assert_true(got.runs == 3 && got.cut == 1 && got.rounds == 4096 && got.curve_cut);
-    sim_spread_stats_free(stats);
+    ki_sim_spread_stats_free(stats);
 }
 
 /* Statistics of runs made up by hand. */
@@ -461,19 +461,19 @@ static void test_statistics(void **state)
 {
     (void)state;
     static const uint32_t curve[] = {1, 2, 4, 5, 6, 7, 8, 9, 9, 10};
-    struct sim_spread_stats *stats = sim_spread_stats_new(10);
+    struct sim_spread_stats *stats = ki_sim_spread_stats_new(10);
     struct sim_spread_summary got;
     for (uint32_t i = 1; i <= 200; i++) { /* the first one reaches 2 of 10 */
         struct sim_spread_run run = {.reached = 10, .last = 9, .sent = i % 2 ? 20 : 40, .arrivals = 45, .curve = curve};
         if (i == 1)
             run = (struct sim_spread_run){.reached = 2, .last = 1, .sent = 20, .arrivals = 1, .curve = curve};
-        assert_true(sim_spread_stats_add(stats, &run));
+        assert_true(ki_sim_spread_stats_add(stats, &run));
         if (i == 1) {
-            assert_true(sim_spread_stats_summarize(stats, &got));
+            assert_true(ki_sim_spread_stats_summarize(stats, &got));
             assert_true(got.residue.mean == 0.8 && got.residue.error == 0 && got.rounds == 2 && got.low[1] == 0.2);
         }
     }
-    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(ki_sim_spread_stats_summarize(stats, &got));
     assert_int_equal(got.runs, 200);
     assert_int_equal(got.runs_to_all, 199);
     assert_true(fabs(got.residue.mean - 0.004) < 1e-12 && fabs(got.traffic.mean - 3) < 1e-12);
@@ -481,19 +481,19 @@ static void test_statistics(void **state)
     assert_true(fabs(got.t_avg.mean - (199 * 5 + 1) / 200.0) < 1e-12);
     assert_int_equal(got.rounds, 10);
     assert_true(got.low[9] == 1 && got.high[9] == 1 && fabs(got.mean[9] - (199 + 0.2) / 200) < 1e-12);
-    sim_spread_stats_free(stats);
-    stats = sim_spread_stats_new(2);
+    ki_sim_spread_stats_free(stats);
+    stats = ki_sim_spread_stats_new(2);
     for (uint32_t last = 200; last >= 1; last--) {
         uint32_t steps[201];
         for (uint32_t round = 0; round <= last; round++)
             steps[round] = round == last ? 2 : 1;
-        assert_true(sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = last, .curve = steps}));
+        assert_true(ki_sim_spread_stats_add(stats, &(struct sim_spread_run){.reached = 2, .last = last, .curve = steps}));
     }
-    assert_true(sim_spread_stats_summarize(stats, &got));
+    assert_true(ki_sim_spread_stats_summarize(stats, &got));
     assert_int_equal(got.rounds_to_all_p99, 198); /* the 198th of 1 .. 200 */
     assert_true(got.rounds_to_all.mean == 100.5 && got.high[10] == 0.5 && got.high[11] == 1);
     assert_true(got.low[190] == 0.5 && got.low[191] == 1);
-    sim_spread_stats_free(stats);
+    ki_sim_spread_stats_free(stats);
 }
 
 int main(void)

@@ -32,7 +32,7 @@ static void test_histogram(void **state)
         struct sim_histogram h = {0};
         for (size_t i = 0; i < VALUES; i++) {
             values[i] = ki_rng_below(&rng, (uint64_t)1 << (bits == 60 ? i % 60 : bits));
-            sim_histogram_add(&h, values[i]);
+            ki_sim_histogram_add(&h, values[i]);
         }
         qsort(values, VALUES, sizeof *values, by_value);
         assert_int_equal(h.count, VALUES);
@@ -40,10 +40,10 @@ static void test_histogram(void **state)
         for (size_t i = 0; i < KI_COUNT(quantiles); i++) {
             uint64_t rank = ((uint64_t)VALUES * quantiles[i] + 999999) / 1000000;
             uint64_t wanted = values[rank ? rank - 1 : 0];
-            uint64_t got = sim_histogram_quantile_us(&h, quantiles[i]);
+            uint64_t got = ki_sim_histogram_quantile_us(&h, quantiles[i]);
             assert_true(got >= wanted && got - wanted <= wanted / 1000);
         }
-        sim_histogram_free(&h);
+        ki_sim_histogram_free(&h);
     }
 }
 
@@ -51,12 +51,12 @@ static void test_histogram_ends(void **state)
 {
     struct sim_histogram h = {0};
     (void)state;
-    sim_histogram_add(&h, UINT64_MAX);
-    assert_true(sim_histogram_quantile_us(&h, 500000) == UINT64_MAX);
-    sim_histogram_add(&h, 0);
-    assert_true(sim_histogram_quantile_us(&h, 500000) == 0);
-    assert_true(sim_histogram_quantile_us(&h, 1000000) == UINT64_MAX);
-    sim_histogram_free(&h);
+    ki_sim_histogram_add(&h, UINT64_MAX);
+    assert_true(ki_sim_histogram_quantile_us(&h, 500000) == UINT64_MAX);
+    ki_sim_histogram_add(&h, 0);
+    assert_true(ki_sim_histogram_quantile_us(&h, 500000) == 0);
+    assert_true(ki_sim_histogram_quantile_us(&h, 1000000) == UINT64_MAX);
+    ki_sim_histogram_free(&h);
 }
 
 /* ---- views ---- */
@@ -85,10 +85,10 @@ static struct sim_scenario scenario_of(uint64_t seed)
 static void compare_views(struct sim_run *run)
 {
     struct sim_result r;
-    kith_sim *s = sim_run_world(run);
+    kith_sim *s = ki_sim_run_world(run);
     uint32_t up = 0, full = 0;
     uint64_t right = 0, wrong = 0;
-    sim_run_measure(run, &r);
+    ki_sim_run_measure(run, &r);
     assert_false(r.lied);
     assert_null(r.violation);
     for (uint32_t node = 0; node < kith_sim_count(s); node++)
@@ -121,10 +121,10 @@ static void test_views(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct sim_scenario scenario = scenario_of(seed);
-        struct sim_run *run = sim_run_new(&scenario);
+        struct sim_run *run = ki_sim_run_new(&scenario);
         uint64_t at_us = 0;
         unsigned compared = 0;
-        while (sim_run_advance(run, at_us += 250 * KITH_SIM_MS)) {
+        while (ki_sim_run_advance(run, at_us += 250 * KITH_SIM_MS)) {
             if (at_us % (750 * KITH_SIM_MS) == 0) {
                 compare_views(run);
                 compared++;
@@ -132,7 +132,7 @@ static void test_views(void **state)
         }
         compare_views(run);
         assert_int_equal(compared, 59);
-        sim_run_free(run);
+        ki_sim_run_free(run);
     }
 }
 
@@ -144,19 +144,19 @@ static void test_steps(void **state)
     for (unsigned i = 0; i < 3; i++) {
         static const uint64_t steps_us[] = {7777, 1000000, 3600000000};
         struct sim_scenario scenario = scenario_of(9);
-        struct sim_run *run = sim_run_new(&scenario);
+        struct sim_run *run = ki_sim_run_new(&scenario);
         struct sim_result r;
         uint64_t at_us = 0;
-        while (sim_run_advance(run, at_us += steps_us[i])) {
+        while (ki_sim_run_advance(run, at_us += steps_us[i])) {
             if (i == 1)
-                sim_run_measure(run, &r);
+                ki_sim_run_measure(run, &r);
         }
-        sim_run_measure(run, &r);
+        ki_sim_run_measure(run, &r);
         digests[i] = r.digest;
         assert_int_equal(r.virtual_us, scenario.for_us);
         assert_int_equal(r.stats->kill_count, 4);
         assert_int_equal(r.stats->up, 24);
-        sim_run_free(run);
+        ki_sim_run_free(run);
     }
     assert_true(digests[0] == digests[1] && digests[1] == digests[2]);
 }
@@ -176,22 +176,22 @@ static void test_detection(void **state)
                                           .check = true,
                                           .faults = kill,
                                           .fault_count = 1};
-    struct sim_run *run = sim_run_new(&scenario);
+    struct sim_run *run = ki_sim_run_new(&scenario);
     struct sim_result r;
     (void)state;
-    assert_false(sim_run_advance(run, KITH_NEVER));
-    sim_run_measure(run, &r);
+    assert_false(ki_sim_run_advance(run, KITH_NEVER));
+    ki_sim_run_measure(run, &r);
     assert_int_equal(r.stats->first_detect.count, 3);
     assert_int_equal(r.stats->detect.count, 3 * 57);
     assert_int_equal(r.undetected, 0);
     assert_int_equal(r.stats->false_positives, 0);
     assert_true(r.stats->agreed);
     uint64_t min_us = 7112000; /* 4 * log10(60) * 1 s */
-    assert_true(sim_histogram_quantile_us(&r.stats->first_detect, 0) >= min_us);
+    assert_true(ki_sim_histogram_quantile_us(&r.stats->first_detect, 0) >= min_us);
     assert_true(r.stats->detect.max_us <= min_us * 6 + 10000000);
     assert_true(r.stats->detect.max_us >= r.stats->first_detect.max_us);
     assert_true(r.stats->slowest_us == r.stats->detect.max_us);
-    sim_run_free(run);
+    ki_sim_run_free(run);
 }
 
 /* ---- verdicts ---- */
@@ -235,7 +235,7 @@ static void test_false_positives(void **state)
         kith_sim_config_init(&config, 5);
         config.check = false; /* it is a forgery */
         assert_int_equal(kith_sim_new(&s, &config), 0);
-        struct sim_stats *st = sim_stats_new(s, 5);
+        struct sim_stats *st = ki_sim_stats_new(s, 5);
         for (uint32_t node = 0; node < 5; node++) {
             struct kith_config one;
             kith_sim_node_config(s, node, KITH_PROFILE_LAN, &one);
@@ -243,7 +243,7 @@ static void test_false_positives(void **state)
         }
         assert_false(st->agreed);
         assert_int_equal(kith_sim_warm(s), 0);
-        sim_stats_warm(s);
+        ki_sim_stats_warm(s);
         assert_true(st->agreed && st->agreed_us == 0 && st->right == 25);
         kith_sim_run(s, 10000);
         kith_self(kith_sim_node(s, 0), &self);
@@ -255,7 +255,7 @@ static void test_false_positives(void **state)
         kith_sim_slow(s, 0, what == SLOW ? 20000 : what == WAS_SLOW ? 10000 : 0);
         if (what == DOWN) {
             kith_sim_crash(s, 0, KITH_SIM_HOST);
-            sim_stats_killed(s, 0);
+            ki_sim_stats_killed(s, 0);
         }
         assert_true(st->agreed == (what != DOWN) && st->wrong == (what == DOWN ? 4 : 0));
         struct kith_addr from = s->nodes[4]->config.addr;
@@ -264,7 +264,7 @@ static void test_false_positives(void **state)
         assert_int_equal(st->failed_events, 1);
         assert_int_equal(st->false_positives, wanted[what]);
         assert_int_equal(st->detect.count, what == DOWN);
-        assert_int_equal(sim_stats_undetected(st), what == DOWN ? 3 : 0);
+        assert_int_equal(ki_sim_stats_undetected(st), what == DOWN ? 3 : 0);
         assert_false(st->agreed);
         kith_sim_free(s);
     }
@@ -302,16 +302,16 @@ static void test_possible(void **state)
         scenario.faults = rows[i].faults;
         while (scenario.fault_count < 3 && rows[i].faults[scenario.fault_count].at_us)
             scenario.fault_count++;
-        assert_int_equal(sim_scenario_fault(&scenario, &index, &left), rows[i].why);
+        assert_int_equal(ki_sim_scenario_fault(&scenario, &index, &left), rows[i].why);
         if (rows[i].why != SIM_POSSIBLE) {
             assert_int_equal(index, rows[i].index);
             assert_int_equal(left, rows[i].left);
             continue;
         }
-        struct sim_run *run = sim_run_new(&scenario); /* what is possible can be carried out */
-        assert_false(sim_run_advance(run, KITH_NEVER));
-        assert_null(kith_sim_violation(sim_run_world(run)));
-        sim_run_free(run);
+        struct sim_run *run = ki_sim_run_new(&scenario); /* what is possible can be carried out */
+        assert_false(ki_sim_run_advance(run, KITH_NEVER));
+        assert_null(kith_sim_violation(ki_sim_run_world(run)));
+        ki_sim_run_free(run);
     }
 }
 
@@ -322,17 +322,17 @@ static void test_cold_start(void **state)
     size_t index;
     uint32_t left;
     (void)state;
-    assert_int_equal(sim_scenario_start_us(&scenario, 99), 990000);
+    assert_int_equal(ki_sim_scenario_start_us(&scenario, 99), 990000);
     scenario.faults = &early;
     scenario.fault_count = 1;
-    assert_int_equal(sim_scenario_fault(&scenario, &index, &left), SIM_TOO_MANY);
+    assert_int_equal(ki_sim_scenario_fault(&scenario, &index, &left), SIM_TOO_MANY);
     assert_int_equal(left, 2);
     scenario.nodes = 10000; /* all within 10 s */
-    assert_int_equal(sim_scenario_start_us(&scenario, 9999), 9999000);
+    assert_int_equal(ki_sim_scenario_start_us(&scenario, 9999), 9999000);
     scenario.for_us = 10 * KITH_SIM_SECOND; /* and half of the run */
-    assert_int_equal(sim_scenario_start_us(&scenario, 9999), 4999500);
+    assert_int_equal(ki_sim_scenario_start_us(&scenario, 9999), 4999500);
     scenario.warm = true;
-    assert_int_equal(sim_scenario_start_us(&scenario, 9999), 0);
+    assert_int_equal(ki_sim_scenario_start_us(&scenario, 9999), 0);
 }
 
 int main(void)

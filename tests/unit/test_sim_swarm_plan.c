@@ -16,7 +16,7 @@ static const char *plan_text(void)
 {
     FILE *to = tmpfile();
     assert_non_null(to);
-    sim_plan_print(&plan, to);
+    ki_sim_plan_print(&plan, to);
     rewind(to);
     text[fread(text, 1, sizeof text - 1, to)] = '\0';
     fclose(to);
