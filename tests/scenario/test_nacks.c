@@ -143,12 +143,13 @@ static const struct row {
     {"two helpers, and the suspect is forgotten and comes back", two_helpers_and_the_suspect_is_forgotten, 0},
 };
 
-/* A pool in which c is accused at 2 s, in our own name so that our verdict confirms nothing, and by nobody else.  At 7.5 s
- * (after 4 log10(23) s) c is probed again, and helpers are asked. */
+/* A pool in which c is accused at 2 s, in our own name so that our verdict confirms nothing, and by nobody else.  At 13.5 s
+ * (after 8 log10(23) s) c is probed again, and helpers are asked. */
 static kith *lonely(uint64_t *at_us)
 {
     struct kith_config c;
     lone_config(&c);
+    c.suspicion_mult = 8; /* six confirmations are wanted: two do not end it */
     kith *k = lone_new(&c);
     lone_meet(k, lone_time(LONE_SECOND), "b", 2);
     lone_meet(k, lone_time(LONE_SECOND), "c", 3);
@@ -158,11 +159,11 @@ static kith *lonely(uint64_t *at_us)
         lone_meet(k, lone_time(LONE_SECOND), name, (uint8_t)(10 + i));
     }
     tell(k, 2 * LONE_SECOND, true, 5);
-    lone_pass(k, 2 * LONE_SECOND, 7500 * MS);
+    lone_pass(k, 2 * LONE_SECOND, 13500 * MS);
     k->health = 0; /* nobody has answered us: begin well, with no probe under way */
     k->nack_wait.close_us = KITH_NEVER;
     ki_probe_init(&k->probe);
-    *at_us = lone_next_probe(k, 7500 * MS);
+    *at_us = lone_next_probe(k, 13500 * MS);
     assert_true(k->probe_lonely && k->probe_id == ki_table_find(&k->table, lone_span("c")));
     lone_pass(k, *at_us, k->probe.deadline_us);
     *at_us = k->now.mono_us + 10 * MS;
@@ -183,6 +184,8 @@ static void nacks_confirm(void **state)
             fail_msg("%s: confirmed before the verdict", rows[i].what);
         if (!k->nack_wait.failed && k->probe.state != KI_PROBE_IDLE)
             lone_pass(k, at_us, k->probe.deadline_us + 2 * MS);
+        s = ki_table_suspicion(&k->table, ki_table_find(&k->table, lone_span("c")));
+        assert_non_null(s);
         if (s->confirmed != rows[i].confirmed)
             fail_msg("%s: %u confirmations, not %u", rows[i].what, s->confirmed, rows[i].confirmed);
         lone_check(k);
