@@ -308,10 +308,12 @@ static uint32_t tick_reconnect_dice(struct kith *k)
     return KI_NO_MEMBER;
 }
 
-/* While nobody is dead there is nothing to wake for; the first death may find the time long past. */
+/* While nobody is dead there is nothing to wake for; the first death may find the time long past.  For Serf somebody may
+ * have failed who is not dead: who has said so itself, and whose intent to leave was lost. */
 static uint64_t tick_reconnect_us(const struct kith *k)
 {
-    return k->table.by_state[KI_DEAD] == 0 ? KITH_NEVER : ki_max_u64(k->reconnect_next_us, k->now.mono_us);
+    uint32_t gone = k->cfg.stock ? k->by_status[KI_STATUS_FAILED] : k->table.by_state[KI_DEAD];
+    return gone == 0 ? KITH_NEVER : ki_max_u64(k->reconnect_next_us, k->now.mono_us);
 }
 
 /* Of A alive and D dead members, each of the A contacts one of the D in D of A intervals: so each dead one hears from

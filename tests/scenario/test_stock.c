@@ -292,6 +292,17 @@ static uint64_t reconnects(kith *k)
     return count >= 1 && count <= 62 ? 1 : count;
 }
 
+/* Its death notice came from itself, and no intent before: failed for Serf, which will contact it again. */
+static uint64_t reconnects_who_said_goodbye(kith *k)
+{
+    k->cfg.reconnect_interval_ms = 1000;
+    k->reconnect_next_us = 2 * LONE_SECOND;
+    accuse(k, lone_time(LONE_SECOND), true, "c", "c", 5);
+    k->probe_next_us = k->push_pull_next_us = KITH_NEVER;
+    lone_pass(k, 2 * LONE_SECOND, 20 * LONE_SECOND);
+    return lone_counter(k, "reconnects") > 0;
+}
+
 /* A full state from b's host that says this of c. */
 static void exchange_says(kith *k, enum ki_state state)
 {
@@ -432,6 +443,7 @@ static const struct row {
     {"one silent vote loses the name", loses_its_name_in_silence, 0, 1},
     {"news in a tiny pool", news_repeated, 2, 1},
     {"reconnecting", reconnects, 1, 1},
+    {"reconnecting to who left without an intent", reconnects_who_said_goodbye, 0, 1},
     {"a suspect in an exchange", exchange_of_a_suspect, KITH_STATE_ALIVE, KITH_STATE_SUSPECT},
     {"an exchange is an accusation of our own", exchange_accuses_by_itself, 0, 1},
     {"an exchange confirms", exchange_confirms, 0, 1},
