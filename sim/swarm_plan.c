@@ -90,7 +90,9 @@ static void plan_world(struct sim_plan *plan, struct ki_rng *rng)
     bool wan = plan->profile == KITH_PROFILE_WAN;
     plan->heal_us = plan_between(rng, 15, 60) * PLAN_SECOND * (wan ? 2 : 1);
     bool usual = !plan->tight && !plan->mixed && !plan->forgetful;
-    plan->agree_us = wan ? 150 * PLAN_SECOND : usual ? SIM_SWARM_AGREE_US : 120 * PLAN_SECOND;
+    /* of profile wan a stock member holds a suspicion that nobody confirms for up to 6 * 6 * log10(100) * 5 s */
+    uint64_t wan_us = (plan->mixed ? 400 : 150) * PLAN_SECOND;
+    plan->agree_us = wan ? wan_us : usual ? SIM_SWARM_AGREE_US : 120 * PLAN_SECOND;
     uint64_t storm_us = plan_between(rng, 3 * PLAN_SECOND, plan->heal_us / 2); /* the rest joins then, all at once */
     uint32_t first = plan_percent(rng, 25) ? (uint32_t)plan_between(rng, 1, plan->node_count) : plan->node_count;
     for (uint32_t n = 0; n < SIM_SWARM_NODES; n++) {

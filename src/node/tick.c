@@ -49,11 +49,12 @@ static uint32_t tick_next_target(struct kith *k)
 /* One whom we suspect and too few others do: they may all be slow, or know it to be gone already, or not know it at all.
  * Whoever hears of the accusation would say so, but perhaps nobody hears.  So when the shortest timeout has passed, it is
  * asked once more, and the helpers that then do not find it count as accusers: each has probed it by itself, or does not
- * know it.  Not more than every second probe, and a few looks each: the usual round goes on.  And not while our health is
- * in doubt: our word counts for less then, and probes that will hardly be answered do not mend it. */
+ * know it.  Not more than every second probe, and a few looks each: the usual round goes on.  Our health does not stretch
+ * it: the helpers' word is wanted more than ours, and a round that waits for one that will hardly answer finds nobody else
+ * and mends nothing. */
 static uint32_t tick_lonely_target(struct kith *k)
 {
-    if (k->cfg.stock || k->probe_lonely || k->health > 0)
+    if (k->cfg.stock || k->probe_lonely)
         return KI_NO_MEMBER;
     uint32_t looks = (uint32_t)ki_min_u64(k->table.accused_count, TICK_LONELY_LOOKS);
     for (uint32_t i = 0; i < looks; i++) {
@@ -70,9 +71,10 @@ static void tick_probe_start(struct kith *k)
     k->probe_lonely = id != KI_NO_MEMBER;
     if (!k->probe_lonely)
         id = tick_next_target(k);
-    uint64_t interval_us = ki_scaled_interval_us(k);
-    uint32_t stretch = k->cfg.stock ? 1 : k->health + 1;
-    k->probe_next_us = k->now.mono_us + (uint64_t)k->cfg.probe_interval_ms * 1000 * stretch;
+    uint64_t base_us = (uint64_t)k->cfg.probe_interval_ms * 1000;
+    uint64_t interval_us = k->probe_lonely ? base_us : ki_scaled_interval_us(k);
+    uint32_t stretch = k->cfg.stock || k->probe_lonely ? 1 : k->health + 1;
+    k->probe_next_us = k->now.mono_us + base_us * stretch;
     if (id == KI_NO_MEMBER)
         return;
     k->probe_id = id;
@@ -144,6 +146,8 @@ static void tick_probe_failed(struct kith *k)
                                  .from = ki_name_of(k->cfg.name)};
     ki_count(k, KI_COUNT_probes_failed);
     k->nack_wait.failed = true;
+    if (k->probe_lonely && k->health > 0 && k->nack_wait.nacked == 0)
+        return; /* whoever doubts its own health does not accuse alone */
     ki_apply_suspect(k, NULL, &suspect);
     for (uint32_t i = 0; i < k->nack_wait.helper_count; i++) {
         if (k->nack_wait.seq == k->probe_seq && (k->nack_wait.nacked >> i & 1) != 0)

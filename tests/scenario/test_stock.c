@@ -405,7 +405,7 @@ static uint64_t asks_again_at(kith *k, uint8_t health)
     ki_probe_init(&k->probe);
     k->health = health;
     lone_next_probe(k, at_us + 5500 * MS);
-    return k->probe_lonely && k->probe_id == member(k, "c").id;
+    return k->probe_lonely && k->probe_id == member(k, "c").id && k->probe.interval_us == LONE_SECOND;
 }
 
 static uint64_t asks_again(kith *k)
@@ -451,7 +451,7 @@ static const struct row {
     {"one that left and speaks is told", tells_who_has_left, 1, 0},
     {"forgetting outruns what crept", forgetting_is_said_later, 1 + 16, 1},
     {"a lonely suspect is asked again", asks_again, 1, 0},
-    {"an unwell prober asks it, too", asks_again_though_unwell, 0, 0},
+    {"an unwell prober asks it as soon", asks_again_though_unwell, 1, 0},
 };
 
 static void additions_are_there_and_gone(void **state)
