@@ -13,7 +13,7 @@ ROOT = Path(os.environ.get("KITH_SOURCE_DIR", Path(__file__).parent.parent.paren
 PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 LINES_MAX = {"ARCHITECTURE.md": 300}
 FOLDERS = "include src net sim agent cli tests tools bench examples packaging docs".split()
-PLANNED = {"src/store", "src/aggregate"}  # ARCHITECTURE.md, "What comes next"
+PLANNED = {"src/aggregate"}  # ARCHITECTURE.md, "What comes next"
 # Functions of C, POSIX and other programs that the pages may name.
 FOREIGN = {"poll", "name", "main"}
 

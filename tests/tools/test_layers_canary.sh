@@ -4,8 +4,8 @@
 layers=$KITH_SOURCE_DIR/tools/layers
 tree=$work/tree
 
-mkdir -p "$tree"/{include/kith,src/{base,wire,swim,serf,node},net,agent,cli}
-for file in include/kith/kith src/{base/base,wire/msgpack,wire/seal,swim/probe,serf/clock,node/node} net/loop \
+mkdir -p "$tree"/{include/kith,src/{base,wire,swim,serf,store,node},net,agent,cli}
+for file in include/kith/kith src/{base/base,wire/msgpack,wire/seal,swim/probe,serf/clock,store/dot,node/node} net/loop \
     agent/agent cli/cli; do
     echo '#include <stdint.h>' >"$tree/$file.h"
 done
@@ -36,6 +36,9 @@ refuse src/wire/x.c '#include <stdio.h>'
 refuse src/swim/x.c '#include "serf/clock.h"'
 refuse src/serf/x.c '#include "swim/probe.h"'
 refuse src/serf/x.c '#include "node/node.h"'
+refuse src/serf/x.c '#include "store/dot.h"'
+refuse src/store/x.c '#include "swim/probe.h"'
+refuse src/store/x.c '#include <kith/kith.h>'
 refuse src/serf/x.c '#include <kith/kith.h>'
 refuse src/swim/x.c '#include <mpack.h>'
 refuse src/node/x.c '#include "net/loop.h"'
@@ -53,6 +56,8 @@ accept src/base/crng.c '#include <nettle/chacha.h>'
 accept src/wire/x.c '#include <mpack.h>'
 accept src/node/x.c '#include <kith/kith.h>'
 accept src/node/x.c '#include "serf/clock.h"'
+accept src/store/x.c '#include "wire/msgpack.h"'
+accept src/node/x.c '#include "store/dot.h"'
 accept net/x.c '#include <kith/kith.h>'
 accept agent/x.c '#include "src/wire/msgpack.h"'
 accept cli/x.c '#include "agent/agent.h"'
