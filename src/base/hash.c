@@ -1,5 +1,7 @@
 /* SipHash-2-4, from the paper "SipHash: a fast short-input PRF" (Aumasson, Bernstein 2012), sec. 2:
  * four 64-bit words of state, two rounds for each 8 bytes of input, four to finish.
+ * The form with 128 bits is that of the authors' reference code: it begins with another constant, so that it shares no
+ * number with the short form, and after the first half come four more rounds.
  *
  * The last word holds the remaining 0 to 7 bytes and, in its top byte, the length modulo 256, so
  * that no two inputs end in the same words.  All numbers are little-endian by definition; they are
@@ -57,19 +59,46 @@ static inline struct hash_state hash_word(struct hash_state v, uint64_t word)
     return v;
 }
 
-uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len)
+/* "somepseudorandomlygeneratedbytes" */
+static inline struct hash_state hash_begin(const uint8_t key[16])
 {
-    const uint8_t *at = data;
     uint64_t k0 = hash_load_le8(key);
     uint64_t k1 = hash_load_le8(key + 8);
-    /* "somepseudorandomlygeneratedbytes" */
-    struct hash_state v = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
-                           k1 ^ 0x7465646279746573};
+    return (struct hash_state){k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                               k1 ^ 0x7465646279746573};
+}
+
+static inline struct hash_state hash_input(struct hash_state v, const uint8_t *at, size_t len)
+{
     uint64_t last = (uint64_t)len << 56;
     for (; len >= 8; len -= 8, at += 8)
         v = hash_word(v, hash_load_le8(at));
-    v = hash_word(v, last | hash_load_le(at, len));
+    return hash_word(v, last | hash_load_le(at, len));
+}
+
+static inline struct hash_state hash_four_rounds(struct hash_state v)
+{
+    return hash_round(hash_round(hash_round(hash_round(v))));
+}
+
+uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len)
+{
+    struct hash_state v = hash_input(hash_begin(key), data, len);
     v.c ^= 0xff;
-    v = hash_round(hash_round(hash_round(hash_round(v))));
+    v = hash_four_rounds(v);
     return v.a ^ v.b ^ v.c ^ v.d;
+}
+
+struct ki_hash128 ki_siphash128(const uint8_t key[16], const void *data, size_t len)
+{
+    struct hash_state v = hash_begin(key);
+    v.b ^= 0xee;
+    v = hash_input(v, data, len);
+    v.c ^= 0xee;
+    v = hash_four_rounds(v);
+    struct ki_hash128 hash = {.first = v.a ^ v.b ^ v.c ^ v.d};
+    v.b ^= 0xdd;
+    v = hash_four_rounds(v);
+    hash.second = v.a ^ v.b ^ v.c ^ v.d;
+    return hash;
 }

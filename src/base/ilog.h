@@ -1,4 +1,4 @@
-/* Logarithms for protocol rules, in integers, so that every compiler and machine decides alike. */
+/* Logarithms and roots for protocol rules, in integers, so that every compiler and machine decides alike. */
 #ifndef KI_ILOG_H
 #define KI_ILOG_H
 
@@ -12,5 +12,7 @@ uint32_t ki_log2_ceil(uint64_t n);
 uint32_t ki_log10_milli(uint32_t n);
 /* 10^6 * ln(n) rounded, for 1 <= n <= 33 (above: as 33). */
 uint32_t ki_ln_micro(uint32_t n);
+/* floor(sqrt(n)), for every n. */
+uint32_t ki_sqrt(uint64_t n);
 
 #endif

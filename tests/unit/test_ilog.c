@@ -1,5 +1,6 @@
 /* base/ilog.c: exact values in a table; the thousandths of log10 against their definition (10^milli <= n^1000 is too
- * large to compute, so against a slow series where that is far from a whole thousandth); monotony. */
+ * large to compute, so against a slow series where that is far from a whole thousandth); monotony.  The root against its
+ * definition, about squares and at random. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/ilog.h"
+#include "base/rng.h"
 
 static const struct row {
     int line;
@@ -105,12 +107,44 @@ static void natural_is_rounded(void **state)
     assert_int_equal(ki_ln_micro(UINT32_MAX), ki_ln_micro(33));
 }
 
+static void check_root(uint64_t n)
+{
+    uint64_t root = ki_sqrt(n);
+    if (root > UINT32_MAX || root * root > n || n - root * root > 2 * root)
+        fail_msg("sqrt(%llu) is %llu", (unsigned long long)n, (unsigned long long)root);
+}
+
+static void root_is_the_floor(void **state)
+{
+    (void)state;
+    struct ki_rng rng;
+    ki_rng_init(&rng, 1);
+    for (uint64_t n = 0; n < 1000000; n++) {
+        check_root(n);
+        check_root(UINT64_MAX - n);
+        uint64_t luck = ki_rng_next(&rng);
+        check_root(luck >> n % 64);
+        uint64_t square = (luck >> 32) * (luck >> 32);
+        check_root(square);
+        check_root(square - 1);
+        check_root(square + 2 * (luck >> 32));
+    }
+    /* each place of the table, at both ends */
+    for (uint64_t high = 64; high < 256; high++) {
+        for (uint64_t n = 0; n < 1000; n++) {
+            check_root((high << 56) + n);
+            check_root((high << 56) - 1 - n);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logarithms_follow_the_table),
         cmocka_unit_test(milli_is_the_floor),
         cmocka_unit_test(natural_is_rounded),
+        cmocka_unit_test(root_is_the_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
