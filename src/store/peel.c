@@ -111,24 +111,20 @@ static bool peel_is_item(const void *owner, uint32_t at, const void *key)
     return peel->found[at].item.a == item->a && peel->found[at].item.b == item->b;
 }
 
-static bool peel_belongs(uint64_t first, uint32_t index)
+/* Returns whether the item belongs to the cell where it was found.  If not, all is BAD anyway: one walk is enough. */
+static bool peel_take_out(struct ki_peel *peel, struct ki_found found, struct ki_hash128 hash, uint32_t index)
 {
-    struct ki_walk walk = ki_walk(first);
-    while (walk.index < index)
-        ki_walk_next(&walk);
-    return walk.index == index;
-}
-
-static void peel_take_out(struct ki_peel *peel, struct ki_found found, struct ki_hash128 hash)
-{
+    bool belongs = false;
     uint32_t by = found.mine ? UINT32_MAX : 1;
     for (struct ki_walk walk = ki_walk(hash.first); walk.index < peel->cell_count; ki_walk_next(&walk)) {
         ki_coded_toggle(&peel->cells[walk.index], found.item, hash.second, by);
         peel_consider(peel, (uint32_t)walk.index);
+        belongs |= walk.index == index;
     }
     peel->rest.sum.first ^= hash.first;
     peel->rest.sum.second ^= hash.second;
     peel->rest.count += found.mine ? UINT64_MAX : 1;
+    return belongs;
 }
 
 /* Returns false when the cell proves that the peer lies. */
@@ -141,13 +137,13 @@ static bool peel_look(struct ki_peel *peel, uint32_t index)
     struct ki_hash128 hash = ki_item_hash(peel->key, found.item);
     if ((uint32_t)hash.second != cell->check)
         return true;
-    if (peel->found_count == peel->received || !peel_belongs(hash.first, index) ||
-        ki_map_get(&peel->by_item, hash.first, peel_is_item, peel, &found.item) != KI_MAP_NONE)
+    if (peel->found_count == peel->received ||
+        ki_map_get(&peel->by_item, hash.first, peel_is_item, peel, &found.item) != KI_MAP_NONE ||
+        !peel_take_out(peel, found, hash, index))
         return false;
     bool entered = ki_map_put(&peel->by_item, hash.first, peel->found_count);
     KI_ASSERT(entered); /* room was reserved */
     peel->found[peel->found_count++] = found;
-    peel_take_out(peel, found, hash);
     return true;
 }
 
