@@ -112,6 +112,15 @@ if(KITH_TESTS)
     endforeach()
 endif()
 
+# The store beside its executable model: a library for Python, which the plain builds make.
+if(KITH_TESTS AND plain_build)
+    add_library(model_store_shim MODULE tests/model/store_shim.c)
+    kith_link_test(model_store_shim "")
+    add_test(NAME model.store COMMAND ${KITH_PYTHON} ${PROJECT_SOURCE_DIR}/tests/model/test_store.py)
+    kith_register(model.store model 240 ${PROJECT_SOURCE_DIR}/tests/model/test_store.py
+        KITH_STORE_SHIM=$<TARGET_FILE:model_store_shim> PYTHONDONTWRITEBYTECODE=1)
+endif()
+
 # The swarm's own. Each checker must find the bug that is planted for it: the library and the simulator are compiled once
 # more with those bugs (src/base/canary.h), for a test and for a program that fails on purpose.
 if(KITH_TESTS)

@@ -1,0 +1,114 @@
+/* The live cells of a store, and the ways to find them: by dot, by key, by element.
+ *
+ *   key ---- single: cells of types without fields (string, siblings, expiry), in a chain
+ *       `--- groups: one for each of sorted set, set, hash that has elements
+ *              `--- list: an element each, by its first cell;  order: sorted sets, by (score, field)
+ *   element: its first cell, and the others chained behind (usually none)
+ *
+ * Cells and keys are known by indexes that stay while they live.  What they point to is borrowed until the next call that
+ * may change the table. */
+#ifndef KI_STORE_CELLS_H
+#define KI_STORE_CELLS_H
+
+#include "base/chunks.h"
+#include "base/map.h"
+#include "store/cell.h"
+#include "store/order.h"
+#include "store/sketch.h"
+
+#define KI_NO_CELL UINT32_MAX
+#define KI_NO_KEY UINT32_MAX
+
+struct ki_cell {
+    uint64_t n; /* of its dot; 0: a free place */
+    uint64_t stamp;
+    union {
+        uint64_t expires_ms; /* of a kind that may expire */
+        double score;        /* of a sorted set's element, at its first cell: where it stands in the order */
+    };
+    struct ki_item item; /* its digest, if it is in the sketch */
+    uint8_t *body;       /* field, then value */
+    uint32_t field_len, value_len;
+    uint32_t replica; /* index into the table of replica ids */
+    uint32_t key;
+    uint32_t next;  /* of its element (single: of its key); of a free place: the next free one */
+    uint32_t place; /* of an element's first cell: its place in the group's list */
+    uint8_t kind;
+    bool is_sketched; /* in the sketch, and found by its item */
+    bool is_ordered;  /* stands in its group's order, or among the expiring */
+};
+
+struct ki_group {
+    struct ki_group *next; /* of the same key, another type */
+    uint32_t *list;        /* first cells; a removed one is replaced by the last, so walking down misses nobody */
+    uint32_t count, cap;
+    struct ki_order order; /* sorted sets only */
+    enum ki_type type;
+    bool is_disordered; /* memory ran out: some element is not in the order */
+};
+
+struct ki_key {
+    uint8_t *name; /* NULL: a free place */
+    struct ki_group *groups;
+    uint32_t name_len;
+    uint32_t single; /* first cell */
+    uint32_t place;  /* in the list of keys; of a free place: the next free one */
+};
+
+struct ki_cells {
+    struct ki_mem *mem;
+    uint8_t hash_key[16];
+    struct ki_chunks cells, keys;
+    uint32_t cells_used, cells_free, keys_used, keys_free; /* places ever used; head of the free ones */
+    uint32_t *key_list;                                    /* as a group's list */
+    uint32_t key_count, key_cap;
+    uint64_t cell_count;
+    uint64_t body_bytes;
+    uint64_t *replicas; /* ids by index, in order of appearance: an index never leaves this machine */
+    uint32_t replica_count, replica_cap;
+    struct ki_map by_dot, by_key, by_element, by_item, by_replica;
+    struct ki_order expiring; /* cells, by (time, index) */
+};
+
+/* hash_key: 16 secret bytes, for this instance alone. */
+void ki_cells_init(struct ki_cells *cells, struct ki_mem *mem, const uint8_t hash_key[16]);
+void ki_cells_free(struct ki_cells *cells);
+
+static inline struct ki_cell *ki_cells_at(const struct ki_cells *cells, uint32_t id)
+{
+    return ki_chunks_at(&cells->cells, id, sizeof(struct ki_cell));
+}
+
+static inline struct ki_key *ki_cells_key_at(const struct ki_cells *cells, uint32_t key)
+{
+    return ki_chunks_at(&cells->keys, key, sizeof(struct ki_key));
+}
+
+/* A live cell as it is told. */
+struct ki_cell_image ki_cells_image(const struct ki_cells *cells, uint32_t id);
+struct ki_dot ki_cells_dot(const struct ki_cells *cells, uint32_t id);
+struct ki_span ki_cells_field(const struct ki_cell *cell);
+struct ki_span ki_cells_value(const struct ki_cell *cell);
+
+/* Each KI_NO_CELL, KI_NO_KEY or NULL when there is none. */
+uint32_t ki_cells_by_dot(const struct ki_cells *cells, struct ki_dot dot);
+uint32_t ki_cells_by_item(const struct ki_cells *cells, struct ki_item item);
+uint32_t ki_cells_key(const struct ki_cells *cells, struct ki_span name);
+struct ki_group *ki_cells_group(const struct ki_cells *cells, uint32_t key, enum ki_type type);
+/* The first cell of an element.  A type without fields gives the first of the key's single cells, whatever their kinds. */
+uint32_t ki_cells_element(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field);
+
+/* Enters a cell whose dot is not there; its bytes are copied.  false: memory is out, nothing changed. */
+bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t *id);
+/* Takes it out; a key without cells goes too.  It must not be sketched any more. */
+void ki_cells_remove(struct ki_cells *cells, uint32_t id);
+
+/* Finds it by its item from now on.  false: memory is out. */
+bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item);
+void ki_cells_unsketched(struct ki_cells *cells, uint32_t id);
+
+/* A sorted set's order, whole: false when memory is out. */
+bool ki_cells_put_in_order(struct ki_cells *cells, struct ki_group *group);
+/* What an element's cells add up to, and which of them shows: kinds.c. */
+
+#endif

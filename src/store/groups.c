@@ -1,0 +1,224 @@
+/* Elements and their groups.
+ *
+ * A cell of a type without fields hangs in its key's single chain: one or two, as a rule.  Others belong to an element,
+ * found by (key, type, field); the element is named by the first cell of its chain.  When that one goes, the next takes
+ * over its places in the map, the list and the order.
+ *
+ * A sorted set keeps its elements in order by (score, field).  The score is what the element's cells add up to, noted at
+ * its first cell as it was when it was put in order: so it can be found there again after its cells have changed.
+ * Standing in the order is a service to reads and may fail for want of memory; the group is then marked as disordered,
+ * and the next read of its order puts it right.
+ *
+ * Deliberately not here: anything about time, causality, or what a group's elements mean.
+ */
+#include "store/groups.h"
+
+#include "base/hash.h"
+#include "store/kinds.h"
+
+enum { LIST_CAP_MIN = 4, GROUP_HASH_LEN = 64 };
+
+bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap)
+{
+    if (count < *cap)
+        return true;
+    if (*cap > UINT32_MAX / 2)
+        return false;
+    uint32_t larger = *cap ? *cap * 2 : LIST_CAP_MIN;
+    void *grown = ki_mem_resize(mem, *list, larger * item);
+    if (!grown)
+        return false;
+    *list = grown;
+    *cap = larger;
+    return true;
+}
+
+/* ---- finding ---- */
+
+struct group_wanted {
+    uint32_t key;
+    enum ki_type type;
+    struct ki_span field;
+};
+
+static bool group_is_element(const void *owner, uint32_t id, const void *key)
+{
+    const struct ki_cell *cell = ki_cells_at(owner, id);
+    const struct group_wanted *wanted = key;
+    return cell->key == wanted->key && ki_kind_rule((enum ki_kind)cell->kind)->type == wanted->type &&
+           ki_span_equal(ki_cells_field(cell), wanted->field);
+}
+
+static uint64_t group_hash(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field)
+{
+    uint64_t where = (uint64_t)key << 8 | (uint64_t)type;
+    return ki_siphash(cells->hash_key, field.ptr, field.len) ^ where * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint32_t ki_cells_element(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field)
+{
+    if (type < KI_TYPE_SORTED)
+        return ki_cells_key_at(cells, key)->single;
+    struct group_wanted wanted = {.key = key, .type = type, .field = field};
+    return ki_map_get(&cells->by_element, group_hash(cells, key, type, field), group_is_element, cells, &wanted);
+}
+
+struct ki_group *ki_cells_group(const struct ki_cells *cells, uint32_t key, enum ki_type type)
+{
+    struct ki_group *group = ki_cells_key_at(cells, key)->groups;
+    while (group && group->type != type)
+        group = group->next;
+    return group;
+}
+
+/* ---- order ---- */
+
+static int group_compare(const void *owner, uint32_t a, uint32_t b)
+{
+    const struct ki_cell *x = ki_cells_at(owner, a), *y = ki_cells_at(owner, b);
+    if (x->score < y->score || x->score > y->score)
+        return x->score < y->score ? -1 : 1;
+    return ki_span_compare(ki_cells_field(x), ki_cells_field(y));
+}
+
+static void group_order_out(struct ki_cells *cells, struct ki_group *group, uint32_t first)
+{
+    struct ki_cell *cell = ki_cells_at(cells, first);
+    if (group->type == KI_TYPE_SORTED && cell->is_ordered)
+        ki_order_remove(&group->order, cells, first);
+    cell->is_ordered = false;
+}
+
+static bool group_order_in(struct ki_cells *cells, struct ki_group *group, uint32_t first)
+{
+    if (group->type != KI_TYPE_SORTED)
+        return true;
+    struct ki_cell *cell = ki_cells_at(cells, first);
+    cell->score = ki_element_score(cells, first);
+    cell->is_ordered = ki_order_insert(&group->order, cells, first);
+    if (!cell->is_ordered)
+        group->is_disordered = true;
+    return cell->is_ordered;
+}
+
+bool ki_cells_put_in_order(struct ki_cells *cells, struct ki_group *group)
+{
+    for (uint32_t i = 0; group->is_disordered && i < group->count; i++) {
+        uint32_t first = group->list[i];
+        if (!ki_cells_at(cells, first)->is_ordered && !group_order_in(cells, group, first))
+            return false;
+    }
+    group->is_disordered = false;
+    return true;
+}
+
+/* ---- entering and leaving ---- */
+
+static struct ki_group *group_new(struct ki_cells *cells, uint32_t key, enum ki_type type)
+{
+    struct ki_group *group = ki_mem_new(cells->mem, sizeof *group);
+    if (!group)
+        return NULL;
+    struct ki_key *owner = ki_cells_key_at(cells, key);
+    group->type = type;
+    group->next = owner->groups;
+    ki_order_init(&group->order, cells->mem, group_compare);
+    owner->groups = group;
+    return group;
+}
+
+void ki_group_drop(struct ki_cells *cells, struct ki_key *key, struct ki_group *group)
+{
+    struct ki_group **link = &key->groups;
+    while (*link != group)
+        link = &(*link)->next;
+    *link = group->next;
+    (void)ki_order_free_some(&group->order, SIZE_MAX);
+    ki_mem_free(cells->mem, group->list);
+    ki_mem_free(cells->mem, group);
+}
+
+static bool group_new_element(struct ki_cells *cells, struct ki_group *group, uint32_t id, uint64_t hash)
+{
+    if (!ki_list_room(cells->mem, (void **)&group->list, sizeof *group->list, group->count, &group->cap) ||
+        !ki_map_put(&cells->by_element, hash, id))
+        return false;
+    ki_cells_at(cells, id)->place = group->count;
+    group->list[group->count++] = id;
+    (void)group_order_in(cells, group, id); /* if not, it is marked */
+    return true;
+}
+
+bool ki_group_enter(struct ki_cells *cells, uint32_t id)
+{
+    struct ki_cell *cell = ki_cells_at(cells, id);
+    enum ki_type type = ki_kind_rule((enum ki_kind)cell->kind)->type;
+    if (type < KI_TYPE_SORTED) {
+        struct ki_key *key = ki_cells_key_at(cells, cell->key);
+        cell->next = key->single;
+        key->single = id;
+        return true;
+    }
+    struct ki_group *group = ki_cells_group(cells, cell->key, type);
+    uint32_t first = group ? ki_cells_element(cells, cell->key, type, ki_cells_field(cell)) : KI_NO_CELL;
+    if (group && first != KI_NO_CELL) {
+        group_order_out(cells, group, first);
+        cell->next = ki_cells_at(cells, first)->next;
+        ki_cells_at(cells, first)->next = id;
+        (void)group_order_in(cells, group, first);
+        return true;
+    }
+    bool is_new = !group;
+    if (is_new && !(group = group_new(cells, cell->key, type)))
+        return false;
+    if (group_new_element(cells, group, id, group_hash(cells, cell->key, type, ki_cells_field(cell))))
+        return true;
+    if (is_new)
+        ki_group_drop(cells, ki_cells_key_at(cells, cell->key), group);
+    return false;
+}
+
+static void group_unchain(struct ki_cells *cells, uint32_t *from, uint32_t id)
+{
+    while (*from != id)
+        from = &ki_cells_at(cells, *from)->next;
+    *from = ki_cells_at(cells, id)->next;
+}
+
+/* The element's first cell goes, and the next, if any, takes its places. */
+static void group_behead(struct ki_cells *cells, struct ki_group *group, uint32_t first, uint64_t hash)
+{
+    struct ki_cell *cell = ki_cells_at(cells, first);
+    ki_map_remove(&cells->by_element, hash, first);
+    uint32_t heir = cell->next != KI_NO_CELL ? cell->next : group->list[--group->count];
+    if (cell->next != KI_NO_CELL)
+        (void)ki_map_put(&cells->by_element, hash, heir); /* a place has just become free */
+    group->list[cell->place] = heir;
+    ki_cells_at(cells, heir)->place = cell->place;
+    if (cell->next != KI_NO_CELL)
+        (void)group_order_in(cells, group, heir);
+}
+
+void ki_group_leave(struct ki_cells *cells, uint32_t id)
+{
+    struct ki_cell *cell = ki_cells_at(cells, id);
+    struct ki_key *key = ki_cells_key_at(cells, cell->key);
+    enum ki_type type = ki_kind_rule((enum ki_kind)cell->kind)->type;
+    if (type < KI_TYPE_SORTED) {
+        group_unchain(cells, &key->single, id);
+        return;
+    }
+    struct ki_group *group = ki_cells_group(cells, cell->key, type);
+    uint64_t hash = group_hash(cells, cell->key, type, ki_cells_field(cell));
+    uint32_t first = ki_cells_element(cells, cell->key, type, ki_cells_field(cell));
+    KI_ASSERT(group);
+    group_order_out(cells, group, first);
+    if (first == id) {
+        group_behead(cells, group, id, hash);
+    } else {
+        group_unchain(cells, &ki_cells_at(cells, first)->next, id);
+        (void)group_order_in(cells, group, first);
+    }
+    if (group->count == 0)
+        ki_group_drop(cells, key, group);
+}

@@ -1,0 +1,18 @@
+/* Elements of keys: chains of cells, and the groups that list them. */
+#ifndef KI_STORE_GROUPS_H
+#define KI_STORE_GROUPS_H
+
+#include "store/cells.h"
+
+/* Room for one more in an array that doubles.  false: memory is out, nothing changed. */
+bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap);
+
+/* Links a cell, whose record is filled, into its element, which may be new.  false: memory is out, nothing changed. */
+bool ki_group_enter(struct ki_cells *cells, uint32_t id);
+void ki_group_leave(struct ki_cells *cells, uint32_t id);
+void ki_group_drop(struct ki_cells *cells, struct ki_key *key, struct ki_group *group);
+
+/* Wall milliseconds, of a register or an expiry; 0: never. */
+uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id);
+
+#endif

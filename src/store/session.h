@@ -1,0 +1,66 @@
+/* One side of an anti-entropy session (R16 to R21): a snapshot, what the peer's snapshot says, the cells that cross, and
+ * the end in which both sides take over what the other knew.
+ *
+ * How the difference is found (sketches, lists) is not the session's business: it is told of the items that only one side
+ * has.  Nor are messages. */
+#ifndef KI_STORE_SESSION_H
+#define KI_STORE_SESSION_H
+
+#include "store/store.h"
+
+/* An item of one snapshot that the other lacks. */
+struct ki_dotted_item {
+    struct ki_item item;
+    struct ki_dot dot;
+};
+
+struct ki_session_limits {
+    uint64_t limbo_bytes_max; /* of cells kept because the snapshot had them and they have been retired since */
+};
+
+struct ki_session {
+    struct ki_session *next;
+    struct ki_store *store;
+    struct ki_session_limits limits;
+    struct ki_context context; /* as at the snapshot */
+    struct ki_context late;    /* dots that became live since */
+    struct ki_limbo *limbo;
+    uint64_t limbo_bytes;
+    bool has_failed;  /* memory or a limit: it cannot be finished any more, only closed */
+    bool has_learned; /* what the peer's snapshot holds */
+    struct ki_context peer_context;
+    struct ki_dotted_item *peer_only; /* sorted by dot */
+    size_t peer_only_count;
+    bool *is_expected; /* of each of those: its cell has to come yet */
+    size_t expected_count;
+    struct ki_dot *drops; /* known to the peer as dead */
+    size_t drop_count;
+    struct ki_dot *sends; /* to be sent, as they were at the snapshot */
+    size_t send_count;
+    uint32_t damaged_count; /* dots with two contents */
+};
+
+/* Takes the snapshot.  false: memory is out, and nothing is open. */
+bool ki_session_open(struct ki_session *session, struct ki_store *store, const struct ki_session_limits *limits);
+/* Ends it, finished or not. */
+void ki_session_close(struct ki_session *session);
+
+/* The difference between the two snapshots, whole: our items that the peer lacks, its items that we lack, both by dot, and
+ * its context.  All are copied.  A dot on both lists has two contents, which is damage: the greater item stays on both
+ * sides (R19).  0, KI_STORE_MEMORY, or KI_STORE_MALFORMED: what is said cannot be (an item of ours that we have not, a dot
+ * that its own context lacks, one dot twice). */
+int ki_session_learn(struct ki_session *session, const struct ki_dotted_item *mine_only, size_t mine_count,
+                     const struct ki_dotted_item *peer_only, size_t peer_count, const struct ki_context *peer_context);
+
+/* A cell to send, by its place in sends: as it was at the snapshot.  false: it cannot be had, so the session has failed. */
+bool ki_session_cell(const struct ki_session *session, size_t place, struct ki_cell_image *image);
+
+/* A cell comes, its item computed by the caller.  0: it has joined; KI_STORE_MALFORMED: nobody waits for it. */
+int ki_session_receive(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
+                       struct ki_item item);
+bool ki_session_is_complete(const struct ki_session *session);
+/* Drops, and takes over the peer's context (R20), in one go.  It must be complete.  0, or KI_STORE_MEMORY: nothing has
+ * changed, try again. */
+int ki_session_finish(struct ki_session *session);
+
+#endif

@@ -1,0 +1,305 @@
+/* The rules of joining and retiring (R2 to R7, R21).
+ *
+ * A cell joins when its dot is not in the context; then the dot is.  A dot is retired by entering the context and losing
+ * its cell, whether or not the cell ever came.  Nothing else removes a cell on arrival, and nothing leaves the context.
+ * So deltas may come late, twice and in any order: what a replica holds is all cells it was told of, less all that it was
+ * told are gone.
+ *
+ * All or nothing: what may fail for want of memory comes first.  A local write is one new cell and what it supersedes; a
+ * delta from elsewhere enters all its cells, and takes them back if one of them does not fit.
+ *
+ * A local group of operations is noted, not written down: the numbers it issued are neighbours, and the cells of those
+ * that it has not retired itself are there to be read when the delta is encoded.
+ *
+ * Deliberately not here: what an operation supersedes (ops.c), sessions (session.c), the sketch, the disk.
+ */
+#include "store/store.h"
+
+#include "store/delta.h"
+#include "store/groups.h"
+#include "store/sessions.h"
+
+void ki_store_init(struct ki_store *store, struct ki_mem *mem, const struct ki_store_config *config, uint64_t replica,
+                   const uint8_t hash_key[16])
+{
+    *store = (struct ki_store){.mem = mem, .config = *config, .replica = replica};
+    ki_cells_init(&store->cells, mem, hash_key);
+    ki_context_init(&store->context, mem);
+    ki_context_init(&store->note.retired, mem);
+    store->note.first_n = store->note.end_n = 1;
+}
+
+void ki_store_free(struct ki_store *store)
+{
+    ki_cells_free(&store->cells);
+    ki_context_free(&store->context);
+    ki_context_free(&store->note.retired);
+    ki_mem_free(store->mem, store->note.carried);
+    ki_mem_free(store->mem, store->retiring);
+}
+
+void ki_store_renew(struct ki_store *store, uint64_t replica)
+{
+    KI_ASSERT(!store->sessions && ki_delta_is_empty(store));
+    store->replica = replica;
+    store->n = 0;
+    store->note.first_n = store->note.end_n = 1;
+    store->is_impersonated = false;
+}
+
+/* ---- one cell comes, one cell goes ---- */
+
+static void store_let_go(struct ki_store *store, uint32_t id)
+{
+    ki_sessions_retire(store, id);
+    ki_cells_remove(&store->cells, id);
+}
+
+void ki_store_kill(struct ki_store *store, struct ki_dot dot)
+{
+    uint32_t id = ki_cells_by_dot(&store->cells, dot);
+    if (id != KI_NO_CELL) {
+        store_let_go(store, id); /* its dot is in the context already */
+        return;
+    }
+    bool fits = ki_context_add(&store->context, dot);
+    KI_ASSERT(fits);
+}
+
+static bool store_take_in(struct ki_store *store, const struct ki_cell_image *image)
+{
+    uint32_t id;
+    return ki_cells_add(&store->cells, image, &id);
+}
+
+static void store_joined(struct ki_store *store, struct ki_dot dot)
+{
+    bool fits = ki_context_add(&store->context, dot);
+    KI_ASSERT(fits);
+    ki_sessions_joined(store, dot);
+}
+
+/* ---- local writes ---- */
+
+void ki_store_begin(struct ki_store *store)
+{
+    store->retiring_count = 0;
+}
+
+int ki_store_supersede(struct ki_store *store, uint32_t id)
+{
+    if (!ki_list_room(store->mem, (void **)&store->retiring, sizeof *store->retiring, store->retiring_count,
+                      &store->retiring_cap))
+        return KI_STORE_MEMORY;
+    store->retiring[store->retiring_count++] = id;
+    return 0;
+}
+
+/* Room for everything that the write will note, so that what follows cannot fail. */
+static bool store_reserve(struct ki_store *store)
+{
+    return ki_context_reserve(&store->context, 1) &&
+           ki_context_reserve(&store->note.retired, store->retiring_count);
+}
+
+static void store_retire_noted(struct ki_store *store)
+{
+    for (uint32_t i = 0; i < store->retiring_count; i++) {
+        uint32_t id = store->retiring[i];
+        bool fits = ki_context_add(&store->note.retired, ki_cells_dot(&store->cells, id));
+        KI_ASSERT(fits);
+        store_let_go(store, id);
+    }
+    store->retiring_count = 0;
+}
+
+int ki_store_retire_only(struct ki_store *store)
+{
+    if (!store_reserve(store))
+        return KI_STORE_MEMORY;
+    store_retire_noted(store);
+    return 0;
+}
+
+int ki_store_retire_for(struct ki_store *store, uint32_t id)
+{
+    struct ki_delta_note *note = &store->note;
+    if (!store_reserve(store) || !ki_list_room(store->mem, (void **)&note->carried, sizeof *note->carried,
+                                               note->carried_count, &note->carried_cap))
+        return KI_STORE_MEMORY;
+    note->carried[note->carried_count++] = ki_cells_dot(&store->cells, id);
+    store_retire_noted(store);
+    return 0;
+}
+
+int ki_store_write(struct ki_store *store, uint64_t wall_ms, const struct ki_write *write)
+{
+    const struct ki_cell_limits *limits = &store->config.limits;
+    if (write->key.len > limits->key_max || write->field.len > limits->field_max || write->value.len > limits->value_max)
+        return KI_STORE_TOO_LONG;
+    KI_ASSERT(store->n < KI_DOT_N_MAX && !store->is_impersonated);
+    uint64_t floor = 0;
+    for (uint32_t i = 0; i < store->retiring_count; i++)
+        floor = ki_max_u64(floor, ki_cells_at(&store->cells, store->retiring[i])->stamp);
+    struct ki_hybrid clock = store->clock;
+    struct ki_cell_image image = {.dot = {.replica = store->replica, .n = store->n + 1},
+                                  .kind = write->kind,
+                                  .stamp = ki_hybrid_next(&clock, wall_ms, floor),
+                                  .expires_ms = write->expires_ms,
+                                  .key = write->key,
+                                  .field = write->field,
+                                  .value = write->value};
+    if (!store_reserve(store) || !store_take_in(store, &image))
+        return KI_STORE_MEMORY;
+    store->clock = clock;
+    store->n++;
+    store->note.end_n = store->n + 1;
+    store_joined(store, image.dot);
+    store_retire_noted(store);
+    return 0;
+}
+
+void ki_store_expire(struct ki_store *store, uint32_t id)
+{
+    store_let_go(store, id);
+}
+
+/* ---- deltas from elsewhere ---- */
+
+int ki_store_join(struct ki_store *store, uint64_t wall_ms, const struct ki_cell_image *image)
+{
+    if (ki_context_has(&store->context, image->dot))
+        return 0;
+    if (!ki_context_reserve(&store->context, 1) || !store_take_in(store, image))
+        return KI_STORE_MEMORY;
+    ki_hybrid_see(&store->clock, &store->config.bounds, wall_ms, image->stamp);
+    store_joined(store, image->dot);
+    return 0;
+}
+
+int ki_store_replace(struct ki_store *store, const struct ki_cell_image *image)
+{
+    uint32_t id = ki_cells_by_dot(&store->cells, image->dot);
+    if (id == KI_NO_CELL)
+        return 0;
+    if (!store_take_in(store, image))
+        return KI_STORE_MEMORY;
+    store_let_go(store, id);
+    return 0;
+}
+
+/* Enters what is new; those that came before one that does not fit are taken out again. */
+static int store_enter_all(struct ki_store *store, const struct ki_delta *delta)
+{
+    struct ki_delta_cursor cursor = ki_delta_cursor(delta);
+    struct ki_cell_image image;
+    size_t entered = 0;
+    bool fits = true;
+    for (; fits && ki_delta_next(delta, &cursor, &image);) {
+        if (ki_context_has(&store->context, image.dot) || ki_context_has(&delta->retired, image.dot) ||
+            ki_cells_by_dot(&store->cells, image.dot) != KI_NO_CELL)
+            continue;
+        fits = store_take_in(store, &image);
+        entered += fits;
+    }
+    if (fits)
+        return 0;
+    for (cursor = ki_delta_cursor(delta); entered > 0 && ki_delta_next(delta, &cursor, &image);) {
+        uint32_t id = ki_cells_by_dot(&store->cells, image.dot);
+        if (id != KI_NO_CELL && !ki_context_has(&store->context, image.dot)) {
+            ki_cells_remove(&store->cells, id);
+            entered--;
+        }
+    }
+    return KI_STORE_MEMORY;
+}
+
+/* Cells of a retired run: by number while the run is short, else by looking at every cell. */
+static void store_kill_run(struct ki_store *store, struct ki_run run)
+{
+    if (run.high - run.low < store->cells.cell_count) {
+        for (uint64_t n = run.low; n <= run.high; n++) {
+            uint32_t id = ki_cells_by_dot(&store->cells, (struct ki_dot){run.replica, n});
+            if (id != KI_NO_CELL)
+                store_let_go(store, id);
+        }
+    } else {
+        for (uint32_t id = 0; id < store->cells.cells_used; id++) {
+            const struct ki_cell *cell = ki_cells_at(&store->cells, id);
+            if (cell->n >= run.low && cell->n <= run.high && store->cells.replicas[cell->replica] == run.replica)
+                store_let_go(store, id);
+        }
+    }
+    bool fits = ki_context_add_run(&store->context, run);
+    KI_ASSERT(fits);
+}
+
+static void store_retire_all(struct ki_store *store, const struct ki_context *retired)
+{
+    struct ki_run run;
+    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run);
+         at = (struct ki_dot){run.replica, run.high + 1})
+        store_kill_run(store, run);
+}
+
+/* A number under our own id that we have not issued: somebody else writes as us (R3). */
+static void store_look_for_impostors(struct ki_store *store, const struct ki_delta *delta)
+{
+    struct ki_delta_cursor cursor = ki_delta_cursor(delta);
+    struct ki_cell_image image;
+    uint64_t highest = ki_context_highest(&delta->retired, store->replica);
+    while (ki_delta_next(delta, &cursor, &image)) {
+        if (image.dot.replica == store->replica)
+            highest = ki_max_u64(highest, image.dot.n);
+    }
+    if (highest <= store->n)
+        return;
+    store->impersonated++;
+    store->is_impersonated = true;
+}
+
+static int store_judge(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta)
+{
+    struct ki_delta_cursor cursor = ki_delta_cursor(delta);
+    struct ki_cell_image image;
+    while (ki_delta_next(delta, &cursor, &image)) {
+        if (ki_hybrid_judge(&store->config.bounds, wall_ms, image.stamp) == KI_HYBRID_REFUSED) {
+            store->quarantined++;
+            return KI_STORE_AHEAD;
+        }
+    }
+    return 0;
+}
+
+static int store_apply(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta)
+{
+    int error = store_judge(store, wall_ms, delta);
+    if (error)
+        return error;
+    if (!ki_context_reserve(&store->context, delta->cell_count + delta->retired.run_count))
+        return KI_STORE_MEMORY;
+    error = store_enter_all(store, delta);
+    if (error)
+        return error;
+    store_look_for_impostors(store, delta);
+    struct ki_delta_cursor cursor = ki_delta_cursor(delta);
+    struct ki_cell_image image;
+    while (ki_delta_next(delta, &cursor, &image)) {
+        if (ki_context_has(&store->context, image.dot) || ki_context_has(&delta->retired, image.dot))
+            continue;
+        ki_hybrid_see(&store->clock, &store->config.bounds, wall_ms, image.stamp);
+        store_joined(store, image.dot);
+    }
+    store_retire_all(store, &delta->retired);
+    return 0;
+}
+
+int ki_store_merge(struct ki_store *store, uint64_t wall_ms, struct ki_span bytes)
+{
+    struct ki_delta delta;
+    int error = ki_delta_open(&delta, store->mem, &store->config, bytes);
+    if (!error)
+        error = store_apply(store, wall_ms, &delta);
+    ki_delta_close(&delta);
+    return error;
+}
