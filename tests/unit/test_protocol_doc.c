@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "store/delta.h"
 #include "swim/timing.h"
 #include "unit/hex.h"
 #include "wire/lzw.h"
@@ -350,6 +351,65 @@ static bool check_layer(const struct vector *v)
     return true;
 }
 
+/* ---- the store ---- */
+
+static const struct ki_store_config store_config = {.limits = {.key_max = 99, .field_max = 99, .value_max = 99},
+                                                    .delta_cells_max = 99};
+
+static void check_cell(const struct vector *v)
+{
+    struct ki_reader r = ki_reader(v->in, v->in_len);
+    struct ki_writer w = ki_writer(encoded, sizeof(encoded));
+    struct ki_cell_image image;
+    ki_cell_decode(&r, &store_config.limits, &image);
+    assert_true(!r.bad && r.left == 0);
+    ki_cell_encode(&w, &image);
+    assert_true(ki_span_equal(ki_span(encoded, w.len), ki_span(v->in, v->in_len)));
+}
+
+static void check_context(const struct vector *v, struct ki_mem *mem)
+{
+    struct ki_context context;
+    struct ki_reader r = ki_reader(v->in, v->in_len);
+    struct ki_context_decoder decoder = {.into = &context, .replicas_max = 99, .runs_max = 99};
+    struct ki_context_cursor cursor = {.ended = false};
+    ki_context_init(&context, mem);
+    assert_int_equal(ki_context_decode(&decoder, &r, SIZE_MAX), KI_CONTEXT_FINE);
+    assert_true(r.left == 0 && ki_context_decode_is_whole(&decoder));
+    size_t len = ki_context_encode(&context, &cursor, encoded, sizeof(encoded));
+    assert_true(ki_span_equal(ki_span(encoded, len), ki_span(v->in, v->in_len)));
+    ki_context_free(&context);
+}
+
+/* A cell that is added, and another that is retired. */
+static void check_delta(const struct vector *v, struct ki_mem *mem)
+{
+    struct ki_delta delta;
+    struct ki_cell_image image;
+    assert_int_equal(ki_delta_open(&delta, mem, &store_config, ki_span(v->in, v->in_len)), 0);
+    struct ki_delta_cursor cursor = ki_delta_cursor(&delta);
+    assert_true(ki_delta_next(&delta, &cursor, &image));
+    assert_false(ki_delta_next(&delta, &cursor, &(struct ki_cell_image){.stamp = 0}));
+    assert_true(ki_context_has(&delta.retired, (struct ki_dot){image.dot.replica, image.dot.n - 1}));
+    ki_delta_close(&delta);
+}
+
+static bool check_store(const struct vector *v)
+{
+    struct ki_mem mem;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    if (strcmp(v->kind, "cell") == 0)
+        check_cell(v);
+    else if (strcmp(v->kind, "context") == 0)
+        check_context(v, &mem);
+    else if (strcmp(v->kind, "delta") == 0)
+        check_delta(v, &mem);
+    else
+        return false;
+    assert_int_equal(mem.used, 0);
+    return true;
+}
+
 /* ---- the page ---- */
 
 static FILE *open_page(void)
@@ -380,7 +440,7 @@ static void check_vector(char *text, unsigned *kinds)
     assert_int_equal(v.transforms, strcmp(v.kind, "lzw") == 0 || strcmp(v.kind, "compress") == 0);
     bool layered = check_layer(&v);
     bool known = layered || check_value(&v) || check_taken(&v) || check_malformed(&v) ||
-                 check_message(&v) || check_whole(&v) || check_serf(&v);
+                 check_message(&v) || check_whole(&v) || check_serf(&v) || check_store(&v);
     if (!known)
         print_error("PROTOCOL.md has a vector of no known kind: %s\n", v.kind);
     assert_true(known);
@@ -420,7 +480,7 @@ static void test_vectors(void **state)
     }
     fclose(page);
     assert_false(inside);
-    assert_int_equal(blocks, 8);
+    assert_int_equal(blocks, 9);
     assert_true(count >= 55);
 }
 
