@@ -89,11 +89,8 @@ uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len)
     return v.a ^ v.b ^ v.c ^ v.d;
 }
 
-struct ki_hash128 ki_siphash128(const uint8_t key[16], const void *data, size_t len)
+static struct ki_hash128 hash_end128(struct hash_state v)
 {
-    struct hash_state v = hash_begin(key);
-    v.b ^= 0xee;
-    v = hash_input(v, data, len);
     v.c ^= 0xee;
     v = hash_four_rounds(v);
     struct ki_hash128 hash = {.first = v.a ^ v.b ^ v.c ^ v.d};
@@ -101,4 +98,49 @@ struct ki_hash128 ki_siphash128(const uint8_t key[16], const void *data, size_t 
     v = hash_four_rounds(v);
     hash.second = v.a ^ v.b ^ v.c ^ v.d;
     return hash;
+}
+
+struct ki_hash128 ki_siphash128(const uint8_t key[16], const void *data, size_t len)
+{
+    struct hash_state v = hash_begin(key);
+    v.b ^= 0xee;
+    return hash_end128(hash_input(v, data, len));
+}
+
+/* ---- in pieces ---- */
+
+struct ki_hashing ki_hashing_begin(const uint8_t key[16])
+{
+    struct hash_state v = hash_begin(key);
+    return (struct ki_hashing){.a = v.a, .b = v.b ^ 0xee, .c = v.c, .d = v.d};
+}
+
+void ki_hashing_add(struct ki_hashing *hashing, const void *data, size_t len)
+{
+    struct hash_state v = {hashing->a, hashing->b, hashing->c, hashing->d};
+    const uint8_t *at = data;
+    size_t filled = (size_t)(hashing->len & 7);
+    hashing->len += len;
+    for (; len > 0 && filled > 0; len--, at++) {
+        hashing->tail |= (uint64_t)*at << 8 * filled;
+        filled = (filled + 1) & 7;
+        if (filled == 0) {
+            v = hash_word(v, hashing->tail);
+            hashing->tail = 0;
+        }
+    }
+    for (; len >= 8; len -= 8, at += 8)
+        v = hash_word(v, hash_load_le8(at));
+    if (len > 0)
+        hashing->tail = hash_load_le(at, len);
+    hashing->a = v.a;
+    hashing->b = v.b;
+    hashing->c = v.c;
+    hashing->d = v.d;
+}
+
+struct ki_hash128 ki_hashing_end(const struct ki_hashing *hashing)
+{
+    struct hash_state v = {hashing->a, hashing->b, hashing->c, hashing->d};
+    return hash_end128(hash_word(v, hashing->len << 56 | hashing->tail));
 }

@@ -13,4 +13,15 @@ struct ki_hash128 {
 
 struct ki_hash128 ki_siphash128(const uint8_t key[16], const void *data, size_t len);
 
+/* The same of bytes that come in pieces: begin, add, end. */
+struct ki_hashing {
+    uint64_t a, b, c, d;
+    uint64_t tail; /* the bytes beyond the last whole word, the first lowest */
+    uint64_t len;  /* so far */
+};
+
+struct ki_hashing ki_hashing_begin(const uint8_t key[16]);
+void ki_hashing_add(struct ki_hashing *hashing, const void *data, size_t len);
+struct ki_hash128 ki_hashing_end(const struct ki_hashing *hashing);
+
 #endif

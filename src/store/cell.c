@@ -13,6 +13,7 @@
  */
 #include "store/cell.h"
 
+#include "base/hash.h"
 #include "base/varint.h"
 
 static const struct ki_kind_rule RULES[KI_KIND_END] = {
@@ -49,16 +50,44 @@ static void cell_put_span(struct ki_writer *w, struct ki_span span)
     ki_put(w, span.ptr, span.len);
 }
 
-void ki_cell_encode(struct ki_writer *w, const struct ki_cell_image *image)
+static void cell_put_head(struct ki_writer *w, const struct ki_cell_image *image)
 {
     ki_put_u8(w, (uint8_t)image->kind);
     ki_put_be(w, image->dot.replica, 8);
     ki_put_varint(w, image->dot.n);
     ki_put_be(w, image->stamp, 8);
     ki_put_varint(w, image->expires_ms);
+}
+
+void ki_cell_encode(struct ki_writer *w, const struct ki_cell_image *image)
+{
+    cell_put_head(w, image);
     cell_put_span(w, image->key);
     cell_put_span(w, image->field);
     cell_put_span(w, image->value);
+}
+
+static void cell_hash_span(struct ki_hashing *hashing, struct ki_span span)
+{
+    uint8_t buf[KI_VARINT_LEN_MAX];
+    struct ki_writer w = ki_writer(buf, sizeof buf);
+    ki_put_varint(&w, span.len);
+    ki_hashing_add(hashing, buf, w.len);
+    ki_hashing_add(hashing, span.ptr, span.len);
+}
+
+struct ki_item ki_cell_item(const struct ki_cell_image *image, const uint8_t key[16])
+{
+    uint8_t buf[1 + 8 + 8 + 2 * KI_VARINT_LEN_MAX];
+    struct ki_writer w = ki_writer(buf, sizeof buf);
+    struct ki_hashing hashing = ki_hashing_begin(key);
+    cell_put_head(&w, image);
+    ki_hashing_add(&hashing, buf, w.len);
+    cell_hash_span(&hashing, image->key);
+    cell_hash_span(&hashing, image->field);
+    cell_hash_span(&hashing, image->value);
+    struct ki_hash128 hash = ki_hashing_end(&hashing);
+    return (struct ki_item){.a = hash.first, .b = hash.second};
 }
 
 static struct ki_span cell_take_span(struct ki_reader *r, size_t max)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "store/dot.h"
+#include "store/sketch.h"
 
 /* On the wire: do not renumber. */
 enum ki_kind {
@@ -83,6 +84,8 @@ struct ki_cell_limits {
 /* The canonical bytes of a cell: what is sent, and what the item is the digest of.  Equal cells have equal bytes. */
 size_t ki_cell_size(const struct ki_cell_image *image);
 void ki_cell_encode(struct ki_writer *w, const struct ki_cell_image *image);
+/* What replicas compare: a keyed digest of those bytes. */
+struct ki_item ki_cell_item(const struct ki_cell_image *image, const uint8_t key[16]);
 
 /* Reads one; spans are borrowed from the reader's bytes.  Whatever is not canonical, or beyond the limits, makes the
  * reader bad (`ended` then says that more bytes might mend it). */

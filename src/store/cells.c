@@ -67,7 +67,7 @@ static int cells_compare_expiry(const void *owner, uint32_t a, uint32_t b)
 
 void ki_cells_init(struct ki_cells *cells, struct ki_mem *mem, const uint8_t hash_key[16])
 {
-    *cells = (struct ki_cells){.mem = mem, .cells_free = KI_NO_CELL, .keys_free = KI_NO_KEY};
+    *cells = (struct ki_cells){.mem = mem, .cells_free = KI_NO_CELL, .keys_free = KI_NO_KEY, .sketch = 1};
     memcpy(cells->hash_key, hash_key, 16);
     ki_chunks_init(&cells->cells, sizeof(struct ki_cell));
     ki_chunks_init(&cells->keys, sizeof(struct ki_key));
@@ -95,6 +95,7 @@ void ki_cells_free(struct ki_cells *cells)
     ki_chunks_free(&cells->keys, cells->mem);
     ki_mem_free(cells->mem, cells->key_list);
     ki_mem_free(cells->mem, cells->replicas);
+    ki_mem_free(cells->mem, cells->waiting);
     ki_map_free(&cells->by_dot);
     ki_map_free(&cells->by_key);
     ki_map_free(&cells->by_element);
@@ -232,6 +233,9 @@ static bool cells_take_place(struct ki_cells *cells, const struct ki_cell_image 
     *id = is_new ? cells->cells_used : cells->cells_free;
     if (is_new && (*id == KI_NO_CELL - 1 || !ki_chunks_reserve(&cells->cells, cells->mem, *id + 1)))
         return false;
+    if (!ki_list_room(cells->mem, (void **)&cells->waiting, sizeof *cells->waiting,
+                      is_new ? cells->cells_used : cells->cells_used - 1, &cells->waiting_cap))
+        return false;
     size_t len = image->field.len + image->value.len;
     uint8_t *body = len > 0 ? ki_mem_resize(cells->mem, NULL, len) : NULL;
     if (len > 0 && !body)
@@ -241,7 +245,9 @@ static bool cells_take_place(struct ki_cells *cells, const struct ki_cell_image 
         cells->cells_used++;
     else
         cells->cells_free = cell->next;
+    bool is_waiting = cell->is_waiting;
     *cell = (struct ki_cell){.n = image->dot.n, .stamp = image->stamp, .body = body, .next = KI_NO_CELL};
+    cell->is_waiting = is_waiting;
     cell->kind = (uint8_t)image->kind;
     cell->expires_ms = image->expires_ms;
     cell->field_len = (uint32_t)image->field.len;
@@ -257,7 +263,7 @@ static void cells_leave_place(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     ki_mem_free(cells->mem, cell->body);
-    *cell = (struct ki_cell){.next = cells->cells_free};
+    *cell = (struct ki_cell){.next = cells->cells_free, .is_waiting = cell->is_waiting};
     cells->cells_free = id;
 }
 
@@ -299,6 +305,7 @@ bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uin
         cells_leave_key(cells, key);
         return false;
     }
+    ki_cells_wait(cells, *id);
     cells->cell_count++;
     cells->body_bytes += (uint64_t)cell->field_len + cell->value_len;
     return true;
@@ -308,7 +315,7 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     uint32_t key = cell->key;
-    KI_ASSERT(cell->n != 0 && !cell->is_sketched);
+    KI_ASSERT(cell->n != 0 && !ki_cells_is_sketched(cells, id));
     if (ki_cell_expiry_ms(cells, id) != 0)
         ki_order_remove(&cells->expiring, cells, id);
     ki_map_remove(&cells->by_dot, cells_hash_dot(cell->replica, cell->n), id);
@@ -321,21 +328,56 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
 
 /* ---- items ---- */
 
+void ki_cells_sketch_anew(struct ki_cells *cells)
+{
+    ki_map_free(&cells->by_item);
+    cells->looked_count = 0;
+    if (++cells->sketch != 0)
+        return;
+    for (uint32_t i = 0; i < cells->cells_used; i++) /* after 65,535 of them */
+        ki_cells_at(cells, i)->sketch = 0;
+    cells->sketch = 1;
+}
+
 bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
-    KI_ASSERT(!cell->is_sketched);
+    KI_ASSERT(cell->sketch != cells->sketch);
     if (!ki_map_put(&cells->by_item, item.a, id))
         return false;
     cell->item = item;
-    cell->is_sketched = true;
+    cell->sketch = cells->sketch;
     return true;
 }
 
 void ki_cells_unsketched(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
-    KI_ASSERT(cell->is_sketched);
+    KI_ASSERT(cell->sketch == cells->sketch);
     ki_map_remove(&cells->by_item, cell->item.a, id);
-    cell->is_sketched = false;
+    cell->sketch = 0;
+}
+
+void ki_cells_wait(struct ki_cells *cells, uint32_t id)
+{
+    struct ki_cell *cell = ki_cells_at(cells, id);
+    if (cell->is_waiting)
+        return;
+    KI_ASSERT(cells->waiting_count < cells->waiting_cap);
+    cell->is_waiting = true;
+    cells->waiting[cells->waiting_count++] = id;
+}
+
+uint32_t ki_cells_next_waiting(struct ki_cells *cells)
+{
+    while (cells->waiting_count > 0 || cells->looked_count < cells->cells_used) {
+        bool listed = cells->waiting_count > 0;
+        uint32_t id = listed ? cells->waiting[--cells->waiting_count] : cells->looked_count++;
+        struct ki_cell *cell = ki_cells_at(cells, id);
+        if (listed)
+            cell->is_waiting = false;
+        if (cell->n != 0 && cell->sketch != cells->sketch)
+            return id;
+    }
+    return KI_NO_CELL;
 }

@@ -14,7 +14,6 @@
 #include "base/map.h"
 #include "store/cell.h"
 #include "store/order.h"
-#include "store/sketch.h"
 
 #define KI_NO_CELL UINT32_MAX
 #define KI_NO_KEY UINT32_MAX
@@ -34,8 +33,9 @@ struct ki_cell {
     uint32_t next;  /* of its element (single: of its key); of a free place: the next free one */
     uint32_t place; /* of an element's first cell: its place in the group's list */
     uint8_t kind;
-    bool is_sketched; /* in the sketch, and found by its item */
-    bool is_ordered;  /* stands in its group's order, or among the expiring */
+    uint16_t sketch; /* in the sketch of this number, and found by its item, if it is the present one */
+    bool is_ordered;  /* stands in its group's order */
+    bool is_waiting;  /* the place is in the list of those to be sketched, whatever lives there now */
 };
 
 struct ki_group {
@@ -68,6 +68,10 @@ struct ki_cells {
     uint32_t replica_count, replica_cap;
     struct ki_map by_dot, by_key, by_element, by_item, by_replica;
     struct ki_order expiring; /* cells, by (time, index) */
+    uint32_t *waiting;        /* places whose cells may have to be sketched, each once; room for all there are */
+    uint32_t waiting_count, waiting_cap;
+    uint32_t looked_count; /* places looked at since the present sketch was begun */
+    uint16_t sketch;       /* the number of the present one, from 1 */
 };
 
 /* hash_key: 16 secret bytes, for this instance alone. */
@@ -103,9 +107,20 @@ bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uin
 /* Takes it out; a key without cells goes too.  It must not be sketched any more. */
 void ki_cells_remove(struct ki_cells *cells, uint32_t id);
 
+static inline bool ki_cells_is_sketched(const struct ki_cells *cells, uint32_t id)
+{
+    return ki_cells_at(cells, id)->sketch == cells->sketch;
+}
+
+/* No cell is sketched any more: all will be named again. */
+void ki_cells_sketch_anew(struct ki_cells *cells);
 /* Finds it by its item from now on.  false: memory is out. */
 bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item);
 void ki_cells_unsketched(struct ki_cells *cells, uint32_t id);
+/* Another cell that is not sketched yet, and will not be named again.  KI_NO_CELL: all are. */
+uint32_t ki_cells_next_waiting(struct ki_cells *cells);
+/* It was named, and could not be sketched. */
+void ki_cells_wait(struct ki_cells *cells, uint32_t id);
 
 /* A sorted set's order, whole: false when memory is out. */
 bool ki_cells_put_in_order(struct ki_cells *cells, struct ki_group *group);

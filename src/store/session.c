@@ -20,6 +20,7 @@
 struct ki_limbo {
     struct ki_limbo *next;
     struct ki_dot dot;
+    struct ki_item item; /* if it was sketched; else zero */
     size_t len;
     uint8_t bytes[]; /* canonical */
 };
@@ -46,6 +47,9 @@ static bool session_keep(struct ki_session *s, uint32_t id)
     struct ki_writer w = ki_writer(limbo->bytes, len);
     ki_cell_encode(&w, &image);
     limbo->dot = image.dot;
+    limbo->item = (struct ki_item){0, 0};
+    if (ki_cells_is_sketched(&s->store->cells, id))
+        limbo->item = ki_cells_at(&s->store->cells, id)->item;
     limbo->len = len;
     limbo->next = s->limbo;
     s->limbo = limbo;
@@ -97,6 +101,22 @@ void ki_session_close(struct ki_session *session)
     ki_mem_free(mem, session->drops);
     ki_mem_free(mem, session->sends);
     *session = (struct ki_session){.has_failed = true};
+}
+
+bool ki_session_dot(const struct ki_session *session, struct ki_item item, struct ki_dot *dot)
+{
+    uint32_t id = ki_cells_by_item(&session->store->cells, item);
+    if (id != KI_NO_CELL) {
+        *dot = ki_cells_dot(&session->store->cells, id);
+        return ki_context_has(&session->context, *dot);
+    }
+    for (const struct ki_limbo *limbo = session->limbo; limbo; limbo = limbo->next) {
+        if (limbo->item.a == item.a && limbo->item.b == item.b) {
+            *dot = limbo->dot;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- the difference ---- */

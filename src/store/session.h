@@ -45,6 +45,10 @@ bool ki_session_open(struct ki_session *session, struct ki_store *store, const s
 /* Ends it, finished or not. */
 void ki_session_close(struct ki_session *session);
 
+/* The dot of an item of the snapshot; false: the snapshot had no such item.  The sketch must have been whole when it was
+ * taken. */
+bool ki_session_dot(const struct ki_session *session, struct ki_item item, struct ki_dot *dot);
+
 /* The difference between the two snapshots, whole: our items that the peer lacks, its items that we lack, both by dot, and
  * its context.  All are copied.  A dot on both lists has two contents, which is damage: the greater item stays on both
  * sides (R19).  0, KI_STORE_MEMORY, or KI_STORE_MALFORMED: what is said cannot be (an item of ours that we have not, a dot

@@ -15,6 +15,7 @@
  */
 #include "store/store.h"
 
+#include "store/compare.h"
 #include "store/delta.h"
 #include "store/groups.h"
 #include "store/sessions.h"
@@ -34,6 +35,7 @@ void ki_store_free(struct ki_store *store)
     ki_cells_free(&store->cells);
     ki_context_free(&store->context);
     ki_context_free(&store->note.retired);
+    ki_compare_end(store);
     ki_mem_free(store->mem, store->note.carried);
     ki_mem_free(store->mem, store->retiring);
 }
@@ -52,6 +54,7 @@ void ki_store_renew(struct ki_store *store, uint64_t replica)
 static void store_let_go(struct ki_store *store, uint32_t id)
 {
     ki_sessions_retire(store, id);
+    ki_compare_retire(store, id);
     ki_cells_remove(&store->cells, id);
 }
 

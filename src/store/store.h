@@ -45,6 +45,7 @@ struct ki_store {
     uint64_t replica; /* our id */
     uint64_t n;       /* the last number issued under it */
     struct ki_delta_note note;
+    struct ki_compare *compare;  /* NULL: nobody to compare with yet */
     struct ki_session *sessions; /* open ones hear of what joins and goes */
     uint32_t *retiring;          /* ids collected by the operation under way */
     uint32_t retiring_count, retiring_cap;

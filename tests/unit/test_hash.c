@@ -106,11 +106,35 @@ static void test_place_and_key(void **state)
     }
 }
 
+/* However the bytes are cut. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    static const uint8_t key[16] = "any key will do";
+    uint8_t input[40];
+    for (size_t i = 0; i < sizeof input; i++)
+        input[i] = (uint8_t)(i * 37 + 1);
+    for (size_t len = 0; len <= sizeof input; len++) {
+        struct ki_hash128 whole = ki_siphash128(key, input, len);
+        for (size_t first = 0; first <= len; first++) {
+            for (size_t second = 0; second <= len - first; second++) {
+                struct ki_hashing hashing = ki_hashing_begin(key);
+                ki_hashing_add(&hashing, input, first);
+                ki_hashing_add(&hashing, input + first, second);
+                ki_hashing_add(&hashing, input + first + second, len - first - second);
+                struct ki_hash128 cut = ki_hashing_end(&hashing);
+                assert_true(cut.first == whole.first && cut.second == whole.second);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_vectors),
         cmocka_unit_test(test_place_and_key),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
