@@ -12,7 +12,7 @@ struct ki_compare {
     uint8_t item_key[16], context_key[16], root_key[16];
 };
 
-/* Begins, or begins anew with another secret or another number of coded cells.  false: memory is out, and it is as it was. */
+/* Begins, or begins anew with another secret or another number of coded cells.  false: memory is out, nothing changed. */
 bool ki_compare_begin(struct ki_store *store, const uint8_t secret[KI_SECRET_LEN], uint32_t cells);
 void ki_compare_end(struct ki_store *store);
 
