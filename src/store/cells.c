@@ -19,15 +19,17 @@
 
 /* ---- hashes and comparisons for the maps ---- */
 
-static uint64_t cells_hash_dot(uint32_t replica, uint64_t n)
-{
-    return (n + ((uint64_t)replica << 40)) * UINT64_C(0x9e3779b97f4a7c15); /* numbers that nobody chooses */
-}
-
 struct cells_dot_key {
-    uint32_t replica;
     uint64_t n;
+    uint64_t replica; /* an index */
 };
+
+/* Keyed: a peer chooses both numbers. */
+static uint64_t cells_hash_dot(const struct ki_cells *cells, uint64_t replica, uint64_t n)
+{
+    struct cells_dot_key key = {.n = n, .replica = replica};
+    return ki_siphash(cells->hash_key, &key, sizeof key);
+}
 
 static bool cells_is_dot(const void *owner, uint32_t id, const void *key)
 {
@@ -146,7 +148,7 @@ uint32_t ki_cells_by_dot(const struct ki_cells *cells, struct ki_dot dot)
     struct cells_dot_key key = {.replica = cells_replica(cells, dot.replica), .n = dot.n};
     if (key.replica == KI_MAP_NONE)
         return KI_NO_CELL;
-    return ki_map_get(&cells->by_dot, cells_hash_dot(key.replica, key.n), cells_is_dot, cells, &key);
+    return ki_map_get(&cells->by_dot, cells_hash_dot(cells, key.replica, key.n), cells_is_dot, cells, &key);
 }
 
 uint32_t ki_cells_by_item(const struct ki_cells *cells, struct ki_item item)
@@ -271,7 +273,7 @@ static void cells_leave_place(struct ki_cells *cells, uint32_t id)
 static bool cells_link(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
-    uint64_t hash = cells_hash_dot(cell->replica, cell->n);
+    uint64_t hash = cells_hash_dot(cells, cell->replica, cell->n);
     if (!ki_map_put(&cells->by_dot, hash, id))
         return false;
     bool expires = ki_cell_expiry_ms(cells, id) != 0;
@@ -318,7 +320,7 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
     KI_ASSERT(cell->n != 0 && !ki_cells_is_sketched(cells, id));
     if (ki_cell_expiry_ms(cells, id) != 0)
         ki_order_remove(&cells->expiring, cells, id);
-    ki_map_remove(&cells->by_dot, cells_hash_dot(cell->replica, cell->n), id);
+    ki_map_remove(&cells->by_dot, cells_hash_dot(cells, cell->replica, cell->n), id);
     ki_group_leave(cells, id);
     cells->cell_count--;
     cells->body_bytes -= (uint64_t)cell->field_len + cell->value_len;

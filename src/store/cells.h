@@ -30,7 +30,7 @@ struct ki_cell {
     uint32_t field_len, value_len;
     uint32_t replica; /* index into the table of replica ids */
     uint32_t key;
-    uint32_t next;  /* of its element (single: of its key); of a free place: the next free one */
+    uint32_t next;  /* of its element (single: of its key), by dot; of a free place: the next free one */
     uint32_t place; /* of an element's first cell: its place in the group's list */
     uint8_t kind;
     uint16_t sketch; /* in the sketch of this number, and found by its item, if it is the present one */

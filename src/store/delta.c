@@ -123,8 +123,8 @@ int ki_delta_open(struct ki_delta *delta, struct ki_mem *mem, const struct ki_st
     if (error)
         return error;
     struct ki_context_decoder decoder = {.into = &delta->retired,
-                                         .replicas_max = (uint32_t)config->delta_cells_max,
-                                         .runs_max = (uint32_t)config->delta_cells_max};
+                                         .replicas_max = config->delta_cells_max,
+                                         .runs_max = config->delta_cells_max};
     while (r.left > 0) {
         switch (ki_context_decode(&decoder, &r, SIZE_MAX)) {
         case KI_CONTEXT_FINE:

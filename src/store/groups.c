@@ -1,8 +1,11 @@
 /* Elements and their groups.
  *
  * A cell of a type without fields hangs in its key's single chain: one or two, as a rule.  Others belong to an element,
- * found by (key, type, field); the element is named by the first cell of its chain.  When that one goes, the next takes
- * over its places in the map, the list and the order.
+ * found by (key, type, field); the element is named by the first cell of its chain.  When that one goes, or another comes
+ * to stand before it, the new first takes over its places in the map, the list and the order.
+ *
+ * A chain is in order of dots, so that the shares of a replica stand together and one walk adds them up.  Whoever has many
+ * ids can make a chain long: a cell that comes or goes then costs a walk, and not the square of it.
  *
  * A sorted set keeps its elements in order by (score, field).  The score is what the element's cells add up to, noted at
  * its first cell as it was when it was put in order: so it can be found there again after its cells have changed.
@@ -149,29 +152,52 @@ static bool group_new_element(struct ki_cells *cells, struct ki_group *group, ui
     return true;
 }
 
+/* Links a cell into a chain, where its dot belongs. */
+static void group_chain(struct ki_cells *cells, uint32_t *head, uint32_t id)
+{
+    struct ki_dot dot = ki_cells_dot(cells, id);
+    uint32_t *link = head;
+    while (*link != KI_NO_CELL && ki_dot_compare(ki_cells_dot(cells, *link), dot) < 0)
+        link = &ki_cells_at(cells, *link)->next;
+    ki_cells_at(cells, id)->next = *link;
+    *link = id;
+}
+
+/* Another cell is the element's first from now on. */
+static void group_succeed(struct ki_cells *cells, struct ki_group *group, uint32_t first, uint32_t heir, uint64_t hash)
+{
+    uint32_t place = ki_cells_at(cells, first)->place;
+    ki_map_remove(&cells->by_element, hash, first);
+    bool fits = ki_map_put(&cells->by_element, hash, heir); /* a place has just become free */
+    KI_ASSERT(fits);
+    group->list[place] = heir;
+    ki_cells_at(cells, heir)->place = place;
+}
+
 bool ki_group_enter(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     enum ki_type type = ki_kind_rule((enum ki_kind)cell->kind)->type;
     if (type < KI_TYPE_SORTED) {
-        struct ki_key *key = ki_cells_key_at(cells, cell->key);
-        cell->next = key->single;
-        key->single = id;
+        group_chain(cells, &ki_cells_key_at(cells, cell->key)->single, id);
         return true;
     }
+    uint64_t hash = group_hash(cells, cell->key, type, ki_cells_field(cell));
     struct ki_group *group = ki_cells_group(cells, cell->key, type);
     uint32_t first = group ? ki_cells_element(cells, cell->key, type, ki_cells_field(cell)) : KI_NO_CELL;
     if (group && first != KI_NO_CELL) {
+        uint32_t head = first;
         group_order_out(cells, group, first);
-        cell->next = ki_cells_at(cells, first)->next;
-        ki_cells_at(cells, first)->next = id;
-        (void)group_order_in(cells, group, first);
+        group_chain(cells, &head, id);
+        if (head != first)
+            group_succeed(cells, group, first, head, hash);
+        (void)group_order_in(cells, group, head);
         return true;
     }
     bool is_new = !group;
     if (is_new && !(group = group_new(cells, cell->key, type)))
         return false;
-    if (group_new_element(cells, group, id, group_hash(cells, cell->key, type, ki_cells_field(cell))))
+    if (group_new_element(cells, group, id, hash))
         return true;
     if (is_new)
         ki_group_drop(cells, ki_cells_key_at(cells, cell->key), group);
@@ -185,18 +211,19 @@ static void group_unchain(struct ki_cells *cells, uint32_t *from, uint32_t id)
     *from = ki_cells_at(cells, id)->next;
 }
 
-/* The element's first cell goes, and the next, if any, takes its places. */
+/* The element's first cell goes: the next takes its places, or the group's last element its place in the list. */
 static void group_behead(struct ki_cells *cells, struct ki_group *group, uint32_t first, uint64_t hash)
 {
     struct ki_cell *cell = ki_cells_at(cells, first);
+    if (cell->next != KI_NO_CELL) {
+        group_succeed(cells, group, first, cell->next, hash);
+        (void)group_order_in(cells, group, cell->next);
+        return;
+    }
+    uint32_t last = group->list[--group->count];
     ki_map_remove(&cells->by_element, hash, first);
-    uint32_t heir = cell->next != KI_NO_CELL ? cell->next : group->list[--group->count];
-    if (cell->next != KI_NO_CELL)
-        (void)ki_map_put(&cells->by_element, hash, heir); /* a place has just become free */
-    group->list[cell->place] = heir;
-    ki_cells_at(cells, heir)->place = cell->place;
-    if (cell->next != KI_NO_CELL)
-        (void)group_order_in(cells, group, heir);
+    group->list[cell->place] = last;
+    ki_cells_at(cells, last)->place = cell->place;
 }
 
 void ki_group_leave(struct ki_cells *cells, uint32_t id)

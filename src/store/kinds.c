@@ -1,10 +1,11 @@
 /* Reading: a function of the live cells alone (R8 to R15).
  *
  * Every replica with the same cells shows the same value, whatever order they came in.  So nothing here may depend on
- * indexes, chains' order or time; reals are added in the order of replica ids, because adding doubles does not commute
- * beyond two.
+ * indexes or time; reals are added in the order of replica ids, which is that of a chain (groups.c), because adding doubles
+ * does not commute beyond two.
  *
- * Chains are short: one cell, and a rival for each write that had not seen it.  So they are walked, twice if need be.
+ * Chains are short: one cell, and a rival for each write that had not seen it.  So they are walked, twice if need be, but
+ * never once for each of their cells: a peer with many ids can make them long.
  *
  * Deliberately not here: expiry, which is carried out as a write (expiry.c), and any writing.
  */
@@ -26,27 +27,20 @@ uint32_t ki_element_winner(const struct ki_cells *cells, uint32_t first, enum ki
     return best;
 }
 
-/* Of the shares of one kind, the newest of the replica with the least id above *after; false: there is none. */
-static bool kinds_next_share(const struct ki_cells *cells, uint32_t first, enum ki_kind kind, bool is_first,
-                             struct ki_dot *dot, const struct ki_cell **share)
+/* The next replica's newest share of one kind, the last of its own in a chain that is in order of dots.  *at: where to look
+ * from.  NULL: there is none. */
+static const struct ki_cell *kinds_next_share(const struct ki_cells *cells, uint32_t *at, enum ki_kind kind)
 {
-    const struct ki_cell *best = NULL;
-    struct ki_dot best_dot = {.replica = 0, .n = 0};
-    for (uint32_t id = first; id != KI_NO_CELL; id = ki_cells_at(cells, id)->next) {
-        const struct ki_cell *cell = ki_cells_at(cells, id);
-        struct ki_dot candidate = ki_cells_dot(cells, id);
-        if (cell->kind != kind || (!is_first && candidate.replica <= dot->replica))
+    const struct ki_cell *share = NULL;
+    for (; *at != KI_NO_CELL; *at = ki_cells_at(cells, *at)->next) {
+        const struct ki_cell *cell = ki_cells_at(cells, *at);
+        if (cell->kind != kind)
             continue;
-        if (!best || candidate.replica < best_dot.replica ||
-            (candidate.replica == best_dot.replica && candidate.n > best_dot.n)) {
-            best = cell;
-            best_dot = candidate;
-        }
+        if (share && cell->replica != share->replica)
+            break;
+        share = cell;
     }
-    if (best)
-        *dot = best_dot;
-    *share = best;
-    return best != NULL;
+    return share;
 }
 
 bool ki_add_integers(int64_t a, int64_t b, int64_t *sum)
@@ -94,14 +88,14 @@ static double kinds_add_reals(double a, double b)
 struct ki_shares ki_element_shares(const struct ki_cells *cells, uint32_t first, enum ki_kind integer, enum ki_kind real)
 {
     struct ki_shares shares = {.count = 0};
-    struct ki_dot dot = {.replica = 0, .n = 0};
     const struct ki_cell *cell;
-    for (bool is_first = true; integer && kinds_next_share(cells, first, integer, is_first, &dot, &cell);
-         is_first = false) {
+    uint32_t at = first;
+    while (integer && (cell = kinds_next_share(cells, &at, integer))) {
         shares.overflows |= !ki_add_integers(shares.integer, ki_value_integer(cell), &shares.integer);
         shares.count++;
     }
-    for (bool is_first = true; real && kinds_next_share(cells, first, real, is_first, &dot, &cell); is_first = false) {
+    at = first;
+    while (real && (cell = kinds_next_share(cells, &at, real))) {
         shares.real = shares.has_real ? kinds_add_reals(shares.real, ki_value_real(cell)) : ki_value_real(cell);
         shares.has_real = true;
         shares.count++;

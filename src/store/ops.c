@@ -74,6 +74,20 @@ int ki_delete(struct ki_store *store, struct ki_span key, bool *existed)
     return error;
 }
 
+/* The siblings that a token names.  It may name one twice, and others than these. */
+static int ops_supersede_named(struct ki_store *store, uint32_t first, const struct ki_dot *token, size_t count)
+{
+    int error = 0;
+    for (uint32_t id = first; !error && id != KI_NO_CELL; id = ki_cells_at(&store->cells, id)->next) {
+        bool is_named = false;
+        for (size_t i = 0; i < count && !is_named; i++)
+            is_named = ki_dot_compare(ki_cells_dot(&store->cells, id), token[i]) == 0;
+        if (is_named && ki_cells_at(&store->cells, id)->kind == KI_KIND_SIBLING)
+            error = ki_store_supersede(store, id);
+    }
+    return error;
+}
+
 int ki_put_sibling(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span value,
                    const struct ki_dot *token, size_t token_count)
 {
@@ -85,12 +99,9 @@ int ki_put_sibling(struct ki_store *store, uint64_t wall_ms, struct ki_span key,
     for (size_t i = 0; !error && token && i < token_count; i++) {
         if (!ki_context_has(&store->context, token[i]))
             return KI_STORE_TOKEN;
-        uint32_t cell = ki_cells_by_dot(&store->cells, token[i]);
-        bool is_sibling = cell != KI_NO_CELL && ki_cells_at(&store->cells, cell)->kind == KI_KIND_SIBLING &&
-                          ki_cells_at(&store->cells, cell)->key == id;
-        if (is_sibling)
-            error = ki_store_supersede(store, cell);
     }
+    if (!error && token)
+        error = ops_supersede_named(store, ops_element(store, id, KI_TYPE_SIBLINGS, ki_span(NULL, 0)), token, token_count);
     struct ki_write write = {.kind = KI_KIND_SIBLING, .key = key, .value = value};
     return error ? error : ki_store_write(store, wall_ms, &write);
 }

@@ -2,8 +2,8 @@
  *
  * What a side sends and claims is one past state of its replica, the snapshot; finishing is the join with such a state of
  * the peer's.  The snapshot costs a copy of the context, and no copy of the cells: a dot of that context whose cell is live
- * was live then, since nothing dead comes back.  What the snapshot had and the store has retired since lies in limbo, a
- * copy each, until the session ends.
+ * was live then, since nothing dead comes back.  What the snapshot had and the store has retired or replaced since lies in
+ * limbo, a copy each, until the session ends.
  *
  * Until the end nothing of the peer's context joins: whoever claimed a dot whose cell, or whose successor, never came would
  * pass for having known it dead.  At the end these go: what the peer knew as dead at its snapshot, and what came in
@@ -14,11 +14,11 @@
  */
 #include "store/session.h"
 
+#include "base/hash.h"
 #include "store/groups.h"
 #include "store/sessions.h"
 
 struct ki_limbo {
-    struct ki_limbo *next;
     struct ki_dot dot;
     struct ki_item item; /* if it was sketched; else zero */
     size_t len;
@@ -35,15 +35,40 @@ void ki_sessions_joined(struct ki_store *store, struct ki_dot dot)
     }
 }
 
+static uint64_t session_hash(const struct ki_session *s, struct ki_dot dot)
+{
+    return ki_siphash(s->store->cells.hash_key, &dot, sizeof dot);
+}
+
+static bool session_is_limbo(const void *owner, uint32_t index, const void *key)
+{
+    const struct ki_session *s = owner;
+    return ki_dot_compare(s->limbo[index]->dot, *(const struct ki_dot *)key) == 0;
+}
+
+/* NULL: it is not there. */
+static const struct ki_limbo *session_limbo(const struct ki_session *s, struct ki_dot dot)
+{
+    uint32_t index = ki_map_get(&s->limbo_by_dot, session_hash(s, dot), session_is_limbo, s, &dot);
+    return index != KI_MAP_NONE ? s->limbo[index] : NULL;
+}
+
 static bool session_keep(struct ki_session *s, uint32_t id)
 {
     struct ki_cell_image image = ki_cells_image(&s->store->cells, id);
     size_t len = ki_cell_size(&image);
-    if (len > s->limits.limbo_bytes_max - s->limbo_bytes)
+    if (session_limbo(s, image.dot))
+        return true; /* replaced before: the first is what the snapshot had */
+    if (len > s->limits.limbo_bytes_max - s->limbo_bytes ||
+        !ki_list_room(s->store->mem, (void **)&s->limbo, sizeof(struct ki_limbo *), s->limbo_count, &s->limbo_cap))
         return false;
     struct ki_limbo *limbo = ki_mem_resize(s->store->mem, NULL, sizeof *limbo + len);
     if (!limbo)
         return false;
+    if (!ki_map_put(&s->limbo_by_dot, session_hash(s, image.dot), s->limbo_count)) {
+        ki_mem_free(s->store->mem, limbo);
+        return false;
+    }
     struct ki_writer w = ki_writer(limbo->bytes, len);
     ki_cell_encode(&w, &image);
     limbo->dot = image.dot;
@@ -51,8 +76,7 @@ static bool session_keep(struct ki_session *s, uint32_t id)
     if (ki_cells_is_sketched(&s->store->cells, id))
         limbo->item = ki_cells_at(&s->store->cells, id)->item;
     limbo->len = len;
-    limbo->next = s->limbo;
-    s->limbo = limbo;
+    s->limbo[s->limbo_count++] = limbo;
     s->limbo_bytes += len;
     return true;
 }
@@ -74,6 +98,7 @@ bool ki_session_open(struct ki_session *session, struct ki_store *store, const s
     ki_context_init(&session->context, store->mem);
     ki_context_init(&session->late, store->mem);
     ki_context_init(&session->peer_context, store->mem);
+    ki_map_init(&session->limbo_by_dot, store->mem);
     if (!ki_context_copy(&session->context, &store->context))
         return false;
     session->next = store->sessions;
@@ -88,11 +113,10 @@ void ki_session_close(struct ki_session *session)
     while (*link != session)
         link = &(*link)->next;
     *link = session->next;
-    while (session->limbo) {
-        struct ki_limbo *limbo = session->limbo;
-        session->limbo = limbo->next;
-        ki_mem_free(mem, limbo);
-    }
+    for (uint32_t i = 0; i < session->limbo_count; i++)
+        ki_mem_free(mem, session->limbo[i]);
+    ki_mem_free(mem, session->limbo);
+    ki_map_free(&session->limbo_by_dot);
     ki_context_free(&session->context);
     ki_context_free(&session->late);
     ki_context_free(&session->peer_context);
@@ -136,13 +160,20 @@ static size_t session_find(const struct ki_session *session, struct ki_dot dot)
     return found ? from : session->peer_only_count;
 }
 
-static bool session_in_order(const struct ki_session *session)
+static bool session_in_order(const struct ki_dotted_item *items, size_t count)
 {
-    for (size_t i = 1; i < session->peer_only_count; i++) {
-        if (ki_dot_compare(session->peer_only[i - 1].dot, session->peer_only[i].dot) >= 0)
+    for (size_t i = 1; i < count; i++) {
+        if (ki_dot_compare(items[i - 1].dot, items[i].dot) >= 0)
             return false;
     }
     return true;
+}
+
+/* Live at the snapshot. */
+static bool session_had(const struct ki_session *s, struct ki_dot dot)
+{
+    return ki_context_has(&s->context, dot) &&
+           (ki_cells_by_dot(&s->store->cells, dot) != KI_NO_CELL || session_limbo(s, dot));
 }
 
 static bool session_reserve(struct ki_session *session, size_t mine_count, const struct ki_dotted_item *peer_only,
@@ -167,7 +198,7 @@ static int session_sort_mine(struct ki_session *session, const struct ki_dotted_
     for (size_t i = 0; i < count; i++) {
         struct ki_dot dot = mine_only[i].dot;
         size_t twin = session_find(session, dot);
-        if (!ki_context_has(&session->context, dot))
+        if (!session_had(session, dot))
             return KI_STORE_MALFORMED; /* not ours */
         if (twin < session->peer_only_count) {
             session->damaged_count++;
@@ -203,11 +234,14 @@ int ki_session_learn(struct ki_session *session, const struct ki_dotted_item *mi
     int error = KI_STORE_MEMORY;
     if (!session->has_failed && session_reserve(session, mine_count, peer_only, peer_count) &&
         ki_context_copy(&session->peer_context, peer_context))
-        error = session_in_order(session) ? 0 : KI_STORE_MALFORMED;
+        error = session_in_order(mine_only, mine_count) && session_in_order(peer_only, peer_count) ? 0
+                                                                                                   : KI_STORE_MALFORMED;
     if (!error)
         error = session_sort_mine(session, mine_only, mine_count);
     if (!error)
         error = session_sort_theirs(session);
+    if (!error) /* whatever the peer has live is in its context */
+        ki_store_met(session->store, ki_context_highest(peer_context, session->store->replica));
     session->has_learned = error == 0;
     session->has_failed = session->has_failed || error != 0;
     return error;
@@ -219,26 +253,27 @@ bool ki_session_cell(const struct ki_session *session, size_t place, struct ki_c
 {
     KI_ASSERT(place < session->send_count);
     struct ki_dot dot = session->sends[place];
+    const struct ki_limbo *limbo = session_limbo(session, dot);
+    if (session->has_failed)
+        return false;
+    if (limbo) { /* what is live now under this dot would be another content */
+        struct ki_reader r = ki_reader(limbo->bytes, limbo->len);
+        ki_cell_decode(&r, &session->store->config.limits, image);
+        return !r.bad;
+    }
     uint32_t id = ki_cells_by_dot(&session->store->cells, dot);
-    if (id != KI_NO_CELL) {
-        *image = ki_cells_image(&session->store->cells, id);
-        return true;
-    }
-    for (const struct ki_limbo *limbo = session->limbo; limbo; limbo = limbo->next) {
-        if (ki_dot_compare(limbo->dot, dot) == 0) {
-            struct ki_reader r = ki_reader(limbo->bytes, limbo->len);
-            ki_cell_decode(&r, &session->store->config.limits, image);
-            return !r.bad;
-        }
-    }
-    return false;
+    KI_ASSERT(id != KI_NO_CELL);
+    *image = ki_cells_image(&session->store->cells, id);
+    return true;
 }
 
 int ki_session_receive(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
                        struct ki_item item)
 {
     size_t place = session_find(session, image->dot);
-    if (session->has_failed || !session->has_learned || place == session->peer_only_count ||
+    if (session->has_failed)
+        return KI_STORE_MEMORY;
+    if (!session->has_learned || place == session->peer_only_count ||
         !session->is_expected[place] || session->peer_only[place].item.a != item.a ||
         session->peer_only[place].item.b != item.b)
         return KI_STORE_MALFORMED;

@@ -24,7 +24,9 @@ struct ki_session {
     struct ki_session_limits limits;
     struct ki_context context; /* as at the snapshot */
     struct ki_context late;    /* dots that became live since */
-    struct ki_limbo *limbo;
+    struct ki_limbo **limbo;
+    uint32_t limbo_count, limbo_cap;
+    struct ki_map limbo_by_dot;
     uint64_t limbo_bytes;
     bool has_failed;  /* memory or a limit: it cannot be finished any more, only closed */
     bool has_learned; /* what the peer's snapshot holds */
@@ -51,15 +53,16 @@ bool ki_session_dot(const struct ki_session *session, struct ki_item item, struc
 
 /* The difference between the two snapshots, whole: our items that the peer lacks, its items that we lack, both by dot, and
  * its context.  All are copied.  A dot on both lists has two contents, which is damage: the greater item stays on both
- * sides (R19).  0, KI_STORE_MEMORY, or KI_STORE_MALFORMED: what is said cannot be (an item of ours that we have not, a dot
- * that its own context lacks, one dot twice). */
+ * sides (R19).  0, KI_STORE_MEMORY, or KI_STORE_MALFORMED: what is said cannot be (an item of ours that our snapshot had
+ * not, a dot that its own context lacks, dots out of order or twice). */
 int ki_session_learn(struct ki_session *session, const struct ki_dotted_item *mine_only, size_t mine_count,
                      const struct ki_dotted_item *peer_only, size_t peer_count, const struct ki_context *peer_context);
 
-/* A cell to send, by its place in sends: as it was at the snapshot.  false: it cannot be had, so the session has failed. */
+/* A cell to send, by its place in sends: as it was at the snapshot.  false: the session has failed. */
 bool ki_session_cell(const struct ki_session *session, size_t place, struct ki_cell_image *image);
 
-/* A cell comes, its item computed by the caller.  0: it has joined; KI_STORE_MALFORMED: nobody waits for it. */
+/* A cell comes, its item computed by the caller.  0: it has joined; KI_STORE_MALFORMED: nobody waits for it; else the
+ * session has failed: KI_STORE_AHEAD by this cell, KI_STORE_MEMORY now or before. */
 int ki_session_receive(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
                        struct ki_item item);
 bool ki_session_is_complete(const struct ki_session *session);

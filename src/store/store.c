@@ -23,6 +23,8 @@
 void ki_store_init(struct ki_store *store, struct ki_mem *mem, const struct ki_store_config *config, uint64_t replica,
                    const uint8_t hash_key[16])
 {
+    KI_ASSERT(config->limits.key_max <= UINT32_MAX && config->limits.field_max <= UINT32_MAX &&
+              config->limits.value_max <= UINT32_MAX);
     *store = (struct ki_store){.mem = mem, .config = *config, .replica = replica};
     ki_cells_init(&store->cells, mem, hash_key);
     ki_context_init(&store->context, mem);
@@ -140,7 +142,9 @@ int ki_store_write(struct ki_store *store, uint64_t wall_ms, const struct ki_wri
     const struct ki_cell_limits *limits = &store->config.limits;
     if (write->key.len > limits->key_max || write->field.len > limits->field_max || write->value.len > limits->value_max)
         return KI_STORE_TOO_LONG;
-    KI_ASSERT(store->n < KI_DOT_N_MAX && !store->is_impersonated);
+    if (store->is_impersonated)
+        return KI_STORE_IMPERSONATED;
+    KI_ASSERT(store->n < KI_DOT_N_MAX);
     uint64_t floor = 0;
     for (uint32_t i = 0; i < store->retiring_count; i++)
         floor = ki_max_u64(floor, ki_cells_at(&store->cells, store->retiring[i])->stamp);
@@ -217,35 +221,48 @@ static int store_enter_all(struct ki_store *store, const struct ki_delta *delta)
     return KI_STORE_MEMORY;
 }
 
-/* Cells of a retired run: by number while the run is short, else by looking at every cell. */
-static void store_kill_run(struct ki_store *store, struct ki_run run)
+/* The live cells among retired dots: by number while these are few, else by looking at every cell once, however many runs
+ * there are and however long: a peer can say 2^62 dots in 20 bytes. */
+static void store_retire_live(struct ki_store *store, const struct ki_context *retired)
 {
-    if (run.high - run.low < store->cells.cell_count) {
+    struct ki_run run;
+    uint64_t count = 0;
+    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
+        count += ki_min_u64(run.high - run.low + 1, store->cells.cells_used);
+    if (count >= store->cells.cells_used) {
+        for (uint32_t id = 0; id < store->cells.cells_used; id++) {
+            if (ki_cells_at(&store->cells, id)->n != 0 && ki_context_has(retired, ki_cells_dot(&store->cells, id)))
+                store_let_go(store, id);
+        }
+        return;
+    }
+    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
         for (uint64_t n = run.low; n <= run.high; n++) {
             uint32_t id = ki_cells_by_dot(&store->cells, (struct ki_dot){run.replica, n});
             if (id != KI_NO_CELL)
                 store_let_go(store, id);
         }
-    } else {
-        for (uint32_t id = 0; id < store->cells.cells_used; id++) {
-            const struct ki_cell *cell = ki_cells_at(&store->cells, id);
-            if (cell->n >= run.low && cell->n <= run.high && store->cells.replicas[cell->replica] == run.replica)
-                store_let_go(store, id);
-        }
     }
-    bool fits = ki_context_add_run(&store->context, run);
-    KI_ASSERT(fits);
 }
 
 static void store_retire_all(struct ki_store *store, const struct ki_context *retired)
 {
     struct ki_run run;
-    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run);
-         at = (struct ki_dot){run.replica, run.high + 1})
-        store_kill_run(store, run);
+    store_retire_live(store, retired);
+    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
+        bool fits = ki_context_add_run(&store->context, run);
+        KI_ASSERT(fits);
+    }
 }
 
-/* A number under our own id that we have not issued: somebody else writes as us (R3). */
+void ki_store_met(struct ki_store *store, uint64_t n)
+{
+    if (n <= store->n)
+        return;
+    store->impersonated++;
+    store->is_impersonated = true;
+}
+
 static void store_look_for_impostors(struct ki_store *store, const struct ki_delta *delta)
 {
     struct ki_delta_cursor cursor = ki_delta_cursor(delta);
@@ -255,10 +272,7 @@ static void store_look_for_impostors(struct ki_store *store, const struct ki_del
         if (image.dot.replica == store->replica)
             highest = ki_max_u64(highest, image.dot.n);
     }
-    if (highest <= store->n)
-        return;
-    store->impersonated++;
-    store->is_impersonated = true;
+    ki_store_met(store, highest);
 }
 
 static int store_judge(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta)

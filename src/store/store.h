@@ -19,7 +19,8 @@ enum ki_store_error {
     KI_STORE_TOO_LONG = -5,  /* key, field or value beyond the limits */
     KI_STORE_TOKEN = -6,     /* a token names a dot that this replica has not seen */
     KI_STORE_MALFORMED = -7, /* a delta that no replica makes */
-    KI_STORE_AHEAD = -8      /* a stamp too far in the future: the delta is refused whole (R21) */
+    KI_STORE_AHEAD = -8,     /* a stamp too far in the future: the delta is refused whole (R21) */
+    KI_STORE_IMPERSONATED = -9 /* somebody else writes under our id: nothing can be written before ki_store_renew() (R3) */
 };
 
 struct ki_store_config {
@@ -50,7 +51,7 @@ struct ki_store {
     uint32_t *retiring;          /* ids collected by the operation under way */
     uint32_t retiring_count, retiring_cap;
     uint64_t quarantined, impersonated; /* deltas refused for their stamps; times that our own id was met (R3) */
-    bool is_impersonated; /* somebody issued a number that we have not: take a new id before the next write */
+    bool is_impersonated; /* somebody issued a number that we have not: writes are refused until ki_store_renew() */
 };
 
 /* replica: random, never used before.  hash_key: 16 secret bytes. */
@@ -93,6 +94,8 @@ int ki_store_merge(struct ki_store *store, uint64_t wall_ms, struct ki_span delt
 
 /* A cell joins without anything being retired (R18). */
 int ki_store_join(struct ki_store *store, uint64_t wall_ms, const struct ki_cell_image *image);
+/* The highest number that somebody else knows under our own id, or 0: above ours, somebody writes as us (R3). */
+void ki_store_met(struct ki_store *store, uint64_t n);
 /* Another content for a dot that is damaged (R19); nothing, if it does not live any more. */
 int ki_store_replace(struct ki_store *store, const struct ki_cell_image *image);
 /* A dot is dead, whether or not its cell ever came (R5, R20).  Its place in the context must be reserved. */
