@@ -46,11 +46,24 @@ static bool session_is_limbo(const void *owner, uint32_t index, const void *key)
     return ki_dot_compare(s->limbo[index]->dot, *(const struct ki_dot *)key) == 0;
 }
 
+static bool session_is_limbo_item(const void *owner, uint32_t index, const void *key)
+{
+    const struct ki_session *s = owner;
+    const struct ki_item *item = key;
+    return s->limbo[index]->item.a == item->a && s->limbo[index]->item.b == item->b;
+}
+
 /* NULL: it is not there. */
 static const struct ki_limbo *session_limbo(const struct ki_session *s, struct ki_dot dot)
 {
     uint32_t index = ki_map_get(&s->limbo_by_dot, session_hash(s, dot), session_is_limbo, s, &dot);
     return index != KI_MAP_NONE ? s->limbo[index] : NULL;
+}
+
+static bool session_reserve_limbo(struct ki_session *s)
+{
+    return ki_list_room(s->store->mem, (void **)&s->limbo, sizeof(struct ki_limbo *), s->limbo_count, &s->limbo_cap) &&
+           ki_map_reserve(&s->limbo_by_dot, s->limbo_count + 1) && ki_map_reserve(&s->limbo_by_item, s->limbo_count + 1);
 }
 
 static bool session_keep(struct ki_session *s, uint32_t id)
@@ -59,23 +72,22 @@ static bool session_keep(struct ki_session *s, uint32_t id)
     size_t len = ki_cell_size(&image);
     if (session_limbo(s, image.dot))
         return true; /* replaced before: the first is what the snapshot had */
-    if (len > s->limits.limbo_bytes_max - s->limbo_bytes ||
-        !ki_list_room(s->store->mem, (void **)&s->limbo, sizeof(struct ki_limbo *), s->limbo_count, &s->limbo_cap))
+    if (len > s->limits.limbo_bytes_max - s->limbo_bytes || !session_reserve_limbo(s))
         return false;
     struct ki_limbo *limbo = ki_mem_resize(s->store->mem, NULL, sizeof *limbo + len);
     if (!limbo)
         return false;
-    if (!ki_map_put(&s->limbo_by_dot, session_hash(s, image.dot), s->limbo_count)) {
-        ki_mem_free(s->store->mem, limbo);
-        return false;
-    }
     struct ki_writer w = ki_writer(limbo->bytes, len);
     ki_cell_encode(&w, &image);
     limbo->dot = image.dot;
     limbo->item = (struct ki_item){0, 0};
-    if (ki_cells_is_sketched(&s->store->cells, id))
-        limbo->item = ki_cells_at(&s->store->cells, id)->item;
     limbo->len = len;
+    bool fits = ki_map_put(&s->limbo_by_dot, session_hash(s, image.dot), s->limbo_count);
+    if (ki_cells_is_sketched(&s->store->cells, id)) {
+        limbo->item = ki_cells_at(&s->store->cells, id)->item;
+        fits = fits && ki_map_put(&s->limbo_by_item, limbo->item.a, s->limbo_count);
+    }
+    KI_ASSERT(fits);
     s->limbo[s->limbo_count++] = limbo;
     s->limbo_bytes += len;
     return true;
@@ -99,6 +111,7 @@ bool ki_session_open(struct ki_session *session, struct ki_store *store, const s
     ki_context_init(&session->late, store->mem);
     ki_context_init(&session->peer_context, store->mem);
     ki_map_init(&session->limbo_by_dot, store->mem);
+    ki_map_init(&session->limbo_by_item, store->mem);
     if (!ki_context_copy(&session->context, &store->context))
         return false;
     session->next = store->sessions;
@@ -117,6 +130,7 @@ void ki_session_close(struct ki_session *session)
         ki_mem_free(mem, session->limbo[i]);
     ki_mem_free(mem, session->limbo);
     ki_map_free(&session->limbo_by_dot);
+    ki_map_free(&session->limbo_by_item);
     ki_context_free(&session->context);
     ki_context_free(&session->late);
     ki_context_free(&session->peer_context);
@@ -134,13 +148,10 @@ bool ki_session_dot(const struct ki_session *session, struct ki_item item, struc
         *dot = ki_cells_dot(&session->store->cells, id);
         return ki_context_has(&session->context, *dot);
     }
-    for (const struct ki_limbo *limbo = session->limbo; limbo; limbo = limbo->next) {
-        if (limbo->item.a == item.a && limbo->item.b == item.b) {
-            *dot = limbo->dot;
-            return true;
-        }
-    }
-    return false;
+    uint32_t index = ki_map_get(&session->limbo_by_item, item.a, session_is_limbo_item, session, &item);
+    if (index != KI_MAP_NONE)
+        *dot = session->limbo[index]->dot;
+    return index != KI_MAP_NONE;
 }
 
 /* ---- the difference ---- */

@@ -26,7 +26,7 @@ struct ki_session {
     struct ki_context late;    /* dots that became live since */
     struct ki_limbo **limbo;
     uint32_t limbo_count, limbo_cap;
-    struct ki_map limbo_by_dot;
+    struct ki_map limbo_by_dot, limbo_by_item;
     uint64_t limbo_bytes;
     bool has_failed;  /* memory or a limit: it cannot be finished any more, only closed */
     bool has_learned; /* what the peer's snapshot holds */
