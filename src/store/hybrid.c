@@ -36,7 +36,7 @@ enum ki_hybrid_verdict ki_hybrid_judge(const struct ki_hybrid_bounds *bounds, ui
 
 void ki_hybrid_see(struct ki_hybrid *clock, const struct ki_hybrid_bounds *bounds, uint64_t wall_ms, uint64_t stamp)
 {
-    uint64_t most = wall_ms + bounds->clamp_ms;
-    uint64_t clamp = most <= UINT64_MAX >> KI_STAMP_COUNT_BITS ? most << KI_STAMP_COUNT_BITS : UINT64_MAX;
+    uint64_t beyond = wall_ms + bounds->clamp_ms + 1; /* the first millisecond that ki_hybrid_judge() calls clamped */
+    uint64_t clamp = beyond <= UINT64_MAX >> KI_STAMP_COUNT_BITS ? (beyond << KI_STAMP_COUNT_BITS) - 1 : UINT64_MAX;
     clock->highest = ki_max_u64(clock->highest, ki_min_u64(stamp, clamp));
 }

@@ -85,15 +85,44 @@ static double kinds_add_reals(double a, double b)
     return sum < -DBL_MAX ? -DBL_MAX : sum;
 }
 
+/* A sum of 64 bits and how often it went round them: what it stands for does not depend on the order of adding. */
+struct kinds_sum {
+    uint64_t low;
+    int64_t rounds;
+};
+
+static void kinds_sum_add(struct kinds_sum *sum, int64_t value)
+{
+    uint64_t low = sum->low + (uint64_t)value;
+    if (value >= 0)
+        sum->rounds += low < sum->low;
+    else
+        sum->rounds -= low > sum->low;
+    sum->low = low;
+}
+
+/* The nearest number of 64 bits with a sign. */
+static int64_t kinds_sum_end(struct kinds_sum sum)
+{
+    const uint64_t max = INT64_MAX;
+    if (sum.rounds == 0)
+        return sum.low <= max ? (int64_t)sum.low : INT64_MAX;
+    if (sum.rounds == -1)
+        return sum.low > max ? -(int64_t)(UINT64_MAX - sum.low) - 1 : INT64_MIN;
+    return sum.rounds > 0 ? INT64_MAX : INT64_MIN;
+}
+
 struct ki_shares ki_element_shares(const struct ki_cells *cells, uint32_t first, enum ki_kind integer, enum ki_kind real)
 {
     struct ki_shares shares = {.count = 0};
+    struct kinds_sum sum = {.low = 0};
     const struct ki_cell *cell;
     uint32_t at = first;
     while (integer && (cell = kinds_next_share(cells, &at, integer))) {
-        shares.overflows |= !ki_add_integers(shares.integer, ki_value_integer(cell), &shares.integer);
+        kinds_sum_add(&sum, ki_value_integer(cell));
         shares.count++;
     }
+    shares.integer = kinds_sum_end(sum);
     at = first;
     while (real && (cell = kinds_next_share(cells, &at, real))) {
         shares.real = shares.has_real ? kinds_add_reals(shares.real, ki_value_real(cell)) : ki_value_real(cell);
@@ -130,7 +159,9 @@ enum ki_type ki_key_type(const struct ki_cells *cells, uint32_t key)
 
 bool ki_text_integer(struct ki_span text, int64_t *value)
 {
-    bool negative = text.len > 0 && text.ptr[0] == '-';
+    if (text.len == 0)
+        return false;
+    bool negative = text.ptr[0] == '-';
     const uint8_t *at = text.ptr + negative;
     size_t len = text.len - negative;
     if (len == 0 || len > 19 || (at[0] == '0' && (len > 1 || negative)))

@@ -10,8 +10,7 @@ uint32_t ki_element_winner(const struct ki_cells *cells, uint32_t first, enum ki
 struct ki_shares {
     uint32_t count; /* replicas that have one */
     bool has_real;
-    bool overflows;  /* the integers' sum needs more than 64 bits: it stays at the nearest end */
-    int64_t integer; /* sum of the integer shares */
+    int64_t integer; /* sum of the integer shares; the nearest end, if it needs more than 64 bits */
     double real;     /* of the real ones, added in order of replica id: the same everywhere */
 };
 

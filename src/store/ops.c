@@ -176,6 +176,9 @@ int ki_remove(struct ki_store *store, struct ki_span key, enum ki_type type, str
 
 /* ---- shares ---- */
 
+/* What an increase made is told as it is read afterwards: shares are added in an order of their own, and rounded or held
+ * at an end there, so adding to what was shown before may give another number. */
+
 /* Collects this replica's own shares of one kind, and finds the newest. */
 static int ops_own_share(struct ki_store *store, uint32_t first, enum ki_kind kind, const struct ki_cell **newest)
 {
@@ -218,7 +221,7 @@ static double ops_number(const struct ki_shown *shown)
 }
 
 static int ops_add_integer(struct ki_store *store, uint64_t wall_ms, struct ki_write write, uint32_t first,
-                           const struct ki_shown *shown, int64_t by, int64_t *result)
+                           const struct ki_shown *shown, int64_t by)
 {
     uint8_t bytes[8];
     const struct ki_cell *own;
@@ -238,14 +241,11 @@ static int ops_add_integer(struct ki_store *store, uint64_t wall_ms, struct ki_w
         return KI_STORE_OVERFLOW;
     ki_store_be(bytes, (uint64_t)share, 8);
     write.value = ki_span(bytes, 8);
-    error = ki_store_write(store, wall_ms, &write);
-    if (!error && result)
-        *result = sum;
-    return error;
+    return ki_store_write(store, wall_ms, &write);
 }
 
 static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_write write, uint32_t first, double shown,
-                        double by, double *result)
+                        double by)
 {
     uint8_t bytes[8];
     const struct ki_cell *own;
@@ -257,10 +257,7 @@ static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     if (!ops_is_finite(by) || !ops_is_finite(share) || !ops_is_finite(shown + by))
         return KI_STORE_OVERFLOW;
     write.value = ops_real(share, bytes);
-    error = ki_store_write(store, wall_ms, &write);
-    if (!error && result)
-        *result = shown + by;
-    return error;
+    return ki_store_write(store, wall_ms, &write);
 }
 
 int ki_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, int64_t by, int64_t *result)
@@ -270,8 +267,11 @@ int ki_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, in
     if (error)
         return error;
     struct ki_shown shown = ki_string_shown(store, id);
-    return ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_COUNT, .key = key},
-                           ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), &shown, by, result);
+    error = ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_COUNT, .key = key},
+                            ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), &shown, by);
+    if (!error && result)
+        *result = ki_string_shown(store, ki_cells_key(&store->cells, key)).integer;
+    return error;
 }
 
 int ki_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_span key, double by, double *result)
@@ -283,9 +283,12 @@ int ki_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_span ke
         shown = ki_string_shown(store, id);
         error = ops_count_on(&shown, true);
     }
-    return error ? error
-                 : ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_REAL, .key = key},
-                                ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), ops_number(&shown), by, result);
+    if (!error)
+        error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_REAL, .key = key},
+                             ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), ops_number(&shown), by);
+    if (!error && result)
+        *result = ki_string_shown(store, ki_cells_key(&store->cells, key)).real;
+    return error;
 }
 
 int ki_hash_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span field, int64_t by,
@@ -296,8 +299,11 @@ int ki_hash_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span ke
     if (error)
         return error;
     struct ki_shown shown = ki_field_shown(store, id, field);
-    return ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_HASH_COUNT, .key = key, .field = field},
-                           ops_element(store, id, KI_TYPE_HASH, field), &shown, by, result);
+    error = ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_HASH_COUNT, .key = key, .field = field},
+                            ops_element(store, id, KI_TYPE_HASH, field), &shown, by);
+    if (!error && result)
+        *result = ki_field_shown(store, ki_cells_key(&store->cells, key), field).integer;
+    return error;
 }
 
 int ki_hash_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span field, double by,
@@ -310,10 +316,12 @@ int ki_hash_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_sp
         shown = ki_field_shown(store, id, field);
         error = ops_count_on(&shown, true);
     }
-    return error ? error
-                 : ops_add_real(store, wall_ms,
-                                (struct ki_write){.kind = KI_KIND_HASH_REAL, .key = key, .field = field},
-                                ops_element(store, id, KI_TYPE_HASH, field), ops_number(&shown), by, result);
+    if (!error)
+        error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_HASH_REAL, .key = key, .field = field},
+                             ops_element(store, id, KI_TYPE_HASH, field), ops_number(&shown), by);
+    if (!error && result)
+        *result = ki_field_shown(store, ki_cells_key(&store->cells, key), field).real;
+    return error;
 }
 
 int ki_sorted_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span member, double by,
@@ -325,8 +333,12 @@ int ki_sorted_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span 
         return error;
     uint32_t first = ops_element(store, id, KI_TYPE_SORTED, member);
     double score = first != KI_NO_CELL ? ki_element_score(&store->cells, first) : 0;
-    return ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_SORTED_REAL, .key = key, .field = member},
-                        first, score, by, result);
+    error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_SORTED_REAL, .key = key, .field = member},
+                         first, score, by);
+    first = ops_element(store, ki_cells_key(&store->cells, key), KI_TYPE_SORTED, member);
+    if (!error && result)
+        *result = ki_element_score(&store->cells, first);
+    return error;
 }
 
 /* ---- bounding rivals ---- */
@@ -364,10 +376,10 @@ static struct ki_shown ops_shown(const struct ki_store *store, uint32_t first, e
     int64_t number = 0;
     double fraction = 0;
     bool is_integer = winner == KI_NO_CELL || ki_text_integer(shown.bytes, &number);
-    if (!is_integer && !(shares.has_real && ki_text_real(shown.bytes, &fraction)))
+    if (!is_integer && !ki_text_real(shown.bytes, &fraction))
         return shown; /* no number: it hides the shares */
     (void)ki_add_integers(number, shares.integer, &shown.integer);
-    shown.as = shares.has_real ? KI_SHOWS_REAL : KI_SHOWS_INTEGER;
+    shown.as = shares.has_real || !is_integer ? KI_SHOWS_REAL : KI_SHOWS_INTEGER;
     shown.real = (is_integer ? (double)shown.integer : fraction + (double)shares.integer) + shares.real;
     return shown;
 }
