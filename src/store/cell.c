@@ -95,7 +95,6 @@ static struct ki_span cell_take_span(struct ki_reader *r, size_t max)
     uint64_t len = ki_take_varint(r);
     if (len > max) {
         r->bad = true;
-        r->ended = false;
         return ki_span(NULL, 0);
     }
     return ki_span(ki_take(r, (size_t)len), (size_t)len);

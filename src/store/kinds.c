@@ -112,6 +112,7 @@ static int64_t kinds_sum_end(struct kinds_sum sum)
     return sum.rounds > 0 ? INT64_MAX : INT64_MIN;
 }
 
+/* A walk for each kind, however many replicas have a share. */
 struct ki_shares ki_element_shares(const struct ki_cells *cells, uint32_t first, enum ki_kind integer, enum ki_kind real)
 {
     struct ki_shares shares = {.count = 0};

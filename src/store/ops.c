@@ -254,7 +254,7 @@ static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     if (error)
         return error;
     double share = (own ? ki_value_real(own) : 0) + by;
-    if (!ops_is_finite(by) || !ops_is_finite(share) || !ops_is_finite(shown + by))
+    if (!ops_is_finite(share) || !ops_is_finite(shown + by))
         return KI_STORE_OVERFLOW;
     write.value = ops_real(share, bytes);
     return ki_store_write(store, wall_ms, &write);

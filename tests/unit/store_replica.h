@@ -142,6 +142,9 @@ static inline void replica_check_chain(const struct replica *r, uint32_t key, ui
     const struct ki_cells *cells = &r->store.cells;
     for (uint32_t id = first; id != KI_NO_CELL; id = ki_cells_at(cells, id)->next) {
         const struct ki_cell *cell = ki_cells_at(cells, id);
+        bool by_dot = cell->next == KI_NO_CELL || (id == first && type != KI_TYPE_NONE) ||
+                      ki_dot_compare(ki_cells_dot(cells, id), ki_cells_dot(cells, cell->next)) < 0;
+        KI_ASSERT(by_dot);
         enum ki_type is = ki_kind_rule((enum ki_kind)cell->kind)->type;
         KI_ASSERT(cell->n != 0 && cell->key == key && (type == KI_TYPE_NONE ? is < KI_TYPE_SORTED : is == type));
         KI_ASSERT(type == KI_TYPE_NONE || ki_span_equal(ki_cells_field(cell), ki_cells_field(ki_cells_at(cells, first))));

@@ -396,6 +396,53 @@ static void test_shares_of_a_count(void **state)
     }
 }
 
+/* Neither the own share nor the sum may leave the range, whichever does. */
+static void test_reals_beyond_the_range(void **state)
+{
+    (void)state;
+    for (int in_field = 0; in_field < 2; in_field++) {
+        struct replica a, b;
+        replica_new(&a, 1);
+        replica_new(&b, 2);
+        assert_int_equal(add_real(&b, in_field, DBL_MAX, NULL), 0);
+        replica_trade(&a, &b);
+        assert_int_equal(add_real(&a, in_field, DBL_MAX, NULL), KI_STORE_OVERFLOW); /* a's share would be fine */
+        assert_int_equal(add_real(&a, in_field, -DBL_MAX, NULL), 0);
+        assert_string_equal(read(&a, in_field), "0");
+        assert_int_equal(add_real(&a, in_field, -DBL_MAX, NULL), KI_STORE_OVERFLOW); /* the sum would be fine */
+        assert_string_equal(read(&a, in_field), "0");
+        replica_free(&a);
+        replica_free(&b);
+    }
+}
+
+/* Two own shares, as after damage: the newest goes on, and replaces both. */
+static void test_two_own_shares(void **state)
+{
+    (void)state;
+    for (uint64_t newest = 8; newest < 10; newest++) {
+        struct replica r;
+        int64_t result = 0;
+        replica_new(&r, 1);
+        for (uint64_t n = 8; n < 10; n++) {
+            uint32_t id;
+            uint8_t value[8] = {0};
+            value[7] = n == newest ? 40 : 3;
+            uint64_t dot_n = n == newest ? 9 : 8; /* entered first, or last */
+            struct ki_cell_image image = {.dot = {1, dot_n}, .kind = KI_KIND_COUNT, .stamp = n, .key = text("k")};
+            image.value = ki_span(value, 8);
+            assert_true(ki_cells_add(&r.store.cells, &image, &id) && ki_context_add(&r.store.context, image.dot));
+        }
+        r.store.n = 9;
+        ki_delta_end(&r.store);
+        assert_int_equal(add(&r, false, 2, &result), 0);
+        assert_true(result == 42);
+        assert_int_equal(r.store.cells.cell_count, 1);
+        replica_check(&r);
+        replica_free(&r);
+    }
+}
+
 /* A text that is set while others count: a number counts with their shares, any other hides them. */
 static const struct {
     const char *text, *integers, *all; /* shown with a share of 5, and with one of 0.25 too */
@@ -644,6 +691,24 @@ static void test_tokens(void **state)
     replica_free(&b);
 }
 
+/* A token may name a cell of the key that is no sibling: a string that the siblings hide. */
+static void test_token_of_a_hidden_string(void **state)
+{
+    (void)state;
+    struct replica a, b;
+    replica_new(&a, 1);
+    replica_new(&b, 2);
+    assert_int_equal(put_seen(&a, "a", NULL, 0), 0);
+    assert_int_equal(set(&b, "m", "hidden"), 0);
+    replica_trade(&a, &b);
+    assert_int_equal(type_of(&a, "m"), KI_TYPE_SIBLINGS);
+    assert_int_equal(put_seen(&a, "b", (struct ki_dot[]){{1, 1}, {2, 1}}, 2), 0);
+    assert_string_equal(siblings(&a, "m"), "b");
+    assert_string_equal(shown(&a, "m", NULL), "\"hidden\"");
+    replica_free(&a);
+    replica_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -652,11 +717,14 @@ int main(void)
         cmocka_unit_test(test_order_at_random),
         cmocka_unit_test(test_additions),
         cmocka_unit_test(test_shares_of_a_count),
+        cmocka_unit_test(test_reals_beyond_the_range),
+        cmocka_unit_test(test_two_own_shares),
         cmocka_unit_test(test_base_and_shares),
         cmocka_unit_test(test_told_as_read),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_token_of_a_hidden_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
