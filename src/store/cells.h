@@ -36,6 +36,7 @@ struct ki_cell {
     uint16_t sketch; /* in the sketch of this number, and found by its item, if it is the present one */
     bool is_ordered;  /* stands in its group's order */
     bool is_waiting;  /* the place is in the list of those to be sketched, whatever lives there now */
+    uint16_t others;  /* of an element's first cell: how many more its chain has, at most 65,535 */
 };
 
 struct ki_group {
@@ -44,7 +45,7 @@ struct ki_group {
     uint32_t count, cap;
     struct ki_order order; /* sorted sets only */
     enum ki_type type;
-    bool is_disordered; /* memory ran out: some element is not in the order */
+    bool is_disordered; /* some element is not in the order: memory ran out, or it was put off */
 };
 
 struct ki_key {

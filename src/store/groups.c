@@ -9,8 +9,9 @@
  *
  * A sorted set keeps its elements in order by (score, field).  The score is what the element's cells add up to, noted at
  * its first cell as it was when it was put in order: so it can be found there again after its cells have changed.
- * Standing in the order is a service to reads and may fail for want of memory; the group is then marked as disordered,
- * and the next read of its order puts it right.
+ * Standing in the order is a service to reads.  It may fail for want of memory, and is put off while a chain is long, or
+ * retiring it would take the square of its length; the group is then marked as disordered, and the next read of its order
+ * puts it right.
  *
  * Deliberately not here: anything about time, causality, or what a group's elements mean.
  */
@@ -19,7 +20,10 @@
 #include "base/hash.h"
 #include "store/kinds.h"
 
-enum { LIST_CAP_MIN = 4, GROUP_HASH_LEN = 64 };
+enum {
+    LIST_CAP_MIN = 4,
+    GROUP_CHAIN_LONG = 64 /* cells: a longer chain is not added up at each change, but when its order is asked for */
+};
 
 bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap)
 {
@@ -92,23 +96,27 @@ static void group_order_out(struct ki_cells *cells, struct ki_group *group, uint
     cell->is_ordered = false;
 }
 
-static bool group_order_in(struct ki_cells *cells, struct ki_group *group, uint32_t first)
+static bool group_order_now(struct ki_cells *cells, struct ki_group *group, uint32_t first)
 {
-    if (group->type != KI_TYPE_SORTED)
-        return true;
     struct ki_cell *cell = ki_cells_at(cells, first);
     cell->score = ki_element_score(cells, first);
     cell->is_ordered = ki_order_insert(&group->order, cells, first);
-    if (!cell->is_ordered)
-        group->is_disordered = true;
     return cell->is_ordered;
+}
+
+/* If not, the group is marked. */
+static void group_order_in(struct ki_cells *cells, struct ki_group *group, uint32_t first)
+{
+    if (group->type == KI_TYPE_SORTED &&
+        (ki_cells_at(cells, first)->others > GROUP_CHAIN_LONG || !group_order_now(cells, group, first)))
+        group->is_disordered = true;
 }
 
 bool ki_cells_put_in_order(struct ki_cells *cells, struct ki_group *group)
 {
     for (uint32_t i = 0; group->is_disordered && i < group->count; i++) {
         uint32_t first = group->list[i];
-        if (!ki_cells_at(cells, first)->is_ordered && !group_order_in(cells, group, first))
+        if (!ki_cells_at(cells, first)->is_ordered && !group_order_now(cells, group, first))
             return false;
     }
     group->is_disordered = false;
@@ -148,7 +156,7 @@ static bool group_new_element(struct ki_cells *cells, struct ki_group *group, ui
         return false;
     ki_cells_at(cells, id)->place = group->count;
     group->list[group->count++] = id;
-    (void)group_order_in(cells, group, id); /* if not, it is marked */
+    group_order_in(cells, group, id);
     return true;
 }
 
@@ -172,6 +180,15 @@ static void group_succeed(struct ki_cells *cells, struct ki_group *group, uint32
     KI_ASSERT(fits);
     group->list[place] = heir;
     ki_cells_at(cells, heir)->place = place;
+    ki_cells_at(cells, heir)->others = ki_cells_at(cells, first)->others;
+}
+
+/* One more, or one less; beyond what can be counted it stays long. */
+static void group_count(struct ki_cells *cells, uint32_t first, bool more)
+{
+    struct ki_cell *cell = ki_cells_at(cells, first);
+    if (cell->others != UINT16_MAX)
+        cell->others = (uint16_t)(more ? cell->others + 1 : cell->others - 1);
 }
 
 bool ki_group_enter(struct ki_cells *cells, uint32_t id)
@@ -191,7 +208,8 @@ bool ki_group_enter(struct ki_cells *cells, uint32_t id)
         group_chain(cells, &head, id);
         if (head != first)
             group_succeed(cells, group, first, head, hash);
-        (void)group_order_in(cells, group, head);
+        group_count(cells, head, true);
+        group_order_in(cells, group, head);
         return true;
     }
     bool is_new = !group;
@@ -217,7 +235,8 @@ static void group_behead(struct ki_cells *cells, struct ki_group *group, uint32_
     struct ki_cell *cell = ki_cells_at(cells, first);
     if (cell->next != KI_NO_CELL) {
         group_succeed(cells, group, first, cell->next, hash);
-        (void)group_order_in(cells, group, cell->next);
+        group_count(cells, cell->next, false);
+        group_order_in(cells, group, cell->next);
         return;
     }
     uint32_t last = group->list[--group->count];
@@ -244,7 +263,8 @@ void ki_group_leave(struct ki_cells *cells, uint32_t id)
         group_behead(cells, group, id, hash);
     } else {
         group_unchain(cells, &ki_cells_at(cells, first)->next, id);
-        (void)group_order_in(cells, group, first);
+        group_count(cells, first, false);
+        group_order_in(cells, group, first);
     }
     if (group->count == 0)
         ki_group_drop(cells, key, group);
