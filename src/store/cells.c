@@ -73,10 +73,10 @@ void ki_cells_init(struct ki_cells *cells, struct ki_mem *mem, const uint8_t has
     memcpy(cells->hash_key, hash_key, 16);
     ki_chunks_init(&cells->cells, sizeof(struct ki_cell));
     ki_chunks_init(&cells->keys, sizeof(struct ki_key));
-    ki_map_init(&cells->by_dot, mem);
-    ki_map_init(&cells->by_key, mem);
-    ki_map_init(&cells->by_element, mem);
-    ki_map_init(&cells->by_item, mem);
+    ki_index_init(&cells->by_dot, mem);
+    ki_index_init(&cells->by_key, mem);
+    ki_index_init(&cells->by_element, mem);
+    ki_index_init(&cells->by_item, mem);
     ki_map_init(&cells->by_replica, mem);
     ki_order_init(&cells->expiring, mem, cells_compare_expiry);
 }
@@ -98,10 +98,10 @@ void ki_cells_free(struct ki_cells *cells)
     ki_mem_free(cells->mem, cells->key_list);
     ki_mem_free(cells->mem, cells->replicas);
     ki_mem_free(cells->mem, cells->waiting);
-    ki_map_free(&cells->by_dot);
-    ki_map_free(&cells->by_key);
-    ki_map_free(&cells->by_element);
-    ki_map_free(&cells->by_item);
+    ki_index_free(&cells->by_dot);
+    ki_index_free(&cells->by_key);
+    ki_index_free(&cells->by_element);
+    ki_index_free(&cells->by_item);
     ki_map_free(&cells->by_replica);
     (void)ki_order_free_some(&cells->expiring, SIZE_MAX);
 }
@@ -148,17 +148,17 @@ uint32_t ki_cells_by_dot(const struct ki_cells *cells, struct ki_dot dot)
     struct cells_dot_key key = {.replica = cells_replica(cells, dot.replica), .n = dot.n};
     if (key.replica == KI_MAP_NONE)
         return KI_NO_CELL;
-    return ki_map_get(&cells->by_dot, cells_hash_dot(cells, key.replica, key.n), cells_is_dot, cells, &key);
+    return ki_index_get(&cells->by_dot, cells_hash_dot(cells, key.replica, key.n), cells_is_dot, cells, &key);
 }
 
 uint32_t ki_cells_by_item(const struct ki_cells *cells, struct ki_item item)
 {
-    return ki_map_get(&cells->by_item, item.a, cells_is_item, cells, &item);
+    return ki_index_get(&cells->by_item, item.a, cells_is_item, cells, &item);
 }
 
 uint32_t ki_cells_key(const struct ki_cells *cells, struct ki_span name)
 {
-    return ki_map_get(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), cells_is_key, cells, &name);
+    return ki_index_get(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), cells_is_key, cells, &name);
 }
 
 uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id)
@@ -199,7 +199,7 @@ static bool cells_enter_key(struct ki_cells *cells, struct ki_span name, uint32_
                       &cells->key_cap))
         return false;
     uint8_t *copy = ki_mem_copy(cells->mem, name.ptr, name.len);
-    if (!copy || !ki_map_put(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), at)) {
+    if (!copy || !ki_index_put(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), at)) {
         ki_mem_free(cells->mem, copy);
         return false;
     }
@@ -220,7 +220,7 @@ static void cells_leave_key(struct ki_cells *cells, uint32_t id)
     struct ki_key *key = ki_cells_key_at(cells, id);
     if (key->single != KI_NO_CELL || key->groups)
         return;
-    ki_map_remove(&cells->by_key, ki_siphash(cells->hash_key, key->name, key->name_len), id);
+    ki_index_remove(&cells->by_key, ki_siphash(cells->hash_key, key->name, key->name_len), id);
     uint32_t last = cells->key_list[--cells->key_count];
     cells->key_list[key->place] = last;
     ki_cells_key_at(cells, last)->place = key->place;
@@ -274,17 +274,17 @@ static bool cells_link(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     uint64_t hash = cells_hash_dot(cells, cell->replica, cell->n);
-    if (!ki_map_put(&cells->by_dot, hash, id))
+    if (!ki_index_put(&cells->by_dot, hash, id))
         return false;
     bool expires = ki_cell_expiry_ms(cells, id) != 0;
     if (expires && !ki_order_insert(&cells->expiring, cells, id)) {
-        ki_map_remove(&cells->by_dot, hash, id);
+        ki_index_remove(&cells->by_dot, hash, id);
         return false;
     }
     if (!ki_group_enter(cells, id)) {
         if (expires)
             ki_order_remove(&cells->expiring, cells, id);
-        ki_map_remove(&cells->by_dot, hash, id);
+        ki_index_remove(&cells->by_dot, hash, id);
         return false;
     }
     return true;
@@ -320,7 +320,7 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
     KI_ASSERT(cell->n != 0 && !ki_cells_is_sketched(cells, id));
     if (ki_cell_expiry_ms(cells, id) != 0)
         ki_order_remove(&cells->expiring, cells, id);
-    ki_map_remove(&cells->by_dot, cells_hash_dot(cells, cell->replica, cell->n), id);
+    ki_index_remove(&cells->by_dot, cells_hash_dot(cells, cell->replica, cell->n), id);
     ki_group_leave(cells, id);
     cells->cell_count--;
     cells->body_bytes -= (uint64_t)cell->field_len + cell->value_len;
@@ -332,7 +332,7 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
 
 void ki_cells_sketch_anew(struct ki_cells *cells)
 {
-    ki_map_free(&cells->by_item);
+    ki_index_free(&cells->by_item);
     cells->looked_count = 0;
     if (++cells->sketch != 0)
         return;
@@ -345,7 +345,7 @@ bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     KI_ASSERT(cell->sketch != cells->sketch);
-    if (!ki_map_put(&cells->by_item, item.a, id))
+    if (!ki_index_put(&cells->by_item, item.a, id))
         return false;
     cell->item = item;
     cell->sketch = cells->sketch;
@@ -356,7 +356,7 @@ void ki_cells_unsketched(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     KI_ASSERT(cell->sketch == cells->sketch);
-    ki_map_remove(&cells->by_item, cell->item.a, id);
+    ki_index_remove(&cells->by_item, cell->item.a, id);
     cell->sketch = 0;
 }
 

@@ -11,7 +11,7 @@
 #define KI_STORE_CELLS_H
 
 #include "base/chunks.h"
-#include "base/map.h"
+#include "base/index.h"
 #include "store/cell.h"
 #include "store/order.h"
 
@@ -67,7 +67,8 @@ struct ki_cells {
     uint64_t body_bytes;
     uint64_t *replicas; /* ids by index, in order of appearance: an index never leaves this machine */
     uint32_t replica_count, replica_cap;
-    struct ki_map by_dot, by_key, by_element, by_item, by_replica;
+    struct ki_index by_dot, by_key, by_element, by_item;
+    struct ki_map by_replica;
     struct ki_order expiring; /* cells, by (time, index) */
     uint32_t *waiting;        /* places whose cells may have to be sketched, each once; room for all there are */
     uint32_t waiting_count, waiting_cap;

@@ -67,7 +67,7 @@ uint32_t ki_cells_element(const struct ki_cells *cells, uint32_t key, enum ki_ty
     if (type < KI_TYPE_SORTED)
         return ki_cells_key_at(cells, key)->single;
     struct group_wanted wanted = {.key = key, .type = type, .field = field};
-    return ki_map_get(&cells->by_element, group_hash(cells, key, type, field), group_is_element, cells, &wanted);
+    return ki_index_get(&cells->by_element, group_hash(cells, key, type, field), group_is_element, cells, &wanted);
 }
 
 struct ki_group *ki_cells_group(const struct ki_cells *cells, uint32_t key, enum ki_type type)
@@ -152,7 +152,7 @@ void ki_group_drop(struct ki_cells *cells, struct ki_key *key, struct ki_group *
 static bool group_new_element(struct ki_cells *cells, struct ki_group *group, uint32_t id, uint64_t hash)
 {
     if (!ki_list_room(cells->mem, (void **)&group->list, sizeof *group->list, group->count, &group->cap) ||
-        !ki_map_put(&cells->by_element, hash, id))
+        !ki_index_put(&cells->by_element, hash, id))
         return false;
     ki_cells_at(cells, id)->place = group->count;
     group->list[group->count++] = id;
@@ -175,8 +175,8 @@ static void group_chain(struct ki_cells *cells, uint32_t *head, uint32_t id)
 static void group_succeed(struct ki_cells *cells, struct ki_group *group, uint32_t first, uint32_t heir, uint64_t hash)
 {
     uint32_t place = ki_cells_at(cells, first)->place;
-    ki_map_remove(&cells->by_element, hash, first);
-    bool fits = ki_map_put(&cells->by_element, hash, heir); /* a place has just become free */
+    ki_index_remove(&cells->by_element, hash, first);
+    bool fits = ki_index_put(&cells->by_element, hash, heir); /* a place has just become free */
     KI_ASSERT(fits);
     group->list[place] = heir;
     ki_cells_at(cells, heir)->place = place;
@@ -240,7 +240,7 @@ static void group_behead(struct ki_cells *cells, struct ki_group *group, uint32_
         return;
     }
     uint32_t last = group->list[--group->count];
-    ki_map_remove(&cells->by_element, hash, first);
+    ki_index_remove(&cells->by_element, hash, first);
     group->list[cell->place] = last;
     ki_cells_at(cells, last)->place = cell->place;
 }
