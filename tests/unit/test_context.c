@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "store/context.h"
+#include "unit/failing.h"
 
 /* ---- model ---- */
 
@@ -454,22 +455,6 @@ static void test_digest_and_keys(void **state)
 }
 
 /* ---- memory runs out ---- */
-
-struct failing {
-    int until; /* calls that still succeed */
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *failing = arg;
-    return failing->until-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    (void)arg;
-    free(ptr);
-}
 
 /* Each allocation of additions, joins, copies and reservations fails once; each failure leaves what was there. */
 static void test_out_of_memory_changes_nothing(void **state)

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/varint.h"
 #include "store/context.h"
+#include "unit/failing.h"
 #include "unit/hex.h"
 
 enum { BYTES_MAX = 1 << 16 };
@@ -323,22 +324,6 @@ static void test_mutations(void **state)
 }
 
 /* ---- memory runs out ---- */
-
-struct failing {
-    int until; /* calls that still succeed */
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *failing = arg;
-    return failing->until-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    (void)arg;
-    free(ptr);
-}
 
 /* A part for which there is no memory can be read later: nothing of it has been taken. */
 static void test_out_of_memory_changes_nothing(void **state)

@@ -3,12 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "base/index.h"
 #include "base/rng.h"
+#include "unit/failing.h"
 
 enum { KEYS = 30000 };
 
@@ -71,27 +71,11 @@ static void like_an_array(void **state)
     assert_int_equal(mem.used, 0);
 }
 
-struct failing {
-    unsigned left;
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *failing = arg;
-    return failing->left-- == 0 ? NULL : realloc(ptr, size);
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    (void)arg;
-    free(ptr);
-}
-
 static void memory_runs_out(void **state)
 {
     (void)state;
     for (unsigned fail_at = 0; fail_at < 300; fail_at += fail_at < 20 ? 1 : 7) {
-        struct failing failing = {.left = UINT32_MAX};
+        struct failing failing = {.until = INT32_MAX};
         struct ki_mem mem;
         struct ki_index index;
         static bool in[KEYS];
@@ -100,7 +84,7 @@ static void memory_runs_out(void **state)
         ki_mem_init(&mem, failing_resize, failing_release, &failing, 0);
         ki_index_init(&index, &mem);
         for (uint32_t key = 0; key < 5000; key++) {
-            failing.left = key == 4096 ? fail_at : UINT32_MAX;
+            failing.until = key == 4096 ? (int)fail_at : INT32_MAX;
             bool fits = ki_index_put(&index, hash_of(key), key);
             in[key] = fits;
             count += fits;

@@ -10,30 +10,9 @@
 
 #include "base/rng.h"
 #include "serf/intents.h"
+#include "unit/failing.h"
 
 #define MAX 12
-
-struct failing {
-    struct ki_rng rng;
-    unsigned one_in; /* fails one call in so many; 0: never */
-    long blocks;
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *f = arg;
-    if (f->one_in && ki_rng_below(&f->rng, f->one_in) == 0)
-        return NULL;
-    f->blocks += !ptr;
-    return realloc(ptr, size);
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    struct failing *f = arg;
-    f->blocks--;
-    free(ptr);
-}
 
 struct model {
     struct {
@@ -106,14 +85,14 @@ static void linked(const struct ki_intents *t)
 
 static void random_operations(unsigned one_in, uint64_t seed)
 {
-    struct failing f = {.one_in = one_in};
+    struct flaky f = {.one_in = one_in};
     struct ki_rng rng;
     struct ki_mem mem;
     struct ki_intents t;
     struct model m = {.count = 0};
     ki_rng_init(&f.rng, seed);
     ki_rng_init(&rng, seed + 1);
-    ki_mem_init(&mem, failing_resize, failing_release, &f, 0);
+    ki_mem_init(&mem, flaky_resize, flaky_release, &f, 0);
     ki_intents_init(&t, &mem, MAX, (const uint8_t[16]){0});
     unsigned nomem = 0;
     for (uint64_t now = 1; now < 20000; now++) {

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "store/peel.h"
+#include "unit/failing.h"
 
 static const uint8_t key[16] = "a key of sixteen";
 static struct ki_mem mem;
@@ -406,22 +407,6 @@ static void test_refused_by_the_caller(void **state)
 }
 
 /* ---- memory ---- */
-
-struct failing {
-    int until;
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *failing = arg;
-    return failing->until-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    (void)arg;
-    free(ptr);
-}
 
 static void test_out_of_memory(void **state)
 {

@@ -8,6 +8,7 @@
 
 #include "base/queue.h"
 #include "base/rng.h"
+#include "unit/failing.h"
 
 /* ---- model ---- */
 
@@ -337,22 +338,6 @@ static void test_drained_queue_gives_memory_back(void **state)
 }
 
 /* ---- memory runs out ---- */
-
-struct failing {
-    int until; /* calls that still succeed */
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *failing = arg;
-    return failing->until-- > 0 ? realloc(ptr, size) : NULL;
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    (void)arg;
-    free(ptr);
-}
 
 /* Every allocation of every put fails once; each failure leaves the queue as the model has it. */
 static void test_out_of_memory_changes_nothing(void **state)

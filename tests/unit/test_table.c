@@ -9,31 +9,10 @@
 #include <cmocka.h>
 
 #include "scenario/lone.h"
+#include "unit/failing.h"
 
 #define NAMES 60
 #define MAX 40
-
-struct failing {
-    struct ki_rng rng;
-    unsigned one_in;
-    long blocks;
-};
-
-static void *failing_resize(void *arg, void *ptr, size_t size)
-{
-    struct failing *f = arg;
-    if (f->one_in && ki_rng_below(&f->rng, f->one_in) == 0)
-        return NULL;
-    f->blocks += !ptr;
-    return realloc(ptr, size);
-}
-
-static void failing_release(void *arg, void *ptr)
-{
-    struct failing *f = arg;
-    f->blocks--;
-    free(ptr);
-}
 
 struct known { /* of one name; absent: id is KI_NO_MEMBER */
     uint32_t id;
@@ -45,7 +24,7 @@ struct known { /* of one name; absent: id is KI_NO_MEMBER */
 };
 
 struct run {
-    struct failing f;
+    struct flaky f;
     struct ki_rng rng;
     struct ki_mem mem;
     struct ki_table t;
@@ -170,7 +149,7 @@ static void run_random(unsigned one_in, uint64_t seed)
     struct run r = {.f.one_in = one_in};
     ki_rng_init(&r.f.rng, seed);
     ki_rng_init(&r.rng, seed + 100);
-    ki_mem_init(&r.mem, failing_resize, failing_release, &r.f, 0);
+    ki_mem_init(&r.mem, flaky_resize, flaky_release, &r.f, 0);
     ki_table_init(&r.t, &r.mem, MAX, key);
     for (unsigned i = 0; i < NAMES; i++)
         r.names[i].id = KI_NO_MEMBER;
