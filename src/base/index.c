@@ -19,12 +19,17 @@ void ki_index_init(struct ki_index *index, struct ki_mem *mem)
     ki_map_init(&index->one, mem);
 }
 
+static void index_free_many(struct ki_mem *mem, struct ki_map *many)
+{
+    for (size_t i = 0; many && i < INDEX_MAPS; i++)
+        ki_map_free(&many[i]);
+    ki_mem_free(mem, many);
+}
+
 void ki_index_free(struct ki_index *index)
 {
     struct ki_mem *mem = index->one.mem;
-    for (size_t i = 0; index->many && i < INDEX_MAPS; i++)
-        ki_map_free(&index->many[i]);
-    ki_mem_free(mem, index->many);
+    index_free_many(mem, index->many);
     ki_map_free(&index->one);
     ki_index_init(index, mem);
 }
@@ -63,9 +68,7 @@ static bool index_split(struct ki_index *index)
         index->many = many;
         return true;
     }
-    for (size_t i = 0; many && i < INDEX_MAPS; i++)
-        ki_map_free(&many[i]);
-    ki_mem_free(mem, many);
+    index_free_many(mem, many);
     return false;
 }
 

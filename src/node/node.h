@@ -338,9 +338,9 @@ void ki_forget(struct kith *k, uint32_t id); /* reap or prune: with its last eve
 void ki_suspicion_check(struct kith *k);
 void ki_settle_changes(struct kith *k);    /* a full exchange with our successor, a while later */
 void ki_settle_suspicions(struct kith *k); /* a full exchange, after as long as a suspicion lasts at least */
-/* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
 /* A helper, by its place in nack_wait, could not reach the target either. */
 void ki_suspicion_nacked(struct kith *k, uint32_t place);
+/* Says once more that a suspect is one, in the name of a member that holds it dead: who knows better, tells us. */
 void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 
 /* intent.c */

@@ -146,11 +146,12 @@ static void tick_probe_failed(struct kith *k)
                                  .from = ki_name_of(k->cfg.name)};
     ki_count(k, KI_COUNT_probes_failed);
     k->nack_wait.failed = true;
-    if (k->probe_lonely && k->health > 0 && k->nack_wait.nacked == 0)
+    uint32_t nacked = k->nack_wait.seq == k->probe_seq ? k->nack_wait.nacked : 0; /* not those of the probe before */
+    if (k->probe_lonely && k->health > 0 && nacked == 0)
         return; /* whoever doubts its own health does not accuse alone */
     ki_apply_suspect(k, NULL, &suspect);
-    for (uint32_t i = 0; i < k->nack_wait.helper_count; i++) {
-        if (k->nack_wait.seq == k->probe_seq && (k->nack_wait.nacked >> i & 1) != 0)
+    for (uint32_t i = 0; nacked >> i != 0; i++) {
+        if (nacked >> i & 1)
             ki_suspicion_nacked(k, i);
     }
 }

@@ -95,6 +95,8 @@ struct ki_cell_image ki_cells_image(const struct ki_cells *cells, uint32_t id);
 struct ki_dot ki_cells_dot(const struct ki_cells *cells, uint32_t id);
 struct ki_span ki_cells_field(const struct ki_cell *cell);
 struct ki_span ki_cells_value(const struct ki_cell *cell);
+/* Wall milliseconds, of a register or an expiry; 0: never. */
+uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id);
 
 /* Each KI_NO_CELL, KI_NO_KEY or NULL when there is none. */
 uint32_t ki_cells_by_dot(const struct ki_cells *cells, struct ki_dot dot);

@@ -12,7 +12,4 @@ bool ki_group_enter(struct ki_cells *cells, uint32_t id);
 void ki_group_leave(struct ki_cells *cells, uint32_t id);
 void ki_group_drop(struct ki_cells *cells, struct ki_key *key, struct ki_group *group);
 
-/* Wall milliseconds, of a register or an expiry; 0: never. */
-uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id);
-
 #endif

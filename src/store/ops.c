@@ -260,68 +260,65 @@ static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     return ki_store_write(store, wall_ms, &write);
 }
 
-int ki_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, int64_t by, int64_t *result)
+static struct ki_shown ops_shown_at(const struct ki_store *store, struct ki_span key, enum ki_type type,
+                                    struct ki_span field)
+{
+    uint32_t id = ki_cells_key(&store->cells, key);
+    return type == KI_TYPE_HASH ? ki_field_shown(store, id, field) : ki_string_shown(store, id);
+}
+
+static int ops_increase(struct ki_store *store, uint64_t wall_ms, struct ki_write write, int64_t by, int64_t *result)
 {
     uint32_t id;
-    int error = ops_need(store, key, KI_TYPE_STRING, &id);
+    enum ki_type type = ki_kind_rule(write.kind)->type;
+    int error = ops_need(store, write.key, type, &id);
     if (error)
         return error;
-    struct ki_shown shown = ki_string_shown(store, id);
-    error = ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_COUNT, .key = key},
-                            ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), &shown, by);
+    struct ki_shown shown = ops_shown_at(store, write.key, type, write.field);
+    error = ops_add_integer(store, wall_ms, write, ops_element(store, id, type, write.field), &shown, by);
     if (!error && result)
-        *result = ki_string_shown(store, ki_cells_key(&store->cells, key)).integer;
+        *result = ops_shown_at(store, write.key, type, write.field).integer;
     return error;
+}
+
+static int ops_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_write write, double by, double *result)
+{
+    uint32_t id;
+    enum ki_type type = ki_kind_rule(write.kind)->type;
+    int error = ops_need(store, write.key, type, &id);
+    if (error)
+        return error;
+    struct ki_shown shown = ops_shown_at(store, write.key, type, write.field);
+    error = ops_count_on(&shown, true);
+    if (!error)
+        error = ops_add_real(store, wall_ms, write, ops_element(store, id, type, write.field), ops_number(&shown), by);
+    if (!error && result)
+        *result = ops_shown_at(store, write.key, type, write.field).real;
+    return error;
+}
+
+int ki_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, int64_t by, int64_t *result)
+{
+    return ops_increase(store, wall_ms, (struct ki_write){.kind = KI_KIND_COUNT, .key = key}, by, result);
 }
 
 int ki_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_span key, double by, double *result)
 {
-    uint32_t id;
-    int error = ops_need(store, key, KI_TYPE_STRING, &id);
-    struct ki_shown shown = {.as = KI_SHOWS_NOTHING};
-    if (!error) {
-        shown = ki_string_shown(store, id);
-        error = ops_count_on(&shown, true);
-    }
-    if (!error)
-        error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_REAL, .key = key},
-                             ops_element(store, id, KI_TYPE_STRING, ki_span(NULL, 0)), ops_number(&shown), by);
-    if (!error && result)
-        *result = ki_string_shown(store, ki_cells_key(&store->cells, key)).real;
-    return error;
+    return ops_increase_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_REAL, .key = key}, by, result);
 }
 
 int ki_hash_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span field, int64_t by,
                      int64_t *result)
 {
-    uint32_t id;
-    int error = ops_need(store, key, KI_TYPE_HASH, &id);
-    if (error)
-        return error;
-    struct ki_shown shown = ki_field_shown(store, id, field);
-    error = ops_add_integer(store, wall_ms, (struct ki_write){.kind = KI_KIND_HASH_COUNT, .key = key, .field = field},
-                            ops_element(store, id, KI_TYPE_HASH, field), &shown, by);
-    if (!error && result)
-        *result = ki_field_shown(store, ki_cells_key(&store->cells, key), field).integer;
-    return error;
+    struct ki_write write = {.kind = KI_KIND_HASH_COUNT, .key = key, .field = field};
+    return ops_increase(store, wall_ms, write, by, result);
 }
 
 int ki_hash_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span field, double by,
                           double *result)
 {
-    uint32_t id;
-    int error = ops_need(store, key, KI_TYPE_HASH, &id);
-    struct ki_shown shown = {.as = KI_SHOWS_NOTHING};
-    if (!error) {
-        shown = ki_field_shown(store, id, field);
-        error = ops_count_on(&shown, true);
-    }
-    if (!error)
-        error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_HASH_REAL, .key = key, .field = field},
-                             ops_element(store, id, KI_TYPE_HASH, field), ops_number(&shown), by);
-    if (!error && result)
-        *result = ki_field_shown(store, ki_cells_key(&store->cells, key), field).real;
-    return error;
+    struct ki_write write = {.kind = KI_KIND_HASH_REAL, .key = key, .field = field};
+    return ops_increase_real(store, wall_ms, write, by, result);
 }
 
 int ki_sorted_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span member, double by,
@@ -335,9 +332,10 @@ int ki_sorted_increase(struct ki_store *store, uint64_t wall_ms, struct ki_span 
     double score = first != KI_NO_CELL ? ki_element_score(&store->cells, first) : 0;
     error = ops_add_real(store, wall_ms, (struct ki_write){.kind = KI_KIND_SORTED_REAL, .key = key, .field = member},
                          first, score, by);
-    first = ops_element(store, ki_cells_key(&store->cells, key), KI_TYPE_SORTED, member);
-    if (!error && result)
+    if (!error && result) {
+        first = ops_element(store, ki_cells_key(&store->cells, key), KI_TYPE_SORTED, member);
         *result = ki_element_score(&store->cells, first);
+    }
     return error;
 }
 

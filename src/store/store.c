@@ -263,34 +263,27 @@ void ki_store_met(struct ki_store *store, uint64_t n)
     store->is_impersonated = true;
 }
 
-static void store_look_for_impostors(struct ki_store *store, const struct ki_delta *delta)
+/* One look at all of it before anything is applied.  *own_n: the highest number that it names under our own id, or 0. */
+static int store_judge(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta, uint64_t *own_n)
 {
     struct ki_delta_cursor cursor = ki_delta_cursor(delta);
     struct ki_cell_image image;
-    uint64_t highest = ki_context_highest(&delta->retired, store->replica);
-    while (ki_delta_next(delta, &cursor, &image)) {
-        if (image.dot.replica == store->replica)
-            highest = ki_max_u64(highest, image.dot.n);
-    }
-    ki_store_met(store, highest);
-}
-
-static int store_judge(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta)
-{
-    struct ki_delta_cursor cursor = ki_delta_cursor(delta);
-    struct ki_cell_image image;
+    *own_n = ki_context_highest(&delta->retired, store->replica);
     while (ki_delta_next(delta, &cursor, &image)) {
         if (ki_hybrid_judge(&store->config.bounds, wall_ms, image.stamp) == KI_HYBRID_REFUSED) {
             store->quarantined++;
             return KI_STORE_AHEAD;
         }
+        if (image.dot.replica == store->replica)
+            *own_n = ki_max_u64(*own_n, image.dot.n);
     }
     return 0;
 }
 
 static int store_apply(struct ki_store *store, uint64_t wall_ms, const struct ki_delta *delta)
 {
-    int error = store_judge(store, wall_ms, delta);
+    uint64_t own_n;
+    int error = store_judge(store, wall_ms, delta, &own_n);
     if (error)
         return error;
     if (!ki_context_reserve(&store->context, delta->cell_count + delta->retired.run_count))
@@ -298,7 +291,7 @@ static int store_apply(struct ki_store *store, uint64_t wall_ms, const struct ki
     error = store_enter_all(store, delta);
     if (error)
         return error;
-    store_look_for_impostors(store, delta);
+    ki_store_met(store, own_n);
     struct ki_delta_cursor cursor = ki_delta_cursor(delta);
     struct ki_cell_image image;
     while (ki_delta_next(delta, &cursor, &image)) {
