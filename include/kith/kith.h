@@ -64,7 +64,11 @@ extern "C" {
     X(KITH_ERR_TIMEOUT, -9, "not finished in the configured time; it may still take effect")                 \
     X(KITH_ERR_UNREACHABLE, -10, "the peer could not be reached")                                            \
     X(KITH_ERR_VERSION, -11, "protocol versions do not overlap; check -protocol and -delegate-versions")     \
-    X(KITH_ERR_REFUSED, -12, "the peer answered with an error")
+    X(KITH_ERR_REFUSED, -12, "the peer answered with an error")                                             \
+    X(KITH_ERR_TYPE, -13, "the key holds another type; delete it first")                                     \
+    X(KITH_ERR_NUMBER, -14, "what is there, or was given, is no number to count on")                         \
+    X(KITH_ERR_OVERFLOW, -15, "the result does not fit 64 bits, or is no finite double")                     \
+    X(KITH_ERR_TOO_LONG, -16, "key, field or value beyond the store's limits; raise them")
 
 #define KITH_ERROR_ENUM(name, value, text) name = value,
 enum kith_error { KITH_ERRORS(KITH_ERROR_ENUM) };
