@@ -5,6 +5,7 @@
  * Between new and ready nothing is sent and time does not exist.  Every later input goes through ki_input(), the one
  * place where the time enters: it never goes back, and a jump past our own deadline is our own absence. */
 #include "node/node.h"
+#include "node/replica.h"
 
 #define LIFE_PAUSE_US 2000000  /* later than this for our own deadline means that we, not others, were away */
 #define LIFE_NESTING_MAX 16    /* frames in receive.c */
@@ -214,6 +215,7 @@ void kith_free(kith *k)
     if (!k)
         return;
     ki_streams_free(k);
+    ki_replica_free(k);
     ki_events_free(k);
     for (uint32_t i = 0; i < k->ask_count; i++)
         ki_mem_free(&k->mem, k->asks[i].addrs);
@@ -311,6 +313,7 @@ int kith_ready(struct kith *k, struct kith_time now)
     k->life = KI_LIFE_LIVE;
     ki_status_up(k, id);
     life_start_timers(k);
+    ki_replica_ready(k);
     return 0;
 }
 

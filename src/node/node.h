@@ -130,7 +130,7 @@ enum { KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, KI_QUEUE_QUERIES, KI_QUEUE_EVENTS, KI
 
 /* ---- asks ---- */
 
-enum ki_ask_kind { KI_ASK_JOIN, KI_ASK_LEAVE, KI_ASK_FORCE_LEAVE, KI_ASK_COMMIT };
+enum ki_ask_kind { KI_ASK_JOIN, KI_ASK_LEAVE, KI_ASK_FORCE_LEAVE, KI_ASK_COMMIT, KI_ASK_WAIT };
 
 struct ki_ask {
     kith_ticket ticket;
@@ -173,7 +173,8 @@ struct ki_ghost {
     bool event_due, record_due;
 };
 
-struct ki_stream; /* stream.h */
+struct ki_stream;  /* stream.h */
+struct ki_replica; /* replica.h */
 
 struct kith {
     /* What every call looks at comes first, side by side: of ten thousand instances in one process none is in the cache
@@ -255,6 +256,8 @@ struct kith {
     uint64_t join_said_us; /* when we said it last */
     uint32_t votes_silent; /* in a row */
     struct ki_seen *seen; /* allocated with the first event or query that passes */
+
+    struct ki_replica *replica; /* the store; NULL: none */
 
     /* output */
     struct ki_queue queues[KI_QUEUES];

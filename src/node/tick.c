@@ -5,6 +5,7 @@
  * probes: a slow node asks less often and waits longer, before it blames others for its own slowness. */
 #include "base/canary.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "swim/timing.h"
 
 #define TICK_GOSSIP_MAX 16
@@ -412,6 +413,7 @@ void kith_tick(struct kith *k, struct kith_time now)
         tick_reap(k);
     if (tick_reconnect_us(k) <= now_us)
         tick_reconnect(k);
+    ki_replica_tick(k);
     ki_asks_check(k);
     ki_vote_check(k);
     bool telling = k->life == KI_LIFE_LEAVE_INTENT || k->life == KI_LIFE_LEAVE_DEAD;
@@ -430,7 +432,8 @@ uint64_t kith_deadline(const struct kith *k)
     uint64_t next = k->probe.state == KI_PROBE_IDLE ? k->probe_next_us : k->probe.deadline_us;
     const uint64_t due[] = {k->nack_wait.close_us, k->suspicion_next_us, k->gossip_next_us,
                             k->push_pull_next_us,  k->again_us,          k->reap_next_us,
-                            tick_reconnect_us(k),  k->leave_next_us,     ki_streams_deadline(k)};
+                            tick_reconnect_us(k),  k->leave_next_us,     ki_streams_deadline(k),
+                            ki_replica_deadline(k)};
     for (size_t i = 0; i < KI_COUNT(due); i++)
         next = ki_min_u64(next, due[i]);
     if (k->vote)

@@ -69,7 +69,8 @@ static int cells_compare_expiry(const void *owner, uint32_t a, uint32_t b)
 
 void ki_cells_init(struct ki_cells *cells, struct ki_mem *mem, const uint8_t hash_key[16])
 {
-    *cells = (struct ki_cells){.mem = mem, .cells_free = KI_NO_CELL, .keys_free = KI_NO_KEY, .sketch = 1};
+    *cells = (struct ki_cells){
+        .mem = mem, .cells_free = KI_NO_CELL, .vacated = KI_NO_CELL, .keys_free = KI_NO_KEY, .sketch = 1};
     memcpy(cells->hash_key, hash_key, 16);
     ki_chunks_init(&cells->cells, sizeof(struct ki_cell));
     ki_chunks_init(&cells->keys, sizeof(struct ki_key));
@@ -84,7 +85,7 @@ void ki_cells_init(struct ki_cells *cells, struct ki_mem *mem, const uint8_t has
 void ki_cells_free(struct ki_cells *cells)
 {
     for (uint32_t i = 0; i < cells->cells_used; i++) {
-        if (ki_cells_at(cells, i)->n != 0)
+        if (ki_cells_at(cells, i)->kind != 0)
             ki_mem_free(cells->mem, ki_cells_at(cells, i)->body);
     }
     for (uint32_t i = 0; i < cells->key_count; i++) {
@@ -97,7 +98,8 @@ void ki_cells_free(struct ki_cells *cells)
     ki_chunks_free(&cells->keys, cells->mem);
     ki_mem_free(cells->mem, cells->key_list);
     ki_mem_free(cells->mem, cells->replicas);
-    ki_mem_free(cells->mem, cells->waiting);
+    ki_mem_free(cells->mem, cells->waiting.list);
+    ki_mem_free(cells->mem, cells->unsaved.list);
     ki_index_free(&cells->by_dot);
     ki_index_free(&cells->by_key);
     ki_index_free(&cells->by_element);
@@ -229,14 +231,30 @@ static void cells_leave_key(struct ki_cells *cells, uint32_t id)
     cells->keys_free = id;
 }
 
+/* So that each of so many places can be listed. */
+static bool cells_places_room(struct ki_cells *cells, struct ki_places *places, uint32_t used)
+{
+    return ki_list_room(cells->mem, (void **)&places->list, sizeof *places->list, used, &places->cap);
+}
+
+static void cells_list_place(struct ki_places *places, uint32_t id, bool *is_listed)
+{
+    if (*is_listed)
+        return;
+    KI_ASSERT(places->count < places->cap);
+    *is_listed = true;
+    places->list[places->count++] = id;
+}
+
 static bool cells_take_place(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t *id)
 {
     bool is_new = cells->cells_free == KI_NO_CELL;
     *id = is_new ? cells->cells_used : cells->cells_free;
     if (is_new && (*id == KI_NO_CELL - 1 || !ki_chunks_reserve(&cells->cells, cells->mem, *id + 1)))
         return false;
-    if (!ki_list_room(cells->mem, (void **)&cells->waiting, sizeof *cells->waiting,
-                      is_new ? cells->cells_used : cells->cells_used - 1, &cells->waiting_cap))
+    uint32_t others = is_new ? cells->cells_used : cells->cells_used - 1;
+    if (!cells_places_room(cells, &cells->waiting, others) ||
+        (cells->keeps_rows && !cells_places_room(cells, &cells->unsaved, others)))
         return false;
     size_t len = image->field.len + image->value.len;
     uint8_t *body = len > 0 ? ki_mem_resize(cells->mem, NULL, len) : NULL;
@@ -247,9 +265,10 @@ static bool cells_take_place(struct ki_cells *cells, const struct ki_cell_image 
         cells->cells_used++;
     else
         cells->cells_free = cell->next;
-    bool is_waiting = cell->is_waiting;
+    bool is_waiting = cell->is_waiting, is_unsaved = cell->is_unsaved;
     *cell = (struct ki_cell){.n = image->dot.n, .stamp = image->stamp, .body = body, .next = KI_NO_CELL};
     cell->is_waiting = is_waiting;
+    cell->is_unsaved = is_unsaved;
     cell->kind = (uint8_t)image->kind;
     cell->expires_ms = image->expires_ms;
     cell->field_len = (uint32_t)image->field.len;
@@ -261,12 +280,19 @@ static bool cells_take_place(struct ki_cells *cells, const struct ki_cell_image 
     return true;
 }
 
+/* One whose row is on a disk keeps the place, and the dot, until the row goes: that needs no memory. */
 static void cells_leave_place(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
+    uint32_t *list = cell->is_saved ? &cells->vacated : &cells->cells_free;
+    cells->vacated_count += cell->is_saved;
     ki_mem_free(cells->mem, cell->body);
-    *cell = (struct ki_cell){.next = cells->cells_free, .is_waiting = cell->is_waiting};
-    cells->cells_free = id;
+    *cell = (struct ki_cell){.n = cell->n,
+                             .replica = cell->replica,
+                             .next = *list,
+                             .is_waiting = cell->is_waiting,
+                             .is_unsaved = cell->is_unsaved};
+    *list = id;
 }
 
 /* The rest of entering, once the cell has its record and its key: each step takes back what was done before it. */
@@ -308,6 +334,8 @@ bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uin
         return false;
     }
     ki_cells_wait(cells, *id);
+    if (cells->keeps_rows)
+        cells_list_place(&cells->unsaved, *id, &cell->is_unsaved);
     cells->cell_count++;
     cells->body_bytes += (uint64_t)cell->field_len + cell->value_len;
     return true;
@@ -317,7 +345,7 @@ void ki_cells_remove(struct ki_cells *cells, uint32_t id)
 {
     struct ki_cell *cell = ki_cells_at(cells, id);
     uint32_t key = cell->key;
-    KI_ASSERT(cell->n != 0 && !ki_cells_is_sketched(cells, id));
+    KI_ASSERT(cell->kind != 0 && !ki_cells_is_sketched(cells, id));
     if (ki_cell_expiry_ms(cells, id) != 0)
         ki_order_remove(&cells->expiring, cells, id);
     ki_index_remove(&cells->by_dot, cells_hash_dot(cells, cell->replica, cell->n), id);
@@ -362,24 +390,71 @@ void ki_cells_unsketched(struct ki_cells *cells, uint32_t id)
 
 void ki_cells_wait(struct ki_cells *cells, uint32_t id)
 {
-    struct ki_cell *cell = ki_cells_at(cells, id);
-    if (cell->is_waiting)
-        return;
-    KI_ASSERT(cells->waiting_count < cells->waiting_cap);
-    cell->is_waiting = true;
-    cells->waiting[cells->waiting_count++] = id;
+    cells_list_place(&cells->waiting, id, &ki_cells_at(cells, id)->is_waiting);
 }
 
 uint32_t ki_cells_next_waiting(struct ki_cells *cells)
 {
-    while (cells->waiting_count > 0 || cells->looked_count < cells->cells_used) {
-        bool listed = cells->waiting_count > 0;
-        uint32_t id = listed ? cells->waiting[--cells->waiting_count] : cells->looked_count++;
+    while (cells->waiting.count > 0 || cells->looked_count < cells->cells_used) {
+        bool listed = cells->waiting.count > 0;
+        uint32_t id = listed ? cells->waiting.list[--cells->waiting.count] : cells->looked_count++;
         struct ki_cell *cell = ki_cells_at(cells, id);
         if (listed)
             cell->is_waiting = false;
-        if (cell->n != 0 && cell->sketch != cells->sketch)
+        if (cell->kind != 0 && cell->sketch != cells->sketch)
             return id;
     }
     return KI_NO_CELL;
+}
+
+/* ---- rows ---- */
+
+bool ki_cells_keep_rows(struct ki_cells *cells)
+{
+    while (cells->unsaved.cap < cells->cells_used) {
+        if (!cells_places_room(cells, &cells->unsaved, cells->unsaved.cap))
+            return false;
+    }
+    cells->keeps_rows = true;
+    for (uint32_t i = 0; i < cells->cells_used; i++) {
+        struct ki_cell *cell = ki_cells_at(cells, i);
+        if (cell->kind != 0 && !cell->is_saved)
+            cells_list_place(&cells->unsaved, i, &cell->is_unsaved);
+    }
+    return true;
+}
+
+uint32_t ki_cells_next_unsaved(struct ki_cells *cells)
+{
+    while (cells->unsaved.count > 0) {
+        uint32_t id = cells->unsaved.list[--cells->unsaved.count];
+        struct ki_cell *cell = ki_cells_at(cells, id);
+        cell->is_unsaved = false;
+        if (cell->kind == 0 || cell->is_saved)
+            continue;
+        cell->is_saved = true;
+        return id;
+    }
+    return KI_NO_CELL;
+}
+
+void ki_cells_not_saved(struct ki_cells *cells, uint32_t id)
+{
+    struct ki_cell *cell = ki_cells_at(cells, id);
+    cell->is_saved = false;
+    cells_list_place(&cells->unsaved, id, &cell->is_unsaved);
+}
+
+bool ki_cells_next_vacated(struct ki_cells *cells, struct ki_dot *dot)
+{
+    uint32_t id = cells->vacated;
+    if (id == KI_NO_CELL)
+        return false;
+    struct ki_cell *cell = ki_cells_at(cells, id);
+    *dot = ki_cells_dot(cells, id);
+    cells->vacated = cell->next;
+    cells->vacated_count--;
+    cell->next = cells->cells_free;
+    cells->cells_free = id;
+    return true;
 }

@@ -19,7 +19,7 @@
 #define KI_NO_KEY UINT32_MAX
 
 struct ki_cell {
-    uint64_t n; /* of its dot; 0: a free place */
+    uint64_t n; /* of its dot */
     uint64_t stamp;
     union {
         uint64_t expires_ms; /* of a kind that may expire */
@@ -30,12 +30,14 @@ struct ki_cell {
     uint32_t field_len, value_len;
     uint32_t replica; /* index into the table of replica ids */
     uint32_t key;
-    uint32_t next;  /* of its element (single: of its key), by dot; of a free place: the next free one */
+    uint32_t next;  /* of its element (single: of its key), by dot; of a free or vacated place: the next such one */
     uint32_t place; /* of an element's first cell: its place in the group's list */
-    uint8_t kind;
+    uint8_t kind;    /* 0: nothing lives here */
     uint16_t sketch; /* in the sketch of this number, and found by its item, if it is the present one */
     bool is_ordered;  /* stands in its group's order */
     bool is_waiting;  /* the place is in the list of those to be sketched, whatever lives there now */
+    bool is_unsaved;  /* likewise, of those to be written down */
+    bool is_saved;    /* it has been offered to be written down */
     uint16_t others;  /* of an element's first cell: how many more its chain has, at most 65,535 */
 };
 
@@ -56,6 +58,12 @@ struct ki_key {
     uint32_t place;  /* in the list of keys; of a free place: the next free one */
 };
 
+/* Places that somebody has to look at, each once; room for all there are. */
+struct ki_places {
+    uint32_t *list;
+    uint32_t count, cap;
+};
+
 struct ki_cells {
     struct ki_mem *mem;
     uint8_t hash_key[16];
@@ -70,8 +78,10 @@ struct ki_cells {
     struct ki_index by_dot, by_key, by_element, by_item;
     struct ki_map by_replica;
     struct ki_order expiring; /* cells, by (time, index) */
-    uint32_t *waiting;        /* places whose cells may have to be sketched, each once; room for all there are */
-    uint32_t waiting_count, waiting_cap;
+    struct ki_places waiting; /* to be sketched, perhaps */
+    struct ki_places unsaved; /* to be written down, perhaps */
+    bool keeps_rows;          /* somebody writes them down */
+    uint32_t vacated, vacated_count; /* places of cells that were saved and are gone: their rows have to go, too */
     uint32_t looked_count; /* places looked at since the present sketch was begun */
     uint16_t sketch;       /* the number of the present one, from 1 */
 };
@@ -123,6 +133,16 @@ bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item)
 void ki_cells_unsketched(struct ki_cells *cells, uint32_t id);
 /* Another cell that is not sketched yet, and will not be named again.  KI_NO_CELL: all are. */
 uint32_t ki_cells_next_waiting(struct ki_cells *cells);
+/* Rows on a disk: from now on it is known which cells are not yet there, and which are there no more.  false: memory is
+ * out. */
+bool ki_cells_keep_rows(struct ki_cells *cells);
+/* Another live cell that is not saved; it is, after this call, and will not be named again. */
+uint32_t ki_cells_next_unsaved(struct ki_cells *cells);
+/* It was not written after all. */
+void ki_cells_not_saved(struct ki_cells *cells, uint32_t id);
+/* The dot of another cell whose row must go, which is not named again.  false: there is none. */
+bool ki_cells_next_vacated(struct ki_cells *cells, struct ki_dot *dot);
+
 /* It was named, and could not be sketched. */
 void ki_cells_wait(struct ki_cells *cells, uint32_t id);
 

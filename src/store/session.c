@@ -330,6 +330,7 @@ int ki_session_finish(struct ki_session *session)
     KI_ASSERT(ki_session_is_complete(session));
     if (!ki_context_join(&store->context, &session->peer_context))
         return KI_STORE_MEMORY;
+    store->version++;
     for (size_t i = 0; i < session->drop_count; i++)
         ki_store_kill(store, session->drops[i]);
     session_drop_late(session);

@@ -15,6 +15,7 @@
  */
 #include "store/store.h"
 
+#include "store/changes.h"
 #include "store/compare.h"
 #include "store/delta.h"
 #include "store/groups.h"
@@ -53,22 +54,26 @@ void ki_store_renew(struct ki_store *store, uint64_t replica)
 
 /* ---- one cell comes, one cell goes ---- */
 
-static void store_let_go(struct ki_store *store, uint32_t id)
+static void store_let_go(struct ki_store *store, uint32_t id, bool is_expired)
 {
     ki_sessions_retire(store, id);
     ki_compare_retire(store, id);
+    if (store->changes)
+        ki_changes_retire(store->changes, &store->cells, id, is_expired);
     ki_cells_remove(&store->cells, id);
+    store->version++;
 }
 
 void ki_store_kill(struct ki_store *store, struct ki_dot dot)
 {
     uint32_t id = ki_cells_by_dot(&store->cells, dot);
     if (id != KI_NO_CELL) {
-        store_let_go(store, id); /* its dot is in the context already */
+        store_let_go(store, id, false); /* its dot is in the context already */
         return;
     }
     bool fits = ki_context_add(&store->context, dot);
     KI_ASSERT(fits);
+    store->version++;
 }
 
 static bool store_take_in(struct ki_store *store, const struct ki_cell_image *image)
@@ -77,11 +82,14 @@ static bool store_take_in(struct ki_store *store, const struct ki_cell_image *im
     return ki_cells_add(&store->cells, image, &id);
 }
 
-static void store_joined(struct ki_store *store, struct ki_dot dot)
+static void store_joined(struct ki_store *store, const struct ki_cell_image *image)
 {
-    bool fits = ki_context_add(&store->context, dot);
+    bool fits = ki_context_add(&store->context, image->dot);
     KI_ASSERT(fits);
-    ki_sessions_joined(store, dot);
+    ki_sessions_joined(store, image->dot);
+    if (store->changes)
+        ki_changes_wrote(store->changes, image);
+    store->version++;
 }
 
 /* ---- local writes ---- */
@@ -113,7 +121,7 @@ static void store_retire_noted(struct ki_store *store)
         uint32_t id = store->retiring[i];
         bool fits = ki_context_add(&store->note.retired, ki_cells_dot(&store->cells, id));
         KI_ASSERT(fits);
-        store_let_go(store, id);
+        store_let_go(store, id, false);
     }
     store->retiring_count = 0;
 }
@@ -161,14 +169,14 @@ int ki_store_write(struct ki_store *store, uint64_t wall_ms, const struct ki_wri
     store->clock = clock;
     store->n++;
     store->note.end_n = store->n + 1;
-    store_joined(store, image.dot);
+    store_joined(store, &image);
     store_retire_noted(store);
     return 0;
 }
 
 void ki_store_expire(struct ki_store *store, uint32_t id)
 {
-    store_let_go(store, id);
+    store_let_go(store, id, true);
 }
 
 /* ---- deltas from elsewhere ---- */
@@ -180,7 +188,7 @@ int ki_store_join(struct ki_store *store, uint64_t wall_ms, const struct ki_cell
     if (!ki_context_reserve(&store->context, 1) || !store_take_in(store, image))
         return KI_STORE_MEMORY;
     ki_hybrid_see(&store->clock, &store->config.bounds, wall_ms, image->stamp);
-    store_joined(store, image->dot);
+    store_joined(store, image);
     return 0;
 }
 
@@ -191,7 +199,7 @@ int ki_store_replace(struct ki_store *store, const struct ki_cell_image *image)
         return 0;
     if (!store_take_in(store, image))
         return KI_STORE_MEMORY;
-    store_let_go(store, id);
+    store_let_go(store, id, false);
     return 0;
 }
 
@@ -231,8 +239,8 @@ static void store_retire_live(struct ki_store *store, const struct ki_context *r
         count += ki_min_u64(run.high - run.low + 1, store->cells.cells_used);
     if (count >= store->cells.cells_used) {
         for (uint32_t id = 0; id < store->cells.cells_used; id++) {
-            if (ki_cells_at(&store->cells, id)->n != 0 && ki_context_has(retired, ki_cells_dot(&store->cells, id)))
-                store_let_go(store, id);
+            if (ki_cells_at(&store->cells, id)->kind != 0 && ki_context_has(retired, ki_cells_dot(&store->cells, id)))
+                store_let_go(store, id, false);
         }
         return;
     }
@@ -240,7 +248,7 @@ static void store_retire_live(struct ki_store *store, const struct ki_context *r
         for (uint64_t n = run.low; n <= run.high; n++) {
             uint32_t id = ki_cells_by_dot(&store->cells, (struct ki_dot){run.replica, n});
             if (id != KI_NO_CELL)
-                store_let_go(store, id);
+                store_let_go(store, id, false);
         }
     }
 }
@@ -253,6 +261,7 @@ static void store_retire_all(struct ki_store *store, const struct ki_context *re
         bool fits = ki_context_add_run(&store->context, run);
         KI_ASSERT(fits);
     }
+    store->version += retired->run_count;
 }
 
 void ki_store_met(struct ki_store *store, uint64_t n)
@@ -298,7 +307,7 @@ static int store_apply(struct ki_store *store, uint64_t wall_ms, const struct ki
         if (ki_context_has(&store->context, image.dot) || ki_context_has(&delta->retired, image.dot))
             continue;
         ki_hybrid_see(&store->clock, &store->config.bounds, wall_ms, image.stamp);
-        store_joined(store, image.dot);
+        store_joined(store, &image);
     }
     store_retire_all(store, &delta->retired);
     return 0;

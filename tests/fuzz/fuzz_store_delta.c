@@ -54,7 +54,7 @@ static void check_taken(struct replica *r, struct ki_span bytes)
         KI_ASSERT(r->store.is_impersonated || image.dot.replica != r->store.replica || image.dot.n <= r->store.n);
     }
     for (uint32_t id = 0; id < r->store.cells.cells_used; id++) {
-        if (ki_cells_at(&r->store.cells, id)->n != 0)
+        if (ki_cells_at(&r->store.cells, id)->kind != 0)
             KI_ASSERT(!ki_context_has(&delta.retired, ki_cells_dot(&r->store.cells, id)));
     }
     struct ki_dot cursor_dot = {0, 0};

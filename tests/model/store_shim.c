@@ -82,7 +82,7 @@ struct shim *shim_clone(const struct shim *s)
     t->store.clock = s->store.clock;
     for (uint32_t i = s->store.cells.cells_used; i-- > 0;) {
         uint32_t id;
-        if (ki_cells_at(&s->store.cells, i)->n == 0)
+        if (ki_cells_at(&s->store.cells, i)->kind == 0)
             continue;
         struct ki_cell_image image = ki_cells_image(&s->store.cells, i);
         MUST(ki_cells_add(&t->store.cells, &image, &id));
@@ -172,7 +172,7 @@ size_t shim_state(struct shim *s)
     struct ki_context_cursor cursor = {.ended = false};
     size_t count = 0;
     for (uint32_t i = 0; i < s->store.cells.cells_used; i++) {
-        if (ki_cells_at(&s->store.cells, i)->n == 0)
+        if (ki_cells_at(&s->store.cells, i)->kind == 0)
             continue;
         MUST(count < KI_COUNT(images));
         images[count++] = ki_cells_image(&s->store.cells, i);

@@ -101,7 +101,7 @@ static inline size_t replica_images(const struct replica *r, struct ki_cell_imag
 {
     size_t count = 0;
     for (uint32_t id = 0; id < r->store.cells.cells_used; id++) {
-        if (ki_cells_at(&r->store.cells, id)->n == 0)
+        if (ki_cells_at(&r->store.cells, id)->kind == 0)
             continue;
         KI_ASSERT(count < cap);
         images[count++] = ki_cells_image(&r->store.cells, id);

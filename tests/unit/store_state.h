@@ -77,7 +77,7 @@ static inline void state_of(const struct ki_store *store, struct state *state)
     struct ki_context_cursor cursor = {.ended = false};
     size_t count = 0;
     for (uint32_t i = 0; i < store->cells.cells_used; i++) {
-        if (ki_cells_at(&store->cells, i)->n == 0)
+        if (ki_cells_at(&store->cells, i)->kind == 0)
             continue;
         assert_true(count < KI_COUNT(images));
         images[count++] = ki_cells_image(&store->cells, i);

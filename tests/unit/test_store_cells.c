@@ -286,7 +286,7 @@ static void check_all(struct table *t)
     for (size_t i = 0; i < KEYS; i++)
         keys += check_key(t, ki_span(KEY_NAMES[i], strlen(KEY_NAMES[i])));
     for (uint32_t id = 0; id < cells->cells_used; id++)
-        places += ki_cells_at(cells, id)->n != 0;
+        places += ki_cells_at(cells, id)->kind != 0;
     assert_int_equal(cells->cell_count, t->model.count);
     assert_int_equal(places, t->model.count);
     assert_int_equal(cells->body_bytes, bytes);

@@ -101,7 +101,7 @@ static void check_kept(struct ki_store *store)
     settle(store);
     assert_true(ki_sketch_init(&fresh, store->mem, store->compare->sketch.key, CELLS));
     for (uint32_t i = 0; i < store->cells.cells_used; i++) {
-        if (ki_cells_at(&store->cells, i)->n == 0)
+        if (ki_cells_at(&store->cells, i)->kind == 0)
             continue;
         struct ki_cell_image image = ki_cells_image(&store->cells, i);
         struct ki_item item = ki_cell_item(&image, store->compare->item_key);

@@ -56,7 +56,7 @@ static void side_open_within(struct side *side, struct replica *replica, uint64_
     assert_true(ki_session_open(&side->session, &replica->store,
                                 &(struct ki_session_limits){.limbo_bytes_max = limbo_bytes_max}));
     for (uint32_t id = 0; id < cells->cells_used; id++) {
-        if (ki_cells_at(cells, id)->n == 0)
+        if (ki_cells_at(cells, id)->kind == 0)
             continue;
         struct ki_cell_image image = ki_cells_image(cells, id);
         assert_true(side->count < ITEMS_MAX);

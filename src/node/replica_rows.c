@@ -1,0 +1,114 @@
+/* The store's rows on their way to a disk and back; the feed of changes.
+ *
+ * A group of rows is offered between two groups of writes, never within one.
+ *
+ * Deliberately not here: what a row is (store/rows.h), what a change is (store/changes.h).
+ */
+#include "node/replica.h"
+
+bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_row row;
+    (void)now;
+    if (!r || !r->is_ready || r->in_group || !ki_rows_poll(&r->rows, &row))
+        return false;
+    *out = (struct kith_row){.name = ki_str_of(row.name),
+                             .value = ki_str_of(row.value),
+                             .is_gone = row.is_gone,
+                             .is_commit = row.is_commit,
+                             .seq = row.is_commit ? r->rows.seq : 0};
+    return true;
+}
+
+void kith_rows_durable(struct kith *k, struct kith_time now, uint64_t seq, int error)
+{
+    struct ki_replica *r = k->replica;
+    KI_ASSERT(r && r->rows.phase == KI_ROWS_OUT && seq == r->rows.seq);
+    ki_input(k, now);
+    ki_rows_written(&r->rows, error == 0);
+}
+
+uint64_t kith_rows_written(const struct kith *k)
+{
+    return k->replica ? ki_rows_due(&k->replica->rows) : 0;
+}
+
+uint64_t kith_rows_are_durable(const struct kith *k)
+{
+    return k->replica ? k->replica->rows.durable : 0;
+}
+
+int kith_load_row(struct kith *k, struct kith_str name, struct kith_str value)
+{
+    struct ki_replica *r = k->replica;
+    if (!r || r->is_ready)
+        return KITH_ERR_STATE;
+    return ki_replica_error(ki_rows_load(&r->rows, ki_span_of(name), ki_span_of(value)));
+}
+
+bool kith_export_row(struct kith *k, uint64_t *cursor, struct kith_row *out)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_row row;
+    if (!r || !r->is_ready || !ki_rows_export(&r->rows, cursor, &row))
+        return false;
+    *out = (struct kith_row){.name = ki_str_of(row.name), .value = ki_str_of(row.value), .is_commit = row.is_commit};
+    return true;
+}
+
+/* ---- changes ---- */
+
+static uint32_t rows_wrote(uint16_t kinds)
+{
+    static const uint32_t bits[KI_KIND_END] = {[KI_KIND_REGISTER] = KITH_WROTE_STRING,
+                                               [KI_KIND_COUNT] = KITH_WROTE_COUNTER,
+                                               [KI_KIND_REAL] = KITH_WROTE_COUNTER,
+                                               [KI_KIND_SIBLING] = KITH_WROTE_SIBLING,
+                                               [KI_KIND_SORTED] = KITH_WROTE_SORTED,
+                                               [KI_KIND_SORTED_REAL] = KITH_WROTE_SORTED_COUNTER,
+                                               [KI_KIND_SET] = KITH_WROTE_SET,
+                                               [KI_KIND_HASH] = KITH_WROTE_HASH,
+                                               [KI_KIND_HASH_COUNT] = KITH_WROTE_HASH_COUNTER,
+                                               [KI_KIND_HASH_REAL] = KITH_WROTE_HASH_COUNTER,
+                                               [KI_KIND_EXPIRY] = KITH_WROTE_EXPIRY};
+    uint32_t wrote = 0;
+    for (uint32_t kind = 1; kind < KI_KIND_END; kind++)
+        wrote |= kinds >> kind & 1 ? bits[kind] : 0;
+    return wrote;
+}
+
+/* What a key had shown of which only this is known: what of it went. */
+static enum kith_type rows_had_shown(uint16_t removed)
+{
+    enum ki_type type = KI_TYPE_NONE;
+    for (uint32_t kind = 1; kind < KI_KIND_END; kind++) {
+        enum ki_type of = ki_kind_rule((enum ki_kind)kind)->type;
+        type = removed >> kind & 1 && of > type ? of : type;
+    }
+    return (enum kith_type)type;
+}
+
+bool kith_poll_change(struct kith *k, struct kith_change *out)
+{
+    struct ki_replica *r = k->replica;
+    const struct ki_change *change = r && r->store.changes ? ki_changes_next(&r->changes) : NULL;
+    if (!change)
+        return false;
+    bool is_gone = change->type == KI_TYPE_NONE;
+    *out = (struct kith_change){.key = ki_str_of(ki_span(change->key, change->key_len)),
+                                .type = is_gone ? rows_had_shown(change->removed) : (enum kith_type)change->type,
+                                .wrote = rows_wrote(change->wrote),
+                                .removed = rows_wrote(change->removed),
+                                .is_gone = is_gone,
+                                .is_expired = change->is_expired,
+                                .is_remote = change->is_remote};
+    return true;
+}
+
+/* ---- backups ---- */
+
+void ki_import_drop(struct kith *k)
+{
+    (void)k;
+}
