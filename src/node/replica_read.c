@@ -1,4 +1,5 @@
-/* Reading: what the live cells show.
+/* Reading: what the live cells show.  Nothing is asked of anybody.
+ * A key whose time has come is ended before it is looked at, so a read may change the store.
  *
  * Deliberately not here: what they show (store/kinds.c, store/ops.c); evidence.
  */
