@@ -7,6 +7,7 @@
  * outlive a call that may end another.  Whoever needs it longer keeps the ticket and finds it again. */
 #include "base/canary.h"
 #include "node/node.h"
+#include "node/replica.h"
 
 #define ASK_JOIN_PARALLEL 4 /* streams one join has open: enough to hide one that hangs, few enough for streams_max */
 
@@ -62,7 +63,7 @@ void ki_asks_check(struct kith *k)
     for (uint32_t i = k->ask_count; i-- > 0;) {
         struct ki_ask *ask = &k->asks[i];
         if (ask->deadline_us <= k->now.mono_us)
-            ki_ask_end(k, ask, KITH_ERR_TIMEOUT, 0);
+            ki_ask_end(k, ask, KITH_ERR_TIMEOUT, ask->kind == KI_ASK_WAIT ? ki_held_count(k, ask) : 0);
     }
 }
 

@@ -355,7 +355,7 @@ static void exchange_user(struct kith *k, struct ki_stream *s, struct ki_reader 
     }
     if (!exchange_short(k, s, &r))
         return;
-    ki_handle_user(k, ki_span(body, (size_t)header.len));
+    ki_handle_user(k, &s->peer, ki_span(body, (size_t)header.len));
     s->rx = KI_RX_DONE;
     s->tx = KI_TX_DONE;
     ki_stream_settle(k, s);

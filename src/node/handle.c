@@ -5,6 +5,7 @@
  * And nothing lets him use us as an amplifier: news rides along only to members. */
 #include "base/canary.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "swim/timing.h"
 
 #define HANDLE_ANSWER_MAX 22 /* bytes of an ack; a nack is shorter */
@@ -48,9 +49,10 @@ int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span 
     ack.to = handle_answer_to(k, from, ping.source_node, ping.source_addr, ping.source_port, &ack.to_member);
     if (!ack.to_member && !ki_afford_answer(k, HANDLE_ANSWER_MAX))
         return 0;
+    uint32_t id = ack.to_member && !k->cfg.stock ? ki_table_find(&k->table, ping.source_node) : KI_NO_MEMBER;
+    ack.id = id;
     ki_send(k, KI_CLASS_REPLY, &ack);
     /* one that we hold dead probes us: it is alive and does not know what is said of it */
-    uint32_t id = ack.to_member && !k->cfg.stock ? ki_table_find(&k->table, ping.source_node) : KI_NO_MEMBER;
     if (id != KI_NO_MEMBER && id != k->self && ki_table_at(&k->table, id)->state == KI_DEAD)
         ki_tell(k, id, &ack.to, false);
     for (int i = 0; i < 2 && KI_CANARY(ECHO); i++)
@@ -196,10 +198,12 @@ int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span 
     return 0;
 }
 
-int ki_handle_user(struct kith *k, struct ki_span body)
+int ki_handle_user(struct kith *k, const struct kith_addr *from, struct ki_span body)
 {
     ki_count(k, KI_COUNT_user_messages_in);
     if (k->bare)
         return 0; /* another program's messages in a pool that is not Serf's */
+    if (body.len > 0 && body.ptr[0] == KI_SERF_KITH && k->replica)
+        return ki_handle_kith(k, from, ki_span(body.ptr + 1, body.len - 1));
     return ki_handle_serf(k, body);
 }

@@ -20,6 +20,7 @@
 #include "serf/intents.h"
 #include "serf/seen.h"
 #include "serf/status.h"
+#include "store/dot.h"
 #include "swim/probe.h"
 #include "swim/table.h"
 #include "wire/memberlist.h"
@@ -42,6 +43,8 @@
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
     X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
     X(votes) X(votes_lost)                                                                                   \
+    X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
+    X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
     X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
 
@@ -71,6 +74,7 @@ enum ki_send_kind {
     KI_SEND_INDIRECT,     /* ask a helper at `to` to ping member id */
     KI_SEND_NEWS_OF,      /* what we hold of member id, told to one that has it wrong */
     KI_SEND_GOSSIP,       /* news to member id */
+    KI_SEND_CHANNEL,      /* what is to be said to the store of member id */
     KI_SEND_VOTE          /* where we believe member id (KI_NO_MEMBER: unknown) to be: answer to query seq at ltime */
 };
 
@@ -140,6 +144,8 @@ struct ki_ask {
     struct kith_addr *addrs; /* JOIN: owned */
     uint32_t addr_count, addr_next, open, reached;
     int last_error;
+    uint32_t members; /* WAIT: how many others, */
+    struct ki_dot upto; /* for all up to this */
 };
 
 struct ki_done { /* an event that is not about a member */
@@ -321,7 +327,7 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
 int ki_handle_ack(struct kith *k, struct ki_span body);
 int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body);
 void ki_ack_received(struct kith *k, uint32_t seq);
-int ki_handle_user(struct kith *k, struct ki_span body);
+int ki_handle_user(struct kith *k, const struct kith_addr *from, struct ki_span body);
 
 /* rumour.c: the merge rule carried out.  from may be NULL (our own doing). */
 /* id: what ki_table_find() says of its name, which is of KITH_NAME_MAX bytes at most */
@@ -368,6 +374,7 @@ bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);
 bool ki_afford_answer(struct kith *k, size_t len); /* to a stranger, of so many bytes before sealing */
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes);
 uint32_t ki_news_waiting(const struct kith *k);
+size_t ki_message_room(const struct kith *k); /* bytes of the largest message in a datagram */
 void ki_unsubject(struct kith *k, uint32_t id); /* a member is forgotten: drops its news, and datagrams that name it */
 
 /* ask.c */
@@ -384,6 +391,7 @@ void ki_leave_advance(struct kith *k, bool timed_out);
 
 /* tags.c */
 int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count);
+int ki_tags_store(struct kith *k); /* others are to know that we have one */
 
 /* event.c */
 void ki_changed(struct kith *k, uint32_t id, uint8_t bits);

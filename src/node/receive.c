@@ -114,7 +114,7 @@ static int receive_alive_apply(struct kith *k, const struct kith_addr *from, con
     return error;
 }
 
-static int receive_join_intent(struct kith *k, struct ki_span message)
+static int receive_join_intent(struct kith *k, const struct kith_addr *from, struct ki_span message)
 {
     if (ki_recall_has(&k->recall, receive_hash(k, message))) {
         ki_count(k, KI_COUNT_user_messages_in);
@@ -122,7 +122,7 @@ static int receive_join_intent(struct kith *k, struct ki_span message)
         return 0;
     }
     k->heard_before = false;
-    int error = ki_handle_user(k, ki_span(message.ptr + 1, message.len - 1));
+    int error = ki_handle_user(k, from, ki_span(message.ptr + 1, message.len - 1));
     receive_remember(k, message);
     return error;
 }
@@ -157,8 +157,8 @@ static int receive_message(struct kith *k, const struct kith_addr *from, struct 
         return receive_rumour(k, from, message.ptr[0], body);
     case KI_MSG_USER:
         if (body.len > 0 && body.ptr[0] == KI_SERF_JOIN && !k->bare && receive_recalls(k))
-            return receive_join_intent(k, message);
-        return ki_handle_user(k, body);
+            return receive_join_intent(k, from, message);
+        return ki_handle_user(k, from, body);
     default: /* stream messages, and what later versions add; alive messages are not sent here */
         ki_count(k, KI_COUNT_unknown_type);
         return 0;

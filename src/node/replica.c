@@ -38,14 +38,19 @@ static bool replica_config_fine(const struct kith_store_config *c)
 
 int kith_store_open(struct kith *k, const struct kith_store_config *c)
 {
-    if (k->life != KI_LIFE_LOADING || k->replica || k->bare)
+    if (k->life != KI_LIFE_LOADING || k->replica || k->bare || k->cfg.stock)
         return KITH_ERR_STATE;
     if (!replica_config_fine(c))
         return KITH_ERR_ARG;
     struct ki_replica *r = ki_mem_new(&k->mem, sizeof *r);
     if (!r)
         return KITH_ERR_NOMEM;
+    if (ki_tags_store(k) != 0) {
+        ki_mem_free(&k->mem, r);
+        return KITH_ERR_ARG;
+    }
     r->cfg = *c;
+    r->push.at_us = r->held_ask_us = KITH_NEVER;
     ki_mem_init(&r->mem, k->cfg.memory.resize, k->cfg.memory.release, k->cfg.memory.arg, c->memory_max);
     struct ki_store_config rules = {
         .limits = {.key_max = c->key_max, .field_max = c->value_max, .value_max = c->value_max},
@@ -68,6 +73,10 @@ void ki_replica_free(struct kith *k)
     if (!r)
         return;
     ki_import_drop(k);
+    ki_push_free(k);
+    ki_peers_free(k);
+    ki_mem_free(&r->mem, r->shown.runs);
+    ki_mem_free(&r->mem, r->coming.runs);
     ki_changes_free(&r->changes);
     ki_rows_free(&r->rows);
     ki_store_free(&r->store);
@@ -129,17 +138,26 @@ void ki_replica_tick(struct kith *k)
         (void)ki_expire_due(&r->store, ki_wall_ms(k->now), REPLICA_EXPIRE_SLICE);
         ki_replica_step_ends(r);
     }
+    ki_roots_tick(k);
+    ki_held_tick(k);
+}
+
+static uint64_t replica_expiry_us(const struct kith *k)
+{
+    uint64_t next_ms = ki_expire_next_ms(&k->replica->store), wall_ms = ki_wall_ms(k->now);
+    if (next_ms == KI_NEVER_MS)
+        return KITH_NEVER;
+    uint64_t wait_ms = next_ms > wall_ms ? next_ms - wall_ms : 0;
+    return wait_ms > UINT64_MAX / 2000 - k->now.mono_us / 1000 ? KITH_NEVER : k->now.mono_us + wait_ms * 1000;
 }
 
 uint64_t ki_replica_deadline(const struct kith *k)
 {
     const struct ki_replica *r = k->replica;
-    uint64_t next_ms = r && r->is_ready ? ki_expire_next_ms(&r->store) : KI_NEVER_MS;
-    uint64_t wall_ms = ki_wall_ms(k->now);
-    if (next_ms == KI_NEVER_MS)
+    if (!r || !r->is_ready)
         return KITH_NEVER;
-    uint64_t wait_ms = next_ms > wall_ms ? next_ms - wall_ms : 0;
-    return wait_ms > UINT64_MAX / 2000 - k->now.mono_us / 1000 ? KITH_NEVER : k->now.mono_us + wait_ms * 1000;
+    uint64_t next_us = ki_min_u64(ki_min_u64(replica_expiry_us(k), ki_push_deadline(k)), ki_roots_deadline(k));
+    return ki_min_u64(next_us, r->held_ask_us);
 }
 
 /* ---- how it is ---- */
@@ -156,6 +174,21 @@ int kith_store_read_gauges(struct kith *k, struct kith_store_gauges *out)
                                       .written = r->store.n,
                                       .replicas = (uint32_t)r->store.context.replica_count,
                                       .runs = (uint32_t)r->store.context.run_count,
-                                      .refused_ahead = r->store.quarantined};
+                                      .refused_ahead = r->store.quarantined,
+                                      .rounds = r->rounds,
+                                      .repairs = r->repairs,
+                                      .repairs_failed = r->repairs_failed,
+                                      .differences = r->differences,
+                                      .is_partial = r->is_partial};
+    struct ki_hash128 root;
+    out->has_root = r->is_ready && ki_root(k, &root);
+    if (out->has_root) {
+        ki_store_be(out->root, root.first, 8);
+        ki_store_be(out->root + 8, root.second, 8);
+    }
+    ki_peers_refresh(k);
+    out->peers = r->peer_count;
+    for (uint32_t i = 0; i < r->peer_count; i++)
+        out->peers_in_sync += ki_in_sync(k, r->peers[i]);
     return 0;
 }

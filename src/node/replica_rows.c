@@ -13,6 +13,8 @@ bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
     (void)now;
     if (!r || !r->is_ready || r->in_group || !ki_rows_poll(&r->rows, &row))
         return false;
+    if (row.is_commit)
+        ki_shown_group(k);
     *out = (struct kith_row){.name = ki_str_of(row.name),
                              .value = ki_str_of(row.value),
                              .is_gone = row.is_gone,
@@ -27,6 +29,8 @@ void kith_rows_durable(struct kith *k, struct kith_time now, uint64_t seq, int e
     KI_ASSERT(r && r->rows.phase == KI_ROWS_OUT && seq == r->rows.seq);
     ki_input(k, now);
     ki_rows_written(&r->rows, error == 0);
+    if (!error)
+        ki_shown_durable(k);
 }
 
 uint64_t kith_rows_written(const struct kith *k)
@@ -111,4 +115,12 @@ bool kith_poll_change(struct kith *k, struct kith_change *out)
 void ki_import_drop(struct kith *k)
 {
     (void)k;
+}
+
+int kith_import_row(struct kith *k, struct kith_time now, const struct kith_row *row)
+{
+    (void)k;
+    (void)now;
+    (void)row;
+    return KITH_ERR_STATE;
 }

@@ -7,8 +7,8 @@
  */
 #include "node/replica.h"
 
-#include "store/delta.h"
 #include "store/expiry.h"
+
 
 /* Before a write: a store that may be written to.  NULL: there is none. */
 static struct ki_replica *write_to(struct kith *k, struct kith_time now, struct kith_str key)
@@ -191,9 +191,4 @@ int kith_put_sibling(struct kith *k, struct kith_time now, struct kith_str key, 
         error = ki_put_sibling(&r->store, ki_wall_ms(now), ki_span_of(key), ki_span_of(value), token, count);
     ki_mem_free(&r->mem, token);
     return write_ends(k, r, error);
-}
-
-void ki_replica_committed(struct kith *k)
-{
-    ki_delta_end(&k->replica->store);
 }

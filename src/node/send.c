@@ -7,6 +7,7 @@
  * News rides only on datagrams to members: an answer to a stranger has at most 3 times the bytes it asked with. */
 #include "base/canary.h"
 #include "node/node.h"
+#include "node/replica.h"
 #include "swim/timing.h"
 #include "wire/lzw.h"
 
@@ -268,6 +269,7 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
     case KI_SEND_INDIRECT:
     case KI_SEND_NEWS_OF:
     case KI_SEND_GOSSIP:
+    case KI_SEND_CHANNEL:
         break;
     }
     const struct ki_member *m = ki_table_at(&k->table, send->id);
@@ -280,11 +282,27 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         send_leave_of_part(k, b, send->id);
     if (send->kind == KI_SEND_INDIRECT)
         send_indirect_part(k, b, send);
-    else if (send->kind != KI_SEND_GOSSIP && send->kind != KI_SEND_NEWS_OF)
+    else if (send->kind == KI_SEND_PING || send->kind == KI_SEND_RELAY_PING)
         send_ping_part(k, b, send);
+    if (send->kind == KI_SEND_PING)
+        ki_root_on_ping(k, send->id);
     if (send->kind == KI_SEND_PING && m->state != KI_ALIVE && k->cfg.buddy)
         send_news_of_part(k, b, send->id, send->verdict);
     return true;
+}
+
+/* What stores have to say to each other rides along on what is sent anyway. */
+static void send_channel(struct kith *k, struct send_build *b, const struct ki_send *send)
+{
+    bool carries = send->kind == KI_SEND_CHANNEL || send->kind == KI_SEND_PING || send->kind == KI_SEND_ACK;
+    while (carries && k->replica && b->count < KI_COMPOUND_MAX) {
+        struct ki_pack p = send_part(b);
+        ki_put_u8(&p.w, KI_MSG_USER);
+        ki_channel_part(k, send->id, &p.w);
+        if (p.w.len <= 1)
+            return;
+        send_add(b, &p);
+    }
 }
 
 /* Joins the parts into one message. */
@@ -364,12 +382,43 @@ static bool send_build(struct kith *k, const struct ki_send *send, uint8_t *buf,
     struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
     if (!send_first_part(k, &b, send))
         return false;
+    send_channel(k, &b, send);
     if ((send->to_member || KI_CANARY(CHATTY)) && !(k->cfg.stock && send->kind == KI_SEND_PING && b.count > 1))
         send_news(k, &b);
     if (b.count == 0)
         return false;
     *len = send_wrap(k, send_squeeze(k, send_join(&b)), send_wants_crc(k, send), buf, cap);
     return true;
+}
+
+/* Fresh writes: not compressed, since they go to many, and never late for the sake of a few bytes. */
+static bool send_push(struct kith *k, struct kith_addr *to, void *buf, size_t cap, size_t *len)
+{
+    uint32_t id;
+    enum ki_kith_message kind;
+    struct ki_span bytes;
+    while (k->replica && ki_push_poll(k, &id, &kind, &bytes)) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        if (!m)
+            continue; /* forgotten meanwhile */
+        struct ki_pack p = ki_pack(k->plain, send_room(k), false);
+        ki_put_u8(&p.w, KI_MSG_USER);
+        ki_encode_kith_front(&p.w, kind);
+        ki_put(&p.w, bytes.ptr, bytes.len);
+        KI_ASSERT(!p.w.full);
+        *to = ki_addr_of(m);
+        *len = send_wrap(k, ki_span(k->plain, p.w.len), false, buf, cap);
+        ki_count(k, KI_COUNT_pushes_out);
+        ki_count(k, KI_COUNT_datagrams_out);
+        k->counters[KI_COUNT_bytes_out] += *len;
+        return true;
+    }
+    return false;
+}
+
+size_t ki_message_room(const struct kith *k)
+{
+    return send_room(k);
 }
 
 static void send_counted(struct kith *k, const struct ki_send *send, size_t len)
@@ -390,8 +439,12 @@ bool kith_poll_datagram(struct kith *k, struct kith_time now, struct kith_addr *
     ki_input(k, now);
     if (!k->plain && !(k->plain = ki_mem_new(&k->mem, SEND_FRONT + (size_t)k->cfg.datagram_max)))
         return false; /* what waits keeps waiting */
+    if (k->replica)
+        ki_push_flush(k);
     for (unsigned class = 0; class < KI_CLASSES; class++) {
         struct ki_sends *ring = &k->sends[class];
+        if (class == KI_CLASS_OTHER && send_push(k, to, buf, cap, len))
+            return true;
         while (ring->count > 0) {
             struct ki_send send = ring->items[ring->head];
             ring->count--;

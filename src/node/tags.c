@@ -5,10 +5,12 @@
  *
  * Invariants: meta is always what the newest alive message of ours says; the draft is void unless draft_open. */
 #include "node/node.h"
+#include "node/replica.h"
 
 #define TAGS_MAX 200 /* a tag takes at least 3 bytes of 512 */
 #define TAGS_OWN "_kith" /* tags that begin so are ours */
 #define TAGS_VERSION "1-1" /* of the kith channel: lowest and highest spoken */
+#define TAGS_STORE "s"     /* behind it: this member has a store */
 
 struct tags_set {
     uint8_t bytes[KITH_META_MAX];
@@ -90,6 +92,22 @@ int ki_tags_init(struct kith *k, const struct kith_tag *tags, size_t count)
             return KITH_ERR_ARG;
     }
     return tags_encode(&set, k->meta, &k->meta_len);
+}
+
+int ki_tags_store(struct kith *k)
+{
+    static const char value[] = TAGS_VERSION TAGS_STORE;
+    struct tags_set set;
+    tags_decode(&set, k->meta, k->meta_len);
+    int error = tags_put(&set, ki_span(TAGS_OWN, sizeof TAGS_OWN - 1), ki_span(value, sizeof value - 1));
+    return error ? error : tags_encode(&set, k->meta, &k->meta_len);
+}
+
+bool ki_has_store(const struct ki_member *m)
+{
+    struct ki_span value;
+    return ki_tag_find(ki_member_meta(m), TAGS_OWN, &value) && value.len > 0 &&
+           value.ptr[value.len - 1] == (uint8_t)TAGS_STORE[0];
 }
 
 int kith_begin(struct kith *k)

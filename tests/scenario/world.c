@@ -42,6 +42,8 @@ struct world {
     size_t event_count;
     uint64_t order;
     uint8_t seed;
+    struct kith_store_config store;
+    bool has_store;
     uint32_t loss_ppm;
     uint64_t luck; /* splitmix64's state */
     world_tap tap;
@@ -98,7 +100,15 @@ void world_add(struct world *w, unsigned n, const struct kith_config *config)
     c.seed[1] = ++w->seed;
     world_check(!w->nodes[n].k, "node is there already");
     world_check(kith_new(&w->nodes[n].k, &c) == 0, "kith_new");
+    world_check(!w->has_store || kith_store_open(w->nodes[n].k, &w->store) == 0, "kith_store_open");
     world_check(kith_ready(w->nodes[n].k, w->now) == 0, "kith_ready");
+}
+
+void world_store(struct world *w, const struct kith_store_config *config)
+{
+    w->has_store = config != NULL;
+    if (config)
+        w->store = *config;
 }
 
 void world_crash(struct world *w, unsigned n)
@@ -283,6 +293,11 @@ static void world_drain(struct world *w, unsigned n)
     struct kith_stream_action action;
     struct kith_event event;
     struct kith_record record;
+    struct kith_row row;
+    while (kith_poll_row(k, w->now, &row)) {
+        if (row.is_commit)
+            kith_rows_durable(k, w->now, row.seq, 0);
+    }
     while (kith_poll_datagram(k, w->now, &to, buf, sizeof buf, &len))
         world_send(w, n, &to, buf, len);
     while (kith_poll_stream(k, &action))

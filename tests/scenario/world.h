@@ -4,7 +4,7 @@
 #ifndef TEST_WORLD_H
 #define TEST_WORLD_H
 
-#include <kith/kith.h>
+#include <kith/store.h>
 
 #define WORLD_NODES 32
 #define WORLD_EVENTS 4096
@@ -27,6 +27,8 @@ void world_free(struct world *w);
 /* Adds node n (from 0) at 10.0.0.(n+1):7946, named node-N, with this configuration adjusted by the caller first. */
 void world_config(struct kith_config *config, unsigned n);
 void world_add(struct world *w, unsigned n, const struct kith_config *config);
+/* Those that are added from now on have a store; its rows are durable at once.  NULL: none, as at first. */
+void world_store(struct world *w, const struct kith_store_config *config);
 void world_crash(struct world *w, unsigned n); /* freed without a word */
 kith *world_node(struct world *w, unsigned n);
 struct kith_time world_now(const struct world *w);

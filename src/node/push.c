@@ -1,0 +1,231 @@
+/* Fresh writes, pushed to others at once.
+ *
+ * What is written between two looks at the outputs is one group and goes out as one delta: a counter that was raised a
+ * hundred times is one cell.  The first group goes at once, the next ones no sooner than a millisecond after it, or as soon
+ * as a datagram is nearly full: groups are never taken apart, since others must see all or none of one (R5).
+ *
+ * Up to 32 peers, the origin sends to all.  Beyond, it and everyone who hears a packet for the first time sends it to
+ * ceil(ln n) + 5 at random: each is reached but by bad luck (Eugster and others 2003, "Lightweight probabilistic broadcast";
+ * the constant is the number of those missed, e^-5).  What is lost is found by the next comparison of roots.
+ *
+ * Deliberately not here: what does not fit a datagram (links); repair.
+ */
+#include "node/replica.h"
+
+#include "store/delta.h"
+
+#define PUSH_GAP_US 1000
+#define PUSH_PACKETS_MAX 1024
+#define PUSH_MORE 5        /* targets beyond ln n */
+#define PUSH_FRONT 3       /* bytes before the delta: 08 4b, kind */
+#define PUSH_RUN_MAX 12    /* of a retired dot beside others of its replica; a group's front is counted below */
+#define PUSH_GROUP_FRONT 24
+#define PUSH_RANGE_MAX 512 /* numbers of a group that are looked through to measure it again: about 25 us */
+
+/* ---- packets ---- */
+
+static void push_drop_first(struct ki_replica *r)
+{
+    struct ki_packet *packet = r->push.first;
+    r->push.first = packet->next;
+    if (!packet->next)
+        r->push.last = NULL;
+    r->push.packet_count--;
+    ki_mem_free(&r->mem, packet);
+}
+
+void ki_push_free(struct kith *k)
+{
+    while (k->replica->push.first)
+        push_drop_first(k->replica);
+}
+
+/* ceil(ln n) + 5, n being the peers and ourselves. */
+static uint32_t push_fanout(uint32_t peers)
+{
+    uint32_t fanout = PUSH_MORE;
+    for (uint64_t power = 1000; power < (uint64_t)(peers + 1) * 1000; power = power * 2718 / 1000)
+        fanout++;
+    return fanout;
+}
+
+/* All, or so many at random; never the one that it came from. */
+static void push_targets(struct kith *k, struct ki_packet *packet, uint32_t except)
+{
+    struct ki_replica *r = k->replica;
+    uint32_t fanout = (uint32_t)ki_min_u64(push_fanout(r->peer_count), KI_PUSH_DIRECT_MAX);
+    if (r->peer_count <= KI_PUSH_DIRECT_MAX) {
+        for (uint32_t i = 0; i < r->peer_count; i++)
+            packet->targets[packet->target_count++] = r->peers[i]->id;
+        return;
+    }
+    for (uint32_t tries = 0; packet->target_count < fanout && tries < 4 * fanout; tries++) {
+        uint32_t id = r->peers[ki_rng_below(&k->rng, r->peer_count)]->id;
+        bool is_new = id != except;
+        for (uint32_t i = 0; i < packet->target_count; i++)
+            is_new = is_new && packet->targets[i] != id;
+        if (is_new)
+            packet->targets[packet->target_count++] = id;
+    }
+}
+
+static struct ki_packet *push_packet(struct kith *k, size_t len)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_packet *packet =
+        r->push.packet_count < PUSH_PACKETS_MAX ? ki_mem_resize(&r->mem, NULL, sizeof *packet + len) : NULL;
+    if (!packet)
+        ki_count(k, KI_COUNT_pushes_dropped);
+    else
+        *packet = (struct ki_packet){.len = len};
+    return packet;
+}
+
+static void push_enqueue(struct kith *k, struct ki_packet *packet, uint32_t except)
+{
+    struct ki_push *push = &k->replica->push;
+    push_targets(k, packet, except);
+    if (push->last)
+        push->last->next = packet;
+    else
+        push->first = packet;
+    push->last = packet;
+    push->packet_count++;
+}
+
+/* ---- groups ---- */
+
+static void push_close(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    ki_delta_end(&r->store);
+    r->push.at_us = KITH_NEVER;
+    r->push.estimate = r->push.op_len = r->push.runs = 0;
+}
+
+static void push_now(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    size_t len = ki_delta_len(&r->store);
+    struct ki_packet *packet = NULL;
+    if (PUSH_FRONT + len > ki_message_room(k))
+        ki_count(k, KI_COUNT_pushes_dropped);
+    else
+        packet = push_packet(k, len);
+    if (packet) {
+        struct ki_writer w = ki_writer(packet->bytes, len);
+        ki_delta_encode(&r->store, &w);
+        KI_ASSERT(!w.full && w.len == len);
+        packet->kind = r->peer_count <= KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA : KI_KITH_DELTA_ON;
+        packet->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
+        push_enqueue(k, packet, KI_NO_MEMBER);
+    }
+    r->push.last_us = k->now.mono_us;
+    push_close(k);
+}
+
+void ki_push_flush(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    if (r->push.at_us <= k->now.mono_us && !r->in_group)
+        push_now(k);
+}
+
+/* What the last operations added to the group, at most. */
+static size_t push_measure(struct ki_replica *r)
+{
+    const struct ki_delta_note *note = &r->store.note;
+    size_t len = 0;
+    for (uint64_t n = ki_max_u64(r->push.n, note->first_n); n < note->end_n; n++) {
+        uint32_t id = ki_cells_by_dot(&r->store.cells, (struct ki_dot){r->store.replica, n});
+        if (id == KI_NO_CELL)
+            continue;
+        struct ki_cell_image image = ki_cells_image(&r->store.cells, id);
+        len += ki_cell_size(&image);
+    }
+    size_t runs = note->retired.run_count;
+    len += runs > r->push.runs ? (runs - r->push.runs) * PUSH_RUN_MAX : 0;
+    r->push.n = note->end_n;
+    r->push.runs = runs;
+    return len;
+}
+
+void ki_replica_committed(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    ki_peers_refresh(k);
+    if (r->peer_count == 0) {
+        push_close(k);
+        return;
+    }
+    if (ki_delta_is_empty(&r->store))
+        return;
+    if (r->push.at_us == KITH_NEVER) {
+        r->push.at_us = ki_max_u64(k->now.mono_us, r->push.last_us + PUSH_GAP_US);
+        r->push.estimate = PUSH_FRONT + PUSH_GROUP_FRONT;
+    }
+    r->push.op_len = push_measure(r);
+    r->push.estimate += r->push.op_len;
+    if (r->push.estimate + r->push.op_len <= ki_message_room(k))
+        return;
+    /* another like it might not fit, unless it replaced what the group has already */
+    if (r->store.note.end_n - r->store.note.first_n <= PUSH_RANGE_MAX)
+        r->push.estimate = PUSH_FRONT + ki_delta_len(&r->store);
+    if (r->push.estimate + r->push.op_len > ki_message_room(k) / 2)
+        push_now(k);
+}
+
+bool ki_push_poll(struct kith *k, uint32_t *id, enum ki_kith_message *kind, struct ki_span *bytes)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_packet *packet = r->push.first;
+    while (packet && packet->sent == packet->target_count) {
+        push_drop_first(r);
+        packet = r->push.first;
+    }
+    if (!packet || packet->seq > r->rows.durable)
+        return false;
+    *id = packet->targets[packet->sent++];
+    *kind = packet->kind;
+    *bytes = ki_span(packet->bytes, packet->len);
+    return true;
+}
+
+uint64_t ki_push_deadline(const struct kith *k)
+{
+    const struct ki_packet *packet = k->replica->push.first;
+    bool waits = packet && packet->seq <= k->replica->rows.durable && packet->sent < packet->target_count;
+    return waits ? k->now.mono_us : k->replica->push.at_us;
+}
+
+/* ---- from others ---- */
+
+static void push_forward(struct kith *k, const struct ki_peer *from, struct ki_span delta)
+{
+    struct ki_packet *packet = push_packet(k, delta.len);
+    if (!packet)
+        return;
+    memcpy(packet->bytes, delta.ptr, delta.len);
+    packet->kind = KI_KITH_DELTA_ON;
+    push_enqueue(k, packet, from->id);
+    ki_count(k, KI_COUNT_pushes_forwarded);
+}
+
+int ki_push_receive(struct kith *k, struct ki_peer *from, enum ki_kith_message kind, struct ki_span delta)
+{
+    struct ki_replica *r = k->replica;
+    uint64_t before = r->store.version;
+    ki_count(k, KI_COUNT_pushes_in);
+    r->changes.is_remote = true;
+    int error = ki_store_merge(&r->store, ki_wall_ms(k->now), delta);
+    ki_replica_step_ends(r);
+    r->changes.is_remote = false;
+    if (error) {
+        ki_count(k, KI_COUNT_deltas_refused);
+        r->is_partial = r->is_partial || error == KI_STORE_MEMORY || error == KI_STORE_AHEAD;
+        return ki_replica_error(error);
+    }
+    if (kind == KI_KITH_DELTA_ON && r->store.version != before && PUSH_FRONT + delta.len <= ki_message_room(k))
+        push_forward(k, from, delta);
+    return 0;
+}
