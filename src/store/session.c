@@ -21,6 +21,7 @@
 struct ki_limbo {
     struct ki_dot dot;
     struct ki_item item; /* if it was sketched; else zero */
+    uint32_t place;      /* where it was in the table */
     size_t len;
     uint8_t bytes[]; /* canonical */
 };
@@ -81,6 +82,7 @@ static bool session_keep(struct ki_session *s, uint32_t id)
     ki_cell_encode(&w, &image);
     limbo->dot = image.dot;
     limbo->item = (struct ki_item){0, 0};
+    limbo->place = id;
     limbo->len = len;
     bool fits = ki_map_put(&s->limbo_by_dot, session_hash(s, image.dot), s->limbo_count);
     if (ki_cells_is_sketched(&s->store->cells, id)) {
@@ -97,7 +99,8 @@ void ki_sessions_retire(struct ki_store *store, uint32_t id)
 {
     struct ki_dot dot = ki_cells_dot(&store->cells, id);
     for (struct ki_session *s = store->sessions; s; s = s->next) {
-        if (!s->has_failed && ki_context_has(&s->context, dot) && !session_keep(s, id))
+        bool is_needed = !s->runs.is_sorted || ki_context_has(&s->runs.give, dot);
+        if (!s->has_failed && is_needed && ki_context_has(&s->context, dot) && !session_keep(s, id))
             s->has_failed = true;
     }
 }
@@ -110,6 +113,11 @@ bool ki_session_open(struct ki_session *session, struct ki_store *store, const s
     ki_context_init(&session->context, store->mem);
     ki_context_init(&session->late, store->mem);
     ki_context_init(&session->peer_context, store->mem);
+    struct ki_context *runs[] = {&session->runs.mine,     &session->runs.theirs, &session->runs.give,
+                                 &session->runs.gone,     &session->runs.twins,  &session->runs.twins_came,
+                                 &session->runs.expected};
+    for (size_t i = 0; i < KI_COUNT(runs); i++)
+        ki_context_init(runs[i], store->mem);
     ki_map_init(&session->limbo_by_dot, store->mem);
     ki_map_init(&session->limbo_by_item, store->mem);
     if (!ki_context_copy(&session->context, &store->context))
@@ -134,6 +142,13 @@ void ki_session_close(struct ki_session *session)
     ki_context_free(&session->context);
     ki_context_free(&session->late);
     ki_context_free(&session->peer_context);
+    ki_context_free(&session->runs.mine);
+    ki_context_free(&session->runs.theirs);
+    ki_context_free(&session->runs.give);
+    ki_context_free(&session->runs.gone);
+    ki_context_free(&session->runs.twins);
+    ki_context_free(&session->runs.twins_came);
+    ki_context_free(&session->runs.expected);
     ki_mem_free(mem, session->peer_only);
     ki_mem_free(mem, session->is_expected);
     ki_mem_free(mem, session->drops);
@@ -152,6 +167,45 @@ bool ki_session_dot(const struct ki_session *session, struct ki_item item, struc
     if (index != KI_MAP_NONE)
         *dot = session->limbo[index]->dot;
     return index != KI_MAP_NONE;
+}
+
+bool ki_session_image(const struct ki_session *session, struct ki_dot dot, struct ki_cell_image *image)
+{
+    const struct ki_limbo *limbo = session_limbo(session, dot);
+    if (session->has_failed || !ki_context_has(&session->context, dot))
+        return false;
+    if (limbo) { /* what is live now under this dot would be another content */
+        struct ki_reader r = ki_reader(limbo->bytes, limbo->len);
+        ki_cell_decode(&r, &session->store->config.limits, image);
+        return !r.bad;
+    }
+    uint32_t id = ki_cells_by_dot(&session->store->cells, dot);
+    if (id != KI_NO_CELL)
+        *image = ki_cells_image(&session->store->cells, id);
+    return id != KI_NO_CELL;
+}
+
+/* A cell keeps its place while it lives, and what goes between two calls goes to limbo: from there come those whose place
+ * had not been looked at yet.  So each cell of the snapshot is named once, whatever is written in between. */
+enum ki_session_scanned ki_session_scan(const struct ki_session *session, struct ki_session_scan *scan,
+                                        struct ki_dotted_item *out)
+{
+    const struct ki_cells *cells = &session->store->cells;
+    if (scan->limbo < session->limbo_count) {
+        const struct ki_limbo *limbo = session->limbo[scan->limbo++];
+        *out = (struct ki_dotted_item){limbo->item, limbo->dot};
+        return limbo->place >= scan->place ? KI_SESSION_CELL : KI_SESSION_NO_CELL;
+    }
+    if (scan->place >= cells->cells_used)
+        return KI_SESSION_END;
+    const struct ki_cell *cell = ki_cells_at(cells, scan->place);
+    uint32_t id = scan->place++;
+    if (cell->n == 0)
+        return KI_SESSION_NO_CELL;
+    *out = (struct ki_dotted_item){cell->item, ki_cells_dot(cells, id)};
+    bool was = ki_context_has(&session->context, out->dot) &&
+               (session->limbo_count == 0 || !session_limbo(session, out->dot));
+    return was ? KI_SESSION_CELL : KI_SESSION_NO_CELL;
 }
 
 /* ---- the difference ---- */

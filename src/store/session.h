@@ -18,6 +18,21 @@ struct ki_session_limits {
     uint64_t limbo_bytes_max; /* of cells kept because the snapshot had them and they have been retired since */
 };
 
+/* What both sides have, as sets of dots: learned from these, a session takes no more than its runs, and goes in slices. */
+struct ki_session_runs {
+    struct ki_context mine;     /* own cells that the peer may lack: the caller fills it in */
+    struct ki_context theirs;   /* the peer's that we may lack: likewise */
+    struct ki_context give;     /* of mine: the peer has never seen them */
+    struct ki_context gone;     /* of mine: not among theirs */
+    struct ki_context expected; /* of theirs: we had never seen them */
+    struct ki_context twins;    /* on both sides with two contents, which is damage (R19) */
+    struct ki_context twins_came;
+    struct ki_dot cursor;
+    uint32_t stage;
+    bool is_given;  /* give is whole, but for twins */
+    bool is_sorted; /* all of these are */
+};
+
 struct ki_session {
     struct ki_session *next;
     struct ki_store *store;
@@ -40,6 +55,7 @@ struct ki_session {
     struct ki_dot *sends; /* to be sent, as they were at the snapshot */
     size_t send_count;
     uint32_t damaged_count; /* dots with two contents */
+    struct ki_session_runs runs;
 };
 
 /* Takes the snapshot.  false: memory is out, and nothing is open. */
@@ -69,5 +85,38 @@ bool ki_session_is_complete(const struct ki_session *session);
 /* Drops, and takes over the peer's context (R20), in one go.  It must be complete.  0, or KI_STORE_MEMORY: nothing has
  * changed, try again. */
 int ki_session_finish(struct ki_session *session);
+
+/* ---- the same with sets of dots, in slices: session_runs.c ----
+ *
+ * The caller fills runs.mine, then peer_context, then runs.theirs.  Each call takes what it does from *budget, of which one
+ * is about 0.1 us.  KI_SESSION_MORE: the budget is used up, call again.  After an error it can only be closed. */
+
+enum { KI_SESSION_MORE = 1 };
+
+/* The next cell of the snapshot, in any order, at the price of one of the budget for each place that is looked at.  Begin
+ * with zeros. */
+struct ki_session_scan {
+    uint32_t place, limbo;
+};
+enum ki_session_scanned { KI_SESSION_CELL, KI_SESSION_NO_CELL, KI_SESSION_END };
+enum ki_session_scanned ki_session_scan(const struct ki_session *session, struct ki_session_scan *scan,
+                                        struct ki_dotted_item *out);
+
+/* mine and peer_context are whole: what is to be sent.  0, KI_SESSION_MORE or KI_STORE_MEMORY. */
+int ki_session_give(struct ki_session *session, size_t *budget);
+/* theirs is whole, too.  is_difference: both sets are of differing items alone, so that a dot in both is damage; else they
+ * are all that is live.  Also KI_STORE_MALFORMED: live there, and unknown there. */
+int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budget);
+/* A cell of the snapshot as it was.  false: it is none, or the session has failed. */
+bool ki_session_image(const struct ki_session *session, struct ki_dot dot, struct ki_cell_image *image);
+/* A cell comes.  Whether it is waited for does not matter: to join is all it does (R18).  item_key: what tells which of two
+ * twins stays.  0, or the session has failed by it: KI_STORE_AHEAD (R21), KI_STORE_MEMORY. */
+int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
+                    const uint8_t item_key[16]);
+/* What has not come yet, in order, as ki_context_missing(): first the twins, if there are any. */
+enum ki_missing ki_session_lacking(const struct ki_session *session, struct ki_dot *cursor, size_t *budget,
+                                   struct ki_run *out);
+/* Nothing is lacking: takes over the peer's context, then drops (R20).  0, KI_SESSION_MORE or KI_STORE_MEMORY: call again. */
+int ki_session_end(struct ki_session *session, size_t *budget);
 
 #endif

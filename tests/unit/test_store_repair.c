@@ -1,0 +1,335 @@
+/* Two stores that have missed much of each other repair it: over datagrams, over streams, by sketches and by lists; while
+ * both go on writing; over streams that break. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "unit/repair_pair.h"
+
+static struct pair pair;
+
+static void differ(uint64_t seed, unsigned writes, unsigned keys, unsigned lost_one_in)
+{
+    pair_begin(&pair, seed);
+    for (unsigned i = 0; i < writes; i++)
+        pair_write(&pair, i % 2, keys, ki_rng_below(&pair.rng, lost_one_in) == 0);
+}
+
+static void expire_some(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        while (ki_expire_due(&pair.stores[i], PAIR_WALL_MS + 100 + 500 * i, 16)) {
+        }
+    }
+}
+
+static void must_be_done(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (pair.results[i] != KI_REPAIR_DONE)
+            fprintf(stderr, "side %u: result %d reason %d phase %d\n", i, (int)pair.results[i], (int)pair.sides[i].reason,
+                    (int)pair.sides[i].phase);
+        assert_int_equal(pair.results[i], KI_REPAIR_DONE);
+    }
+    assert_true(pair_is_over(&pair));
+}
+
+static void must_be_the_truth(struct pair_state truth)
+{
+    assert_true(pair_is_state(&pair.stores[0], truth));
+    assert_true(pair_is_state(&pair.stores[1], truth));
+    assert_true(pair_agrees(&pair));
+    free(truth.bytes);
+}
+
+static void datagrams(unsigned loss_percent, bool is_chaotic, unsigned seeds)
+{
+    unsigned done = 0;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct ki_repair_config config = pair_config(false);
+        differ(seed, 400, 300, 4 + (unsigned)seed % 60);
+        expire_some();
+        config.first_cells = 1 + (uint32_t)(seed * 7 % 60);
+        config.has_parity = seed % 3 != 0;
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_datagrams(&pair, loss_percent, is_chaotic);
+        if (loss_percent > 0 && pair.results[0] == KI_REPAIR_FAILED) {
+            assert_int_equal(pair.sides[0].reason, KI_REPAIR_TIMEOUT);
+            free(truth.bytes);
+        } else if (loss_percent > 0 && pair.results[1] == KI_REPAIR_FAILED) {
+            assert_int_equal(pair.sides[1].reason, KI_REPAIR_TIMEOUT);
+            free(truth.bytes);
+        } else {
+            must_be_done();
+            must_be_the_truth(truth);
+            done++;
+        }
+        pair_end(&pair);
+    }
+    assert_true(done * 20 >= seeds * 19);
+}
+
+static void datagrams_that_all_come(void **state)
+{
+    (void)state;
+    datagrams(0, false, 60);
+    datagrams(0, true, 60);
+}
+
+static void datagrams_that_get_lost(void **state)
+{
+    (void)state;
+    datagrams(10, true, 100);
+    datagrams(30, true, 200);
+}
+
+static void streams(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct ki_repair_config config = pair_config(true);
+        differ(seed, 1500, 1000, 1 + (unsigned)seed % 30);
+        expire_some();
+        config.message_max = seed % 2 ? KI_REPAIR_MESSAGE_MIN : 16384;
+        config.has_parity = seed % 3 != 0;
+        config.asking = seed % 4 ? KI_REPAIR_ASK_ONCE : KI_REPAIR_ASK_IN_STEPS;
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_stream(&pair, NULL);
+        must_be_done();
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+static void one_side_is_empty(void **state)
+{
+    (void)state;
+    for (unsigned empty = 0; empty < 2; empty++) {
+        struct ki_repair_config config = pair_config(true);
+        pair_begin(&pair, empty);
+        for (unsigned i = 0; i < 3000; i++)
+            pair_write(&pair, !empty, 1500, true);
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_stream(&pair, NULL);
+        must_be_done();
+        assert_true(pair.sides[0].is_list && pair.sides[1].is_list);
+        assert_true(pair.sides[empty].stats.cells_sent == 0 && pair.sides[!empty].stats.cells_sent > 500);
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+/* No cell differs, and yet they do not agree (R23). */
+static void only_the_contexts_differ(void **state)
+{
+    (void)state;
+    for (unsigned is_stream = 0; is_stream < 2; is_stream++) {
+        struct ki_repair_config config = pair_config(is_stream);
+        differ(1, 100, 50, 1000);
+        assert_int_equal(ki_set_add(&pair.stores[0], PAIR_WALL_MS, pair_text("k"), pair_text("e"), NULL), 0);
+        assert_int_equal(ki_remove(&pair.stores[0], pair_text("k"), KI_TYPE_SET, pair_text("e"), NULL), 0);
+        pair_tell(&pair, 0, true);
+        assert_false(pair_agrees(&pair));
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        if (is_stream)
+            pair_stream(&pair, NULL);
+        else
+            pair_datagrams(&pair, 0, false);
+        must_be_done();
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+static void equal_stores(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(false);
+    differ(1, 100, 50, 1000000);
+    struct pair_state truth = pair_truth(&pair);
+    assert_true(pair_open(&pair, &config));
+    pair_datagrams(&pair, 0, false);
+    must_be_done();
+    must_be_the_truth(truth);
+    pair_end(&pair);
+}
+
+static void write_meanwhile(struct pair *p)
+{
+    if (p->rounds > 40)
+        return;
+    for (unsigned i = 0; i < 10; i++)
+        pair_write(p, (unsigned)ki_rng_below(&p->rng, 2), 1000, ki_rng_below(&p->rng, 2));
+}
+
+/* Both sides write while it lasts; the next repair, undisturbed, makes them equal. */
+static void writes_meanwhile(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct ki_repair_config config = pair_config(true);
+        differ(seed, 1500, 1000, 2 + (unsigned)seed % 20);
+        config.message_max = KI_REPAIR_MESSAGE_MIN;
+        assert_true(pair_open(&pair, &config));
+        pair_stream(&pair, write_meanwhile);
+        must_be_done();
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_stream(&pair, NULL);
+        must_be_done();
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+/* The snapshot is taken, much is written, and only then what it was is told. */
+static void a_snapshot_told_later(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(true);
+    differ(5, 1000, 500, 10);
+    pair_settle(&pair);
+    for (unsigned i = 0; i < 2; i++) {
+        config.role = i == 0 ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER;
+        assert_true(ki_repair_init(&pair.sides[i], &pair.stores[i], &config));
+        for (unsigned k = 0; k < 200; k++)
+            pair_write(&pair, k % 2, 500, k % 3);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        ki_repair_start(&pair.sides[i], 0);
+    pair_stream(&pair, NULL);
+    must_be_done();
+    config = pair_config(true);
+    struct pair_state truth = pair_truth(&pair);
+    assert_true(pair_open(&pair, &config));
+    pair_stream(&pair, NULL);
+    must_be_done();
+    must_be_the_truth(truth);
+    pair_end(&pair);
+}
+
+/* Cells that came stay, so each attempt has less to carry, and drops wait for the one that ends. */
+static void broken_streams_are_resumed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct ki_repair_config config = pair_config(true);
+        differ(seed, 4000, 3000, seed % 2 ? 1 : 3);
+        config.message_max = 2000;
+        struct pair_state truth = pair_truth(&pair);
+        unsigned tries = 0;
+        uint64_t sent = 0, all = 0;
+        for (pair.break_after = 60; !all; tries++) {
+            assert_true(tries < 100);
+            assert_true(pair_open(&pair, &config));
+            pair_stream(&pair, NULL);
+            sent += pair.sides[0].stats.cells_sent + pair.sides[1].stats.cells_sent;
+            all = pair_is_over(&pair);
+            if (!all)
+                pair_close(&pair);
+        }
+        assert_true(tries > 1);
+        assert_true(sent < 5000); /* hardly anything twice */
+        must_be_done();
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+static void a_cell_larger_than_a_message(void **state)
+{
+    (void)state;
+    static char value[PAIR_VALUE_MAX];
+    struct ki_repair_config config = pair_config(true);
+    differ(1, 200, 100, 5);
+    for (size_t i = 0; i < sizeof value; i++)
+        value[i] = (char)('a' + i % 23);
+    assert_int_equal(ki_set(&pair.stores[0], PAIR_WALL_MS, pair_text("big"), ki_span(value, sizeof value), 0), 0);
+    pair_tell(&pair, 0, true);
+    assert_int_equal(ki_set(&pair.stores[1], PAIR_WALL_MS, pair_text("bigger"), ki_span(value, sizeof value), 0), 0);
+    pair_tell(&pair, 1, true);
+    struct pair_state truth = pair_truth(&pair);
+    assert_true(pair_open(&pair, &config));
+    pair_stream(&pair, NULL);
+    must_be_done();
+    must_be_the_truth(truth);
+    pair_end(&pair);
+    /* and a datagram cannot */
+    config = pair_config(false);
+    differ(1, 200, 100, 5);
+    assert_int_equal(ki_set(&pair.stores[0], PAIR_WALL_MS, pair_text("big"), ki_span(value, sizeof value), 0), 0);
+    pair_tell(&pair, 0, true);
+    assert_true(pair_open(&pair, &config));
+    pair_datagrams(&pair, 0, false);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pair.results[i] == KI_REPAIR_FAILED && pair.sides[i].reason == KI_REPAIR_TOO_LARGE);
+    pair_end(&pair);
+}
+
+static void too_large_for_datagrams(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(false);
+    differ(1, 6000, 4000, 1);
+    assert_true(pair_open(&pair, &config));
+    pair_datagrams(&pair, 10, true);
+    assert_int_equal(pair.results[1], KI_REPAIR_FAILED);
+    assert_int_equal(pair.sides[1].reason, KI_REPAIR_TOO_LARGE);
+    config = pair_config(true);
+    struct pair_state truth = pair_truth(&pair);
+    assert_true(pair_open(&pair, &config));
+    pair_stream(&pair, NULL);
+    must_be_done();
+    must_be_the_truth(truth);
+    pair_end(&pair);
+}
+
+/* More differs than the kept coded cells tell, and less than would make lists cheaper. */
+static void longer_prefixes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct ki_repair_config config = pair_config(true);
+        pair_begin(&pair, seed);
+        for (unsigned i = 0; i < 80000; i++) {
+            char key[16];
+            snprintf(key, sizeof key, "k%u", i);
+            assert_int_equal(ki_set(&pair.stores[0], PAIR_WALL_MS, pair_text(key), pair_text("v"), 0), 0);
+            pair_tell(&pair, 0, i % 16 == 0);
+        }
+        config.asking = seed == 2 ? KI_REPAIR_ASK_IN_STEPS : config.asking;
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_stream(&pair, seed == 3 ? write_meanwhile : NULL);
+        must_be_done();
+        assert_true(pair.sides[0].has_longer && !pair.sides[0].is_list);
+        if (seed == 3) {
+            free(truth.bytes);
+            truth = pair_truth(&pair);
+            assert_true(pair_open(&pair, &config));
+            pair_stream(&pair, NULL);
+        }
+        must_be_the_truth(truth);
+        pair_end(&pair);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(datagrams_that_all_come),     cmocka_unit_test(datagrams_that_get_lost),
+        cmocka_unit_test(streams),                     cmocka_unit_test(one_side_is_empty),
+        cmocka_unit_test(only_the_contexts_differ),    cmocka_unit_test(equal_stores),
+        cmocka_unit_test(writes_meanwhile),            cmocka_unit_test(a_snapshot_told_later),
+        cmocka_unit_test(broken_streams_are_resumed),  cmocka_unit_test(a_cell_larger_than_a_message),
+        cmocka_unit_test(too_large_for_datagrams),     cmocka_unit_test(longer_prefixes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
