@@ -128,6 +128,7 @@ static void repair_hello(struct ki_repair *r)
     if (r->config.has_parity)
         r->pending |= ki_repair_bit(KI_PIECE_PARITY);
     r->coded = (struct ki_repair_coded){.to = (uint32_t)cells, .stride = 1, .classes = 1};
+    r->context_at = (struct ki_context_cursor){0};
 }
 
 void ki_repair_start(struct ki_repair *repair, uint64_t now_ms)

@@ -18,6 +18,11 @@ static void receive_progress(struct ki_repair *r)
     r->has_progress = true;
 }
 
+static void receive_skip(struct ki_reader *in)
+{
+    (void)ki_take(in, in->left);
+}
+
 /* ---- what the peer is ---- */
 
 static void receive_hello(struct ki_repair *r, struct ki_reader *in)
@@ -66,8 +71,11 @@ static void receive_parity(struct ki_repair *r, struct ki_reader *in)
 static void receive_coded(struct ki_repair *r, struct ki_reader *in)
 {
     uint64_t first = ki_take_varint(in), stride = ki_take_varint(in);
-    if (in->bad || first >= KI_SKETCH_CELLS_MAX || stride == 0 || stride >= KI_SKETCH_CELLS_MAX || !ki_repair_prepare(r))
+    if (in->bad || first >= KI_SKETCH_CELLS_MAX || stride == 0 || stride >= KI_SKETCH_CELLS_MAX ||
+        !ki_repair_prepare(r)) {
+        receive_skip(in);
         return;
+    }
     for (uint64_t index = first; in->left >= KI_CODED_LEN && index < r->capacity; index += stride) {
         struct ki_coded cell = ki_coded_read(in);
         if (!ki_peel_cell(&r->peel, (uint32_t)index, &cell))
@@ -76,7 +84,7 @@ static void receive_coded(struct ki_repair *r, struct ki_reader *in)
         if (r->stats.asks == 0) /* unasked ones come from the beginning */
             r->asked_to = r->asked_from = (uint32_t)ki_max_u64(r->asked_to, index + 1);
     }
-    ki_take(in, in->left);
+    receive_skip(in);
 }
 
 /* ---- what differs ---- */
@@ -121,7 +129,7 @@ static void receive_named(struct ki_repair *r, struct ki_reader *in)
     uint64_t first = ki_take_varint(in);
     if (r->phase != KI_PHASE_NAME || r->config.role != KI_REPAIR_INITIATOR ||
         r->sketch_number != r->store->cells.sketch) {
-        ki_take(in, in->left);
+        receive_skip(in);
         return;
     }
     for (uint64_t index = first; in->left > 0 && !in->bad && r->phase == KI_PHASE_NAME; index++) {
@@ -142,7 +150,7 @@ static void receive_context(struct ki_repair *r, struct ki_reader *in, struct ki
 {
     uint64_t is_last = ki_take_be(in, 1);
     if (in->bad || *is_whole) {
-        ki_take(in, in->left);
+        receive_skip(in);
         return;
     }
     if (is_last > 1 || (is_last == 0 && !r->config.is_stream)) {
@@ -296,7 +304,7 @@ static void receive_ask_named(struct ki_repair *r, struct ki_reader *in)
 static void receive_ask_cells(struct ki_repair *r, struct ki_reader *in)
 {
     if (!r->session.runs.is_given || r->config.is_stream || r->session.has_failed) {
-        ki_take(in, in->left);
+        receive_skip(in);
         return;
     }
     struct ki_context_decoder decoder = {.into = &r->wanted,
