@@ -116,7 +116,7 @@ int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct k
 /* What has not come yet, in order, as ki_context_missing(): first the twins, if there are any. */
 enum ki_missing ki_session_lacking(const struct ki_session *session, struct ki_dot *cursor, size_t *budget,
                                    struct ki_run *out);
-/* Nothing is lacking: takes over the peer's context, then drops (R20).  0, KI_SESSION_MORE or KI_STORE_MEMORY: call again. */
+/* Nothing is lacking: takes over the peer's context, then drops (R20).  0; or call again: KI_SESSION_MORE, KI_STORE_MEMORY. */
 int ki_session_end(struct ki_session *session, size_t *budget);
 
 #endif

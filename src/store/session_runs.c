@@ -103,6 +103,15 @@ static int runs_stage(struct ki_session *session, bool is_difference, size_t *bu
     }
 }
 
+static uint32_t runs_damaged(const struct ki_context *twins)
+{
+    struct ki_run run;
+    uint64_t count = 0;
+    for (struct ki_dot at = {0, 0}; ki_context_next(twins, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
+        count += run.high - run.low + 1;
+    return (uint32_t)ki_min_u64(count, UINT32_MAX);
+}
+
 int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budget)
 {
     struct ki_session_runs *runs = &session->runs;
@@ -117,7 +126,7 @@ int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budg
     }
     if (!error) {
         runs->stage = 0;
-        session->damaged_count = (uint32_t)ki_min_size(runs->twins.run_count, UINT32_MAX);
+        session->damaged_count = runs_damaged(&runs->twins);
         ki_store_met(session->store, ki_context_highest(&session->peer_context, session->store->replica));
     }
     return runs_failed(session, error);

@@ -221,12 +221,12 @@ static void broken_streams_are_resumed(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct ki_repair_config config = pair_config(true);
-        differ(seed, 4000, 3000, seed % 2 ? 1 : 3);
+        differ(seed, 4000, 3000, 1 + (unsigned)seed % 2);
         config.message_max = KI_REPAIR_MESSAGE_MIN;
         struct pair_state truth = pair_truth(&pair);
         unsigned tries = 0;
         uint64_t sent = 0, all = 0;
-        for (pair.break_after = 50; !all; tries++) {
+        for (pair.break_after = 40; !all; tries++) {
             assert_true(tries < 100);
             assert_true(pair_open(&pair, &config));
             pair_stream(&pair, NULL);
