@@ -212,7 +212,7 @@ static bool repair_learn(struct ki_repair *r, size_t *budget)
 {
     if (!r->has_set)
         return false;
-    int error = ki_session_sort(&r->session, !r->is_list, budget);
+    int error = ki_session_sort(&r->session, budget);
     if (error < 0)
         ki_repair_fail_by(r, error);
     if (error != 0)

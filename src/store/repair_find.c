@@ -223,6 +223,7 @@ bool ki_repair_seek(struct ki_repair *repair, size_t *budget)
     }
     r->stats.coded_received = r->peel.received;
     r->named = ki_mem_resize(r->store->mem, NULL, r->peel.found_count * sizeof *r->named);
+    r->session.runs.is_difference = true;
     r->phase = KI_PHASE_NAME;
     if (!r->named)
         ki_repair_fail(r, KI_REPAIR_MEMORY);

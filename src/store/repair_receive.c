@@ -102,6 +102,7 @@ static void receive_verdict(struct ki_repair *r, struct ki_reader *in)
     }
     r->has_verdict = true;
     r->is_list = verdict == KI_REPAIR_LIST;
+    r->session.runs.is_difference = !r->is_list;
     r->named_total = total;
     r->is_building = false;
     r->pending &= ~(ki_repair_bit(KI_PIECE_CODED) | ki_repair_bit(KI_PIECE_HELLO) | ki_repair_bit(KI_PIECE_PARITY));
@@ -182,7 +183,7 @@ static void receive_context(struct ki_repair *r, struct ki_reader *in, struct ki
 
 static void receive_cell(struct ki_repair *r, uint64_t wall_ms, const struct ki_cell_image *image)
 {
-    bool is_new = !ki_context_has(&r->store->context, image->dot) || ki_context_has(&r->session.runs.twins, image->dot);
+    bool is_new = !ki_context_has(&r->store->context, image->dot) || ki_session_is_twin(&r->session, image->dot);
     int error = ki_session_take(&r->session, wall_ms, image, r->item_key);
     if (error)
         ki_repair_fail_by(r, error);

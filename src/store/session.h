@@ -29,8 +29,9 @@ struct ki_session_runs {
     struct ki_context twins_came;
     struct ki_dot cursor;
     uint32_t stage;
-    bool is_given;  /* give is whole, but for twins */
-    bool is_sorted; /* all of these are */
+    bool is_difference; /* both sets are of differing items alone, so that a dot in both is damage; the caller says so */
+    bool is_given;      /* give is whole, but for twins */
+    bool is_sorted;     /* all of these are */
 };
 
 struct ki_session {
@@ -104,11 +105,12 @@ enum ki_session_scanned ki_session_scan(const struct ki_session *session, struct
 
 /* mine and peer_context are whole: what is to be sent.  0, KI_SESSION_MORE or KI_STORE_MEMORY. */
 int ki_session_give(struct ki_session *session, size_t *budget);
-/* theirs is whole, too.  is_difference: both sets are of differing items alone, so that a dot in both is damage; else they
- * are all that is live.  Also KI_STORE_MALFORMED: live there, and unknown there. */
-int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budget);
+/* theirs is whole, too.  Also KI_STORE_MALFORMED: live there, and unknown there. */
+int ki_session_sort(struct ki_session *session, size_t *budget);
 /* A cell of the snapshot as it was.  false: it is none, or the session has failed. */
 bool ki_session_image(const struct ki_session *session, struct ki_dot dot, struct ki_cell_image *image);
+/* A dot with two contents. */
+bool ki_session_is_twin(const struct ki_session *session, struct ki_dot dot);
 /* A cell comes.  Whether it is waited for does not matter: to join is all it does (R18).  item_key: what tells which of two
  * twins stays.  0, or the session has failed by it: KI_STORE_AHEAD (R21), KI_STORE_MEMORY. */
 int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
@@ -116,7 +118,8 @@ int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct k
 /* What has not come yet, in order, as ki_context_missing(): first the twins, if there are any. */
 enum ki_missing ki_session_lacking(const struct ki_session *session, struct ki_dot *cursor, size_t *budget,
                                    struct ki_run *out);
-/* Nothing is lacking: takes over the peer's context, then drops (R20).  0; or call again: KI_SESSION_MORE, KI_STORE_MEMORY. */
+/* Nothing is lacking: takes over the peer's context, then drops (R20).  0; to call again: KI_SESSION_MORE or
+ * KI_STORE_MEMORY. */
 int ki_session_end(struct ki_session *session, size_t *budget);
 
 #endif

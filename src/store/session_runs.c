@@ -82,7 +82,7 @@ static int runs_check(struct ki_session *session, size_t *budget)
     return 0;
 }
 
-static int runs_stage(struct ki_session *session, bool is_difference, size_t *budget)
+static int runs_stage(struct ki_session *session, size_t *budget)
 {
     struct ki_session_runs *runs = &session->runs;
     switch (runs->stage) {
@@ -93,7 +93,7 @@ static int runs_stage(struct ki_session *session, bool is_difference, size_t *bu
     case 2:
         return runs_subtract(runs, &runs->mine, &runs->theirs, &runs->gone, budget);
     case 3:
-        if (!is_difference) {
+        if (!runs->is_difference) {
             runs->stage++;
             return 0;
         }
@@ -112,7 +112,7 @@ static uint32_t runs_damaged(const struct ki_context *twins)
     return (uint32_t)ki_min_u64(count, UINT32_MAX);
 }
 
-int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budget)
+int ki_session_sort(struct ki_session *session, size_t *budget)
 {
     struct ki_session_runs *runs = &session->runs;
     int error = 0;
@@ -121,7 +121,7 @@ int ki_session_sort(struct ki_session *session, bool is_difference, size_t *budg
         return KI_STORE_MEMORY;
     while (error == 0 && !runs->is_sorted) {
         bool is_last = runs->stage > 3;
-        error = runs_stage(session, is_difference, budget);
+        error = runs_stage(session, budget);
         runs->is_sorted = is_last && error == 0;
     }
     if (!error) {
@@ -157,6 +157,13 @@ static int runs_take_twin(struct ki_session *session, const struct ki_cell_image
     return 0;
 }
 
+/* It may come before we have sorted. */
+bool ki_session_is_twin(const struct ki_session *session, struct ki_dot dot)
+{
+    const struct ki_session_runs *runs = &session->runs;
+    return runs->is_difference && ki_context_has(&runs->mine, dot) && ki_context_has(&runs->theirs, dot);
+}
+
 int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,
                     const uint8_t item_key[16])
 {
@@ -164,8 +171,7 @@ int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct k
     int error = 0;
     if (session->has_failed)
         return KI_STORE_MEMORY;
-    bool is_twin = ki_context_has(&session->runs.twins, image->dot) &&
-                   !ki_context_has(&session->runs.twins_came, image->dot);
+    bool is_twin = ki_session_is_twin(session, image->dot) && !ki_context_has(&session->runs.twins_came, image->dot);
     if (!is_twin && ki_context_has(&store->context, image->dot))
         return 0;
     if (ki_hybrid_judge(&store->config.bounds, wall_ms, image->stamp) == KI_HYBRID_REFUSED)
