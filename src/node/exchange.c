@@ -4,7 +4,7 @@
  * versions go together, and sees whether it accuses us; only then the second merges.  Nothing of a malformed or
  * incompatible state is applied.  When it accuses us, we raise our incarnation before our answer is built, so that
  * the answer refutes it. */
-#include "node/stream.h"
+#include "node/link.h"
 
 #define EXCHANGE_NODES_MAX 1048576 /* memberlist's limit for the header */
 #define EXCHANGE_ENTRY 64 /* what a member costs beside its bytes, in the same measure: it is seldom in the cache, */
@@ -68,6 +68,8 @@ void ki_exchange_begin(struct kith *k, struct ki_stream *s)
 {
     if (s->purpose == KI_PURPOSE_PING) {
         exchange_build_ping(k, s);
+    } else if (s->carries) {
+        ki_link_begin(k, s);
     } else {
         ki_count(k, KI_COUNT_push_pulls_out);
         exchange_build_begin(k, s);
@@ -355,6 +357,16 @@ static void exchange_user(struct kith *k, struct ki_stream *s, struct ki_reader 
     }
     if (!exchange_short(k, s, &r))
         return;
+    if (k->link_owner && !k->bare && header.len > 0 && body[0] == KI_LINK_TYPE) {
+        if (s->plain_grows)
+            s->raw_used = s->raw.len - r.left;
+        ki_link_hello(k, s, ki_span(body + 1, (size_t)header.len - 1));
+        return;
+    }
+    if (s->dialled) { /* no answer to a hello */
+        exchange_broken(k, s, KI_COUNT_unknown_type, KITH_ERR_MALFORMED);
+        return;
+    }
     ki_handle_user(k, &s->peer, ki_span(body, (size_t)header.len));
     s->rx = KI_RX_DONE;
     s->tx = KI_TX_DONE;
@@ -373,7 +385,7 @@ void ki_exchange_scan(struct kith *k, struct ki_stream *s, size_t *budget)
         exchange_scan_push_pull(k, s, budget);
     } else if (type == KI_MSG_PING && answer) {
         exchange_ping(k, s, body);
-    } else if (type == KI_MSG_USER && answer) {
+    } else if (type == KI_MSG_USER && (answer || s->carries)) {
         exchange_user(k, s, body);
     } else if (type == KI_MSG_ACK && s->purpose == KI_PURPOSE_PING) {
         exchange_ack(k, s, body);

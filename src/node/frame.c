@@ -37,7 +37,7 @@ static void frame_wait(struct kith *k, struct ki_stream *s)
 /* The label header of an accepted stream.  Returns false when there is nothing to go on with. */
 static bool frame_read_label(struct kith *k, struct ki_stream *s)
 {
-    if (s->label_read || s->purpose != KI_PURPOSE_ANSWER) {
+    if (s->label_read || s->dialled) {
         s->label_read = true;
         return true;
     }
@@ -60,7 +60,7 @@ static bool frame_read_label(struct kith *k, struct ki_stream *s)
 static void frame_refuse(struct kith *k, struct ki_stream *s, const char *text)
 {
     ki_count(k, KI_COUNT_auth_failed);
-    if (s->purpose == KI_PURPOSE_ANSWER)
+    if (!s->dialled)
         ki_frame_error(k, s, text);
     else
         ki_stream_fail(k, s, KITH_ERR_AUTH);
@@ -87,6 +87,7 @@ static void frame_read_sealed(struct kith *k, struct ki_stream *s, struct ki_spa
         ki_stream_fail(k, s, KITH_ERR_FULL);
         return;
     }
+    s->raw_used = s->raw_pos + FRAME_HEAD + len;
     s->job = ki_open_job_new(&k->keyring, ki_span(bytes.ptr, FRAME_HEAD), frame_label(k), ki_span(r.pos, len),
                              s->opened_buf.ptr);
     if (s->job)
@@ -161,6 +162,7 @@ void ki_frame_open(struct kith *k, struct ki_stream *s, size_t *budget)
         ki_seal_job_free(&k->keyring, s->job);
         s->job = NULL;
         s->opened_buf.len = len;
+        s->was_sealed = true;
         *budget = slice / 2;
         frame_plain(k, s, ki_span(s->opened_buf.ptr, len), false);
         return;
@@ -208,7 +210,7 @@ void ki_frame_inflate(struct kith *k, struct ki_stream *s, size_t *budget)
 
 /* ---- out ---- */
 
-static bool frame_seals(const struct kith *k)
+bool ki_frame_seals(const struct kith *k)
 {
     return k->keyring.count > 0 && k->cfg.verify_outgoing;
 }
@@ -222,10 +224,10 @@ static void frame_ready(struct ki_stream *s)
 static void frame_to_seal(struct kith *k, struct ki_stream *s)
 {
     struct ki_writer w = ki_writer(s->head, sizeof s->head);
-    if (s->purpose != KI_PURPOSE_ANSWER)
+    if (s->dialled)
         ki_put_label(&w, frame_label(k));
     s->head_len = w.len;
-    if (!frame_seals(k)) {
+    if (!ki_frame_seals(k)) {
         frame_ready(s);
         return;
     }
@@ -251,7 +253,7 @@ static void frame_to_seal(struct kith *k, struct ki_stream *s)
 
 void ki_frame_built(struct kith *k, struct ki_stream *s)
 {
-    if (!k->cfg.compress || s->body.len < FRAME_SQUEEZE_MIN ||
+    if (!k->cfg.compress || s->body.len < FRAME_SQUEEZE_MIN || s->carries || /* a hello says where it ends */
         !ki_buf_reserve(k, &s->squeezed, FRAME_SQUEEZE_FRONT + s->body.len)) {
         frame_to_seal(k, s);
         return;

@@ -5,7 +5,7 @@
  *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
- *   state.c    its Serf part
+ *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
  *   vote.c     name conflicts             view.c     reading */
 #ifndef KI_NODE_H
 #define KI_NODE_H
@@ -41,6 +41,8 @@
     X(gossip_out) X(news_out) X(push_pulls_in) X(push_pulls_out) X(push_pulls_failed) X(reconnects)          \
     X(streams_in) X(streams_out) X(streams_refused) X(streams_failed) X(streams_timed_out)                   \
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
+    X(links_in) X(links_out) X(links_refused) X(links_failed) X(link_bytes_in) X(link_bytes_out)             \
+    X(link_frames_bad)                                                                                       \
     X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
     X(votes) X(votes_lost)                                                                                   \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
@@ -181,6 +183,8 @@ struct ki_ghost {
 
 struct ki_stream;  /* stream.h */
 struct ki_replica; /* replica.h */
+struct ki_link;   /* link.h */
+struct ki_link_owner;
 
 struct kith {
     /* What every call looks at comes first, side by side: of ten thousand instances in one process none is in the cache
@@ -287,6 +291,8 @@ struct kith {
     /* streams */
     uint64_t stream_bytes;
     uint32_t last_stream;
+    uint32_t link_count;                    /* streams that carry one */
+    const struct ki_link_owner *link_owner; /* NULL: a hello is a user message that we do not know */
 };
 
 static inline struct ki_about *ki_about(const struct kith *k, uint32_t id) /* of a member */
@@ -416,12 +422,16 @@ enum ki_purpose {
     KI_PURPOSE_ANSWER, /* accepted */
     KI_PURPOSE_JOIN,   /* token: the ticket */
     KI_PURPOSE_SYNC,   /* token: KI_SYNC_ */
-    KI_PURPOSE_PING    /* token: sequence number of the probe */
+    KI_PURPOSE_PING,   /* token: sequence number of the probe */
+    KI_PURPOSE_LINK    /* dialled, or accepted and known by its hello */
 };
 enum { KI_SYNC_PERIODIC, KI_SYNC_RECONNECT };
 int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token);
 void ki_streams_tick(struct kith *k);
 uint64_t ki_streams_deadline(const struct kith *k);
 void ki_streams_free(struct kith *k);
+
+/* link.c */
+void ki_links_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */
 
 #endif

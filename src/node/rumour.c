@@ -102,6 +102,7 @@ int ki_member_enter(struct kith *k, const struct ki_identity *identity, enum ki_
 void ki_forget(struct kith *k, uint32_t id)
 {
     KI_ASSERT(id != k->self);
+    ki_links_forget(k, id);
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
         ki_probe_init(&k->probe);

@@ -3,8 +3,8 @@
  * Work is done in kith_tick() alone, a budget of bytes a call, streams in turn; while any has work the deadline is at
  * once.  Reading is limited by stream_bytes_max over all streams: bytes beyond it are left with the driver
  * (back-pressure) until others have made room; a stream that makes no progress for stream_timeout_ms is aborted, so
- * they cannot wait for each other for ever. */
-#include "node/stream.h"
+ * they cannot wait for each other for ever.  When a link is too long silent, link.c knows. */
+#include "node/link.h"
 
 #define STREAM_RESERVED 8   /* one in so many of streams_max is kept for what we dial ourselves */
 #define STREAM_LIFE_MULT 30 /* stream timeouts: 5 minutes in profile lan, for 20 MiB at 70 kB/s */
@@ -71,6 +71,7 @@ static void stream_delete(struct kith *k, struct ki_stream *s)
     ki_list_remove(&s->link);
     k->stream_count--;
     stream_let_go(k, s);
+    ki_mem_free(&k->mem, s->carries); /* only when all ends */
     ki_mem_free(&k->mem, s);
 }
 
@@ -99,7 +100,7 @@ static struct ki_stream *stream_find(const struct kith *k, uint32_t id)
     return s && !s->ask_finish && !s->ask_abort ? s : NULL;
 }
 
-static void stream_progress(const struct kith *k, struct ki_stream *s)
+void ki_stream_progress(const struct kith *k, struct ki_stream *s)
 {
     s->deadline_us = ki_min_u64(s->end_us, k->now.mono_us + (uint64_t)k->cfg.stream_timeout_ms * 1000);
 }
@@ -128,7 +129,7 @@ static struct ki_stream *stream_new(struct kith *k, const struct kith_addr *peer
     s->id = k->last_stream;
     s->peer = *peer;
     s->end_us = KITH_NEVER;
-    stream_progress(k, s);
+    ki_stream_progress(k, s);
     ki_list_push(&k->streams, &s->link);
     k->stream_count++;
     return s;
@@ -157,7 +158,8 @@ int kith_stream_accept(struct kith *k, struct kith_time now, const struct kith_a
     return 0;
 }
 
-int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token)
+int ki_stream_dial_out(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token,
+                       struct ki_stream **out)
 {
     if (k->stream_count >= k->cfg.streams_max) {
         ki_count(k, KI_COUNT_streams_refused);
@@ -169,8 +171,16 @@ int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose p
     ki_count(k, KI_COUNT_streams_out);
     s->purpose = purpose;
     s->token = token;
+    s->dialled = true;
     s->ask_open = true;
+    *out = s;
     return 0;
+}
+
+int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token)
+{
+    struct ki_stream *s;
+    return ki_stream_dial_out(k, to, purpose, token, &s);
 }
 
 /* Tells whoever dialled how it went. */
@@ -200,6 +210,8 @@ static void stream_over(struct kith *k, struct ki_stream *s, int error)
     s->paused = false;
     stream_let_go(k, s);
     stream_report(k, s, error);
+    if (s->carries)
+        ki_link_over(k, s, error);
 }
 
 void ki_stream_fail(struct kith *k, struct ki_stream *s, int error)
@@ -228,7 +240,7 @@ void kith_stream_opened(struct kith *k, struct kith_time now, uint32_t id)
     if (!s || s->opened)
         return;
     s->opened = true;
-    stream_progress(k, s);
+    ki_stream_progress(k, s);
     ki_exchange_begin(k, s);
 }
 
@@ -249,10 +261,18 @@ int kith_stream_bytes(struct kith *k, struct kith_time now, uint32_t id, const v
     struct ki_stream *s = stream_find(k, id);
     if (!s || (s->rx == KI_RX_DONE && s->tx == KI_TX_DONE))
         return KITH_ERR_NOT_FOUND;
-    bool reading = s->rx == KI_RX_READ || s->rx == KI_RX_IDLE || (s->rx == KI_RX_SCAN && s->plain_grows);
+    bool links = s->rx == KI_RX_LINK;
+    bool reading = s->rx == KI_RX_READ || s->rx == KI_RX_IDLE || (s->rx == KI_RX_SCAN && s->plain_grows) || links;
     if (!reading) {
         *taken = len; /* one message is all a stream carries: what follows it is ignored */
         return 0;
+    }
+    size_t room = links ? ki_link_room(s) : len;
+    if (room < len) {
+        s->paused = true; /* a link reads on when it has made room */
+        len = room;
+        if (len == 0)
+            return 0;
     }
     if (s->raw.cap - s->raw.len < len) {
         size_t cap = ki_max_u64(s->raw.len + len, s->raw.cap + s->raw.cap / 2);
@@ -268,7 +288,7 @@ int kith_stream_bytes(struct kith *k, struct kith_time now, uint32_t id, const v
     s->fed = true;
     *taken = len;
     k->counters[KI_COUNT_stream_bytes_in] += len;
-    stream_progress(k, s);
+    ki_stream_progress(k, s);
     return 0;
 }
 
@@ -330,8 +350,12 @@ int kith_stream_write(struct kith *k, struct kith_time now, uint32_t id, void *b
     s->body_sent += body;
     *len = w.len;
     k->counters[KI_COUNT_stream_bytes_out] += w.len;
-    stream_progress(k, s);
-    if (s->head_sent == s->head_len && s->body_sent == s->body.len) {
+    ki_stream_progress(k, s);
+    if (s->head_sent < s->head_len || s->body_sent < s->body.len)
+        return 0;
+    if (s->carries) {
+        ki_link_written(k, s);
+    } else {
         s->tx = KI_TX_DONE;
         ki_stream_settle(k, s);
     }
@@ -346,12 +370,16 @@ static bool stream_has_work(const struct ki_stream *s)
         return false;
     bool rx = s->rx == KI_RX_OPEN || s->rx == KI_RX_INFLATE || s->rx == KI_RX_MERGE ||
               (s->rx == KI_RX_SCAN && (s->fed || !s->plain_grows)) || (s->rx == KI_RX_READ && s->fed);
-    return rx || s->tx == KI_TX_BUILD || s->tx == KI_TX_SQUEEZE || s->tx == KI_TX_SEAL;
+    return rx || s->tx == KI_TX_BUILD || s->tx == KI_TX_SQUEEZE || s->tx == KI_TX_SEAL || ki_link_has_work(s);
 }
 
 /* One step of one half.  Building comes first: an answer tells our state as it was before the merge. */
 static void stream_step(struct kith *k, struct ki_stream *s, size_t *budget)
 {
+    if (ki_link_has_work(s)) {
+        ki_link_work(k, s, budget);
+        return;
+    }
     switch (s->tx) {
     case KI_TX_BUILD:
         ki_exchange_build(k, s, budget);
@@ -364,6 +392,7 @@ static void stream_step(struct kith *k, struct ki_stream *s, size_t *budget)
         return;
     case KI_TX_IDLE:
     case KI_TX_WRITE:
+    case KI_TX_LINK:
     case KI_TX_DONE:
         break;
     }
@@ -384,6 +413,7 @@ static void stream_step(struct kith *k, struct ki_stream *s, size_t *budget)
         ki_exchange_merge(k, s, budget);
         return;
     case KI_RX_IDLE:
+    case KI_RX_LINK:
     case KI_RX_DONE:
         return;
     }
@@ -407,13 +437,20 @@ static void stream_work(struct kith *k)
         ki_count(k, KI_COUNT_slices);
 }
 
+static uint64_t stream_due_us(const struct kith *k, const struct ki_stream *s)
+{
+    return s->carries ? ki_link_due_us(k, s) : s->deadline_us;
+}
+
 void ki_streams_tick(struct kith *k)
 {
     for (struct ki_list *at = k->streams.next; at != &k->streams; at = at->next) {
         struct ki_stream *s = KI_CONTAINER(at, struct ki_stream, link);
         s->ask_resume = s->ask_resume || s->paused; /* the driver offers its bytes again; memory may be back */
         s->paused = false;
-        if (s->deadline_us > k->now.mono_us || stream_has_work(s) || s->ask_abort || s->ask_finish)
+        if (s->carries)
+            ki_link_check(k, s);
+        if (stream_due_us(k, s) > k->now.mono_us || stream_has_work(s) || s->ask_abort || s->ask_finish)
             continue;
         ki_count(k, KI_COUNT_streams_timed_out);
         ki_stream_fail(k, s, KITH_ERR_TIMEOUT);
@@ -428,7 +465,7 @@ uint64_t ki_streams_deadline(const struct kith *k)
         const struct ki_stream *s = KI_CONTAINER(at, struct ki_stream, link);
         if (s->ask_abort || s->ask_finish)
             continue;
-        next = ki_min_u64(next, stream_has_work(s) ? k->now.mono_us : s->deadline_us);
+        next = ki_min_u64(next, stream_has_work(s) ? k->now.mono_us : stream_due_us(k, s));
     }
     return next;
 }

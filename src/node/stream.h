@@ -4,15 +4,16 @@
  *   out:  IDLE -> BUILD -> [SQUEEZE] -> [SEAL] -> WRITE -> DONE
  *
  * A dialled stream sends first and then reads the answer; an accepted one the other way round.  A stream is over when
- * both halves are DONE.  All its buffers count against kith.stream_bytes. */
+ * both halves are DONE.  A stream whose first messages are hellos then carries a link: both halves stay in LINK, and
+ * WRITE while there is something to write (link.c).  All its buffers count against kith.stream_bytes. */
 #ifndef KI_STREAM_H
 #define KI_STREAM_H
 
 #include "node/node.h"
 #include "wire/lzw.h"
 
-enum ki_rx { KI_RX_IDLE, KI_RX_READ, KI_RX_OPEN, KI_RX_INFLATE, KI_RX_SCAN, KI_RX_MERGE, KI_RX_DONE };
-enum ki_tx { KI_TX_IDLE, KI_TX_BUILD, KI_TX_SQUEEZE, KI_TX_SEAL, KI_TX_WRITE, KI_TX_DONE };
+enum ki_rx { KI_RX_IDLE, KI_RX_READ, KI_RX_OPEN, KI_RX_INFLATE, KI_RX_SCAN, KI_RX_MERGE, KI_RX_LINK, KI_RX_DONE };
+enum ki_tx { KI_TX_IDLE, KI_TX_BUILD, KI_TX_SQUEEZE, KI_TX_SEAL, KI_TX_WRITE, KI_TX_LINK, KI_TX_DONE };
 
 struct ki_buf {
     uint8_t *ptr;
@@ -53,24 +54,28 @@ struct ki_stream {
     uint32_t id;
     enum ki_purpose purpose;
     uint64_t token;
+    struct ki_link *carries; /* or NULL */
     struct kith_addr peer;
     uint64_t end_us;      /* an accepted one lives no longer, however it trickles */
     uint64_t deadline_us; /* no progress until then: abort */
     enum ki_rx rx;
     enum ki_tx tx;
+    bool dialled;         /* by us; else accepted */
     bool known;           /* the driver has heard of it */
     bool opened;          /* connected */
     bool fed;             /* bytes have come that were not looked at */
     bool peer_done;       /* no more bytes will come */
     bool paused;          /* bytes were refused: RESUME is owed */
     bool label_read;
+    bool was_sealed;      /* what was read */
     /* actions owed to the driver */
     bool ask_open, ask_write, ask_resume, ask_finish, ask_abort;
 
     struct ki_buf raw;      /* as received */
-    size_t raw_pos;         /* bytes of raw used up: the label */
+    size_t raw_pos;         /* bytes of raw used up: the label; a link's frames */
+    size_t raw_used;        /* where the frame or the plain user message ends in raw */
     struct ki_buf opened_buf; /* without the seal */
-    struct ki_buf inflated;
+    struct ki_buf inflated; /* of a link: the parts of a message */
     struct ki_span plain;   /* the message, in one of the three */
     bool plain_grows;       /* it is raw itself, and may not be whole yet */
     struct ki_seal_job *job; /* OPEN or SEAL */
@@ -103,12 +108,16 @@ bool ki_buf_reserve(struct kith *k, struct ki_buf *buf, size_t cap); /* within t
 void ki_buf_free(struct kith *k, struct ki_buf *buf);
 void ki_stream_fail(struct kith *k, struct ki_stream *s, int error); /* over; result reported */
 void ki_stream_settle(struct kith *k, struct ki_stream *s);          /* over if both halves are done */
+void ki_stream_progress(const struct kith *k, struct ki_stream *s);  /* its timeout begins anew */
+int ki_stream_dial_out(struct kith *k, const struct kith_addr *to, enum ki_purpose purpose, uint64_t token,
+                       struct ki_stream **out); /* as ki_stream_dial() */
 
 /* frame.c: layers.  Each does at most about *budget bytes of work and takes it off. */
 void ki_frame_read(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_frame_open(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_frame_inflate(struct kith *k, struct ki_stream *s, size_t *budget);
-void ki_frame_built(struct kith *k, struct ki_stream *s); /* the message stands in s->out, after the gap */
+void ki_frame_built(struct kith *k, struct ki_stream *s); /* the message stands in s->body */
+bool ki_frame_seals(const struct kith *k);                /* what we send */
 void ki_frame_squeeze(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_frame_seal(struct kith *k, struct ki_stream *s, size_t *budget);
 void ki_frame_error(struct kith *k, struct ki_stream *s, const char *text); /* answers with an err message */

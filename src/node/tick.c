@@ -329,7 +329,8 @@ static uint64_t tick_reconnect_us(const struct kith *k)
 static void tick_reconnect(struct kith *k)
 {
     k->reconnect_next_us = k->now.mono_us + (uint64_t)k->cfg.reconnect_interval_ms * 1000;
-    if ((k->cfg.stock && k->bare) || k->stream_count > k->cfg.streams_max / 2) /* memberlist alone has no such thing */
+    uint32_t busy = k->stream_count - k->link_count;
+    if ((k->cfg.stock && k->bare) || busy > k->cfg.streams_max / 2) /* memberlist alone has no such thing */
         return;
     uint32_t id = k->cfg.stock ? tick_reconnect_stock(k) : tick_reconnect_dice(k);
     if (id == KI_NO_MEMBER)

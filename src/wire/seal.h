@@ -13,7 +13,7 @@
 #define KI_TAG_LEN 16
 #define KI_SEAL_OVERHEAD 29     /* version 1: 1 + 12 + 16 */
 #define KI_SEAL_OVERHEAD_MAX 45 /* version 0: and 1..16 bytes of padding */
-#define KI_AAD_MAX 260          /* a stream frame's 5 bytes of header and the longest label */
+#define KI_AAD_MAX 296          /* the longest label, and what binds a frame of a link: 41 bytes (a stream frame: 5) */
 
 struct ki_key; /* one expanded key, about 4.5 KiB */
 
