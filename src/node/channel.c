@@ -6,7 +6,7 @@
  *
  * Deliberately not here: what is said (the other files of replica.h), streams.
  */
-#include "node/replica.h"
+#include "node/store_link.h"
 
 static struct ki_peer *channel_from(struct kith *k, const struct kith_addr *from)
 {
@@ -81,6 +81,7 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
     case KI_KITH_HELD:
         return channel_held(k, peer, &reader);
     case KI_KITH_REPAIR:
+        ki_repair_message(k, peer, NULL, ki_span(reader.pos, reader.left));
         return 0;
     }
     ki_count(k, KI_COUNT_unknown_serf_type); /* what later versions add */
@@ -130,10 +131,21 @@ void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w)
         return;
     }
     peer->answers_held = false;
-    peer->is_queued = false;
     if (peer->asks_held) {
         peer->asks_held = false;
         ki_encode_kith_held_ask(
             w, &(struct ki_kith_held_ask){.origin = k->replica->store.replica, .n = k->replica->store.n});
+        return;
     }
+    (void)ki_repair_poll_datagram(k, peer, w);
+}
+
+void ki_channel_sent(struct kith *k, uint32_t id)
+{
+    struct ki_peer *peer = id == KI_NO_MEMBER ? NULL : ki_peer_of(k, id);
+    if (!peer)
+        return;
+    peer->is_queued = false;
+    if (peer->say != KI_SAY_NOTHING || peer->answers_held || peer->asks_held || ki_repair_has_datagram(k, peer))
+        ki_channel_send(k, peer);
 }

@@ -40,8 +40,6 @@ static bool held_runs(struct kith *k, struct ki_published *shown)
 void ki_shown_group(struct kith *k)
 {
     struct ki_replica *r = k->replica;
-    if (!r->cfg.withhold)
-        return;
     r->coming.seq = r->rows.seq;
     r->coming.has_root = false;
     if (!held_runs(k, &r->coming))

@@ -51,6 +51,12 @@ static uint32_t peers_place(const struct ki_replica *r, uint32_t id)
     return from;
 }
 
+static void peers_forget(struct kith *k, struct ki_peer *peer)
+{
+    ki_repairs_gone(k, peer->id);
+    peers_drop(k->replica, peer);
+}
+
 static void peers_remove_gone(struct kith *k)
 {
     struct ki_replica *r = k->replica;
@@ -61,7 +67,7 @@ static void peers_remove_gone(struct kith *k)
             ki_table_hash(&k->table, ki_member_name(ki_table_at(&k->table, peer->id))) == peer->name_hash)
             r->peers[kept++] = peer;
         else
-            peers_drop(r, peer);
+            peers_forget(k, peer);
     }
     r->peer_count = kept;
 }

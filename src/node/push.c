@@ -8,9 +8,11 @@
  * ceil(ln n) + 5 at random: each is reached but by bad luck (Eugster and others 2003, "Lightweight probabilistic broadcast";
  * the constant is the number of those missed, e^-5).  What is lost is found by the next comparison of roots.
  *
- * Deliberately not here: what does not fit a datagram (links); repair.
+ * What does not fit a datagram goes over links, by the same rule.
+ *
+ * Deliberately not here: links; repair.
  */
-#include "node/replica.h"
+#include "node/store_link.h"
 
 #include "store/delta.h"
 
@@ -50,23 +52,23 @@ static uint32_t push_fanout(uint32_t peers)
 }
 
 /* All, or so many at random; never the one that it came from. */
-static void push_targets(struct kith *k, struct ki_packet *packet, uint32_t except)
+static uint32_t push_targets(struct kith *k, uint32_t except, uint32_t targets[KI_PUSH_DIRECT_MAX])
 {
     struct ki_replica *r = k->replica;
-    uint32_t fanout = (uint32_t)ki_min_u64(push_fanout(r->peer_count), KI_PUSH_DIRECT_MAX);
-    if (r->peer_count <= KI_PUSH_DIRECT_MAX) {
-        for (uint32_t i = 0; i < r->peer_count; i++)
-            packet->targets[packet->target_count++] = r->peers[i]->id;
-        return;
-    }
-    for (uint32_t tries = 0; packet->target_count < fanout && tries < 4 * fanout; tries++) {
+    uint32_t fanout = (uint32_t)ki_min_u64(push_fanout(r->peer_count), KI_PUSH_DIRECT_MAX), count = 0;
+    for (uint32_t i = 0; r->peer_count <= KI_PUSH_DIRECT_MAX && i < r->peer_count; i++)
+        targets[count++] = r->peers[i]->id;
+    if (count > 0)
+        return count;
+    for (uint32_t tries = 0; r->peer_count > 0 && count < fanout && tries < 4 * fanout; tries++) {
         uint32_t id = r->peers[ki_rng_below(&k->rng, r->peer_count)]->id;
         bool is_new = id != except;
-        for (uint32_t i = 0; i < packet->target_count; i++)
-            is_new = is_new && packet->targets[i] != id;
+        for (uint32_t i = 0; i < count; i++)
+            is_new = is_new && targets[i] != id;
         if (is_new)
-            packet->targets[packet->target_count++] = id;
+            targets[count++] = id;
     }
+    return count;
 }
 
 static struct ki_packet *push_packet(struct kith *k, size_t len)
@@ -84,7 +86,7 @@ static struct ki_packet *push_packet(struct kith *k, size_t len)
 static void push_enqueue(struct kith *k, struct ki_packet *packet, uint32_t except)
 {
     struct ki_push *push = &k->replica->push;
-    push_targets(k, packet, except);
+    packet->target_count = push_targets(k, except, packet->targets);
     if (push->last)
         push->last->next = packet;
     else
@@ -103,23 +105,45 @@ static void push_close(struct kith *k)
     r->push.estimate = r->push.op_len = r->push.runs = 0;
 }
 
+static void push_encode(struct ki_store *store, uint8_t *bytes, size_t len)
+{
+    struct ki_writer w = ki_writer(bytes, len);
+    ki_delta_encode(store, &w);
+    KI_ASSERT(!w.full && w.len == len);
+}
+
+static void push_small(struct kith *k, size_t len)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_packet *packet = push_packet(k, len);
+    if (!packet)
+        return;
+    push_encode(&r->store, packet->bytes, len);
+    packet->kind = r->peer_count <= KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA : KI_KITH_DELTA_ON;
+    packet->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
+    push_enqueue(k, packet, KI_NO_MEMBER);
+}
+
+static void push_large(struct kith *k, size_t len)
+{
+    uint32_t targets[KI_PUSH_DIRECT_MAX];
+    struct ki_large *large = ki_large_new(k, len);
+    if (!large)
+        return;
+    push_encode(&k->replica->store, large->bytes, len);
+    large->seq = k->replica->cfg.withhold ? ki_rows_due(&k->replica->rows) : 0;
+    uint32_t count = push_targets(k, KI_NO_MEMBER, targets);
+    ki_large_send(k, large, targets, count);
+}
+
 static void push_now(struct kith *k)
 {
     struct ki_replica *r = k->replica;
     size_t len = ki_delta_len(&r->store);
-    struct ki_packet *packet = NULL;
-    if (PUSH_FRONT + len > ki_message_room(k))
-        ki_count(k, KI_COUNT_pushes_dropped);
+    if (PUSH_FRONT + len <= ki_message_room(k))
+        push_small(k, len);
     else
-        packet = push_packet(k, len);
-    if (packet) {
-        struct ki_writer w = ki_writer(packet->bytes, len);
-        ki_delta_encode(&r->store, &w);
-        KI_ASSERT(!w.full && w.len == len);
-        packet->kind = r->peer_count <= KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA : KI_KITH_DELTA_ON;
-        packet->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
-        push_enqueue(k, packet, KI_NO_MEMBER);
-    }
+        push_large(k, len);
     r->push.last_us = k->now.mono_us;
     push_close(k);
 }
@@ -200,8 +224,23 @@ uint64_t ki_push_deadline(const struct kith *k)
 
 /* ---- from others ---- */
 
+static void push_forward_large(struct kith *k, const struct ki_peer *from, struct ki_span delta)
+{
+    uint32_t targets[KI_PUSH_DIRECT_MAX];
+    struct ki_large *large = k->replica->peer_count > KI_PUSH_DIRECT_MAX ? ki_large_new(k, delta.len) : NULL;
+    if (!large)
+        return;
+    memcpy(large->bytes, delta.ptr, delta.len);
+    uint32_t count = push_targets(k, from->id, targets);
+    ki_large_send(k, large, targets, count);
+}
+
 static void push_forward(struct kith *k, const struct ki_peer *from, struct ki_span delta)
 {
+    if (PUSH_FRONT + delta.len > ki_message_room(k)) {
+        push_forward_large(k, from, delta);
+        return;
+    }
     struct ki_packet *packet = push_packet(k, delta.len);
     if (!packet)
         return;
@@ -225,7 +264,7 @@ int ki_push_receive(struct kith *k, struct ki_peer *from, enum ki_kith_message k
         r->is_partial = r->is_partial || error == KI_STORE_MEMORY || error == KI_STORE_AHEAD;
         return ki_replica_error(error);
     }
-    if (kind == KI_KITH_DELTA_ON && r->store.version != before && PUSH_FRONT + delta.len <= ki_message_room(k))
+    if (kind == KI_KITH_DELTA_ON && r->store.version != before)
         push_forward(k, from, delta);
     return 0;
 }

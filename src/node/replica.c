@@ -8,7 +8,7 @@
  *
  * Deliberately not here: operations, reading, rows, and whatever concerns other nodes.
  */
-#include "node/replica.h"
+#include "node/store_link.h"
 
 #include "store/delta.h"
 #include "store/expiry.h"
@@ -73,6 +73,8 @@ void ki_replica_free(struct kith *k)
     if (!r)
         return;
     ki_import_drop(k);
+    ki_repairs_free(k);
+    ki_store_links_free(k);
     ki_push_free(k);
     ki_peers_free(k);
     ki_mem_free(&r->mem, r->shown.runs);
@@ -86,6 +88,7 @@ void ki_replica_free(struct kith *k)
 
 void ki_replica_renew(struct kith *k)
 {
+    ki_repairs_end(k);
     ki_delta_end(&k->replica->store);
     ki_store_renew(&k->replica->store, ki_crng_u64(&k->crng));
     k->replica->store.version++;
@@ -98,6 +101,9 @@ void ki_replica_ready(struct kith *k)
         return;
     if (!r->cfg.keep_id)
         ki_replica_renew(k);
+    if (!ki_secret_loaded(k))
+        r->rows.has_secret = false; /* peers will tell it */
+    k->link_owner = &ki_store_link_owner;
     r->is_ready = true;
 }
 
@@ -138,8 +144,11 @@ void ki_replica_tick(struct kith *k)
         (void)ki_expire_due(&r->store, ki_wall_ms(k->now), REPLICA_EXPIRE_SLICE);
         ki_replica_step_ends(r);
     }
+    ki_peers_refresh(k);
+    ki_secret_tick(k);
     ki_roots_tick(k);
     ki_held_tick(k);
+    ki_repairs_tick(k);
 }
 
 static uint64_t replica_expiry_us(const struct kith *k)
@@ -157,6 +166,7 @@ uint64_t ki_replica_deadline(const struct kith *k)
     if (!r || !r->is_ready)
         return KITH_NEVER;
     uint64_t next_us = ki_min_u64(ki_min_u64(replica_expiry_us(k), ki_push_deadline(k)), ki_roots_deadline(k));
+    next_us = ki_min_u64(ki_min_u64(next_us, ki_repairs_deadline(k)), ki_secret_deadline(k));
     return ki_min_u64(next_us, r->held_ask_us);
 }
 

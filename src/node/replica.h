@@ -4,7 +4,8 @@
  *   replica_read.c    reading                                  replica_rows.c    disk, changes, backups
  *   peers_store.c     who else has a store                     push.c            fresh writes to others
  *   compare_roots.c   do we agree?                             held.c            who holds what
- *   channel.c         kith's own messages, in and out */
+ *   channel.c         kith's own messages, in and out      repair_run.c      sessions; store_link.h has more
+ *   store_link.c      what goes over links */
 #ifndef KI_NODE_REPLICA_H
 #define KI_NODE_REPLICA_H
 
@@ -99,6 +100,12 @@ struct ki_replica {
     uint64_t held_ask_us; /* waits ask again; KITH_NEVER: nobody waits */
     uint32_t held_asks;
     uint64_t rounds, repairs, repairs_failed, differences;
+    struct ki_repair_run *runs;  /* sessions */
+    uint64_t ended[8];           /* some of the last */
+    uint32_t ended_at;
+    struct ki_store_link *links; /* those with something beside them */
+    size_t large_bytes;          /* of deltas that wait for links */
+    uint64_t secret_us;          /* not asked for before */
 };
 
 /* replica.c */
@@ -132,6 +139,7 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
 /* The next thing to be said to a peer, at most KI_KITH_SMALL_MAX bytes; nothing written: there is none, or no room. */
 void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w);
 void ki_channel_send(struct kith *k, struct ki_peer *peer); /* something is to be said to it */
+void ki_channel_sent(struct kith *k, uint32_t id);          /* what fitted is said */
 
 /* peers_store.c */
 void ki_peers_refresh(struct kith *k); /* after it, peers are those that the table has */
@@ -160,6 +168,21 @@ bool ki_in_sync(const struct kith *k, const struct ki_peer *peer);
 
 /* repair_run.c */
 void ki_repair_begin(struct kith *k, struct ki_peer *peer); /* it is known to differ from us */
+bool ki_repair_poll_datagram(struct kith *k, const struct ki_peer *peer, struct ki_writer *w);
+bool ki_repair_has_datagram(const struct kith *k, const struct ki_peer *peer);
+void ki_repairs_tick(struct kith *k);
+uint64_t ki_repairs_deadline(const struct kith *k);
+void ki_repairs_group(struct kith *k);   /* withhold: a group of rows has been polled, */
+void ki_repairs_durable(struct kith *k); /* and is durable */
+void ki_repairs_gone(struct kith *k, uint32_t id); /* this member is no peer any more */
+void ki_repairs_end(struct kith *k);
+void ki_repairs_free(struct kith *k);
+
+/* store_link.c */
+bool ki_secret_loaded(struct kith *k); /* false: memory is out */
+void ki_secret_tick(struct kith *k);
+uint64_t ki_secret_deadline(const struct kith *k);
+void ki_store_links_free(struct kith *k);
 
 /* held.c */
 void ki_held_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_held_ask *msg);

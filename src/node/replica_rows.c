@@ -4,7 +4,7 @@
  *
  * Deliberately not here: what a row is (store/rows.h), what a change is (store/changes.h).
  */
-#include "node/replica.h"
+#include "node/store_link.h"
 
 bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
 {
@@ -13,8 +13,10 @@ bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
     (void)now;
     if (!r || !r->is_ready || r->in_group || !ki_rows_poll(&r->rows, &row))
         return false;
-    if (row.is_commit)
+    if (row.is_commit && r->cfg.withhold) {
         ki_shown_group(k);
+        ki_repairs_group(k);
+    }
     *out = (struct kith_row){.name = ki_str_of(row.name),
                              .value = ki_str_of(row.value),
                              .is_gone = row.is_gone,
@@ -29,8 +31,11 @@ void kith_rows_durable(struct kith *k, struct kith_time now, uint64_t seq, int e
     KI_ASSERT(r && r->rows.phase == KI_ROWS_OUT && seq == r->rows.seq);
     ki_input(k, now);
     ki_rows_written(&r->rows, error == 0);
-    if (!error)
-        ki_shown_durable(k);
+    if (error || !r->cfg.withhold)
+        return;
+    ki_shown_durable(k);
+    ki_repairs_durable(k);
+    ki_large_wake(k);
 }
 
 uint64_t kith_rows_written(const struct kith *k)

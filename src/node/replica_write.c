@@ -17,7 +17,7 @@ static struct ki_replica *write_to(struct kith *k, struct kith_time now, struct 
     if (!r || !r->is_ready || !ki_active(k))
         return NULL;
     ki_input(k, now);
-    if (r->store.is_impersonated && !r->in_group && !r->store.sessions)
+    if (r->store.is_impersonated && !r->in_group)
         ki_replica_renew(k);
     return ki_replica_for(k, now, ki_span_of(key));
 }

@@ -300,9 +300,11 @@ static void send_channel(struct kith *k, struct send_build *b, const struct ki_s
         ki_put_u8(&p.w, KI_MSG_USER);
         ki_channel_part(k, send->id, &p.w);
         if (p.w.len <= 1)
-            return;
+            break;
         send_add(b, &p);
     }
+    if (send->kind == KI_SEND_CHANNEL && k->replica)
+        ki_channel_sent(k, send->id);
 }
 
 /* Joins the parts into one message. */

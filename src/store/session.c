@@ -200,7 +200,7 @@ enum ki_session_scanned ki_session_scan(const struct ki_session *session, struct
         return KI_SESSION_END;
     const struct ki_cell *cell = ki_cells_at(cells, scan->place);
     uint32_t id = scan->place++;
-    if (cell->n == 0)
+    if (cell->kind == 0)
         return KI_SESSION_NO_CELL;
     *out = (struct ki_dotted_item){cell->item, ki_cells_dot(cells, id)};
     bool was = ki_context_has(&session->context, out->dot) &&

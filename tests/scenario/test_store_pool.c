@@ -186,6 +186,138 @@ static void waits_for_holders(void **state)
     world_free(w);
 }
 
+/* ---- what pushes have missed ---- */
+
+static bool agree(struct world *w, unsigned count)
+{
+    struct kith_store_gauges first, other;
+    assert_int_equal(kith_store_read_gauges(world_node(w, 0), &first), 0);
+    bool equal = first.has_root;
+    for (unsigned n = 1; n < count; n++) {
+        assert_int_equal(kith_store_read_gauges(world_node(w, n), &other), 0);
+        equal = equal && other.has_root && memcmp(first.root, other.root, sizeof first.root) == 0;
+    }
+    return equal;
+}
+
+static void runs_until_agreed(struct world *w, unsigned count, uint64_t limit_us)
+{
+    uint64_t begin_us = world_now(w).mono_us;
+    while (!agree(w, count) && world_now(w).mono_us < begin_us + limit_us)
+        world_run(w, 100 * MS);
+    if (!agree(w, count)) {
+        for (unsigned n = 0; n < count; n++) {
+            struct kith_store_gauges g;
+            kith_store_read_gauges(world_node(w, n), &g);
+            printf("node %u: root %d %02x%02x, %llu keys, %u replicas, %u runs, %llu rounds, %llu repairs, %llu failed\n", n,
+                   g.has_root, g.root[0], g.root[1], (unsigned long long)g.keys, g.replicas, g.runs,
+                   (unsigned long long)g.rounds, (unsigned long long)g.repairs, (unsigned long long)g.repairs_failed);
+        }
+    }
+    assert_true(agree(w, count));
+}
+
+static void write_many(struct world *w, unsigned n, unsigned from, unsigned to, const char *value)
+{
+    for (unsigned i = from; i < to; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "key-%u", i);
+        assert_int_equal(kith_set(world_node(w, n), world_now(w), text(key), text(value), KITH_NEVER_MS), 0);
+    }
+}
+
+static void both_sides_of_a_cut_come_together(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    for (int withhold = 0; withhold < 2; withhold++) {
+        config.withhold = withhold;
+        struct world *w = pool(4, &config, 0);
+        runs_until_agreed(w, 4, 10 * SECOND);
+        write_many(w, 0, 0, 200, "old");
+        world_run(w, 2 * SECOND);
+        for (unsigned a = 0; a < 2; a++) {
+            world_cut(w, a, 2, true);
+            world_cut(w, a, 3, true);
+        }
+        write_many(w, 0, 0, 5, "left");
+        write_many(w, 3, 10, 15, "right");
+        assert_int_equal(kith_delete(world_node(w, 2), world_now(w), text("key-50"), NULL), 0);
+        world_run(w, 2 * SECOND);
+        assert_false(agree(w, 4));
+        for (unsigned a = 0; a < 2; a++) {
+            world_cut(w, a, 2, false);
+            world_cut(w, a, 3, false);
+        }
+        runs_until_agreed(w, 4, 30 * SECOND);
+        for (unsigned n = 0; n < 4; n++) {
+            assert_true(shows(w, n, "key-0", "left"));
+            assert_true(shows(w, n, "key-10", "right"));
+            assert_int_equal(kith_type_of(world_node(w, n), world_now(w), text("key-50")), KITH_TYPE_NONE);
+        }
+        world_free(w);
+    }
+}
+
+static void a_newcomer_gets_everything(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(2, &config, 0);
+    write_many(w, 0, 0, 20000, "a value of some length, so that a link has something to do");
+    world_run(w, 1 * SECOND);
+    assert_int_equal(kith_delete(world_node(w, 1), world_now(w), text("key-7"), NULL), 0);
+    runs_until_agreed(w, 2, 20 * SECOND);
+    struct kith_config c;
+    world_config(&c, 2);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 0, NULL), 0);
+    runs_until_agreed(w, 3, 20 * SECOND);
+    struct kith_store_gauges g;
+    kith_store_read_gauges(world_node(w, 2), &g);
+    assert_int_equal(g.keys, 19999);
+    world_free(w);
+}
+
+static void large_values_go_over_links(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(3, &config, 0);
+    static char value[3000000];
+    memset(value, 'x', sizeof value);
+    world_run(w, 5 * SECOND);
+    assert_int_equal(kith_set(world_node(w, 1), world_now(w), text("large"), (struct kith_str){value, sizeof value},
+                              KITH_NEVER_MS), 0);
+    world_run(w, 1 * SECOND);
+    for (unsigned n = 0; n < 3; n++) {
+        struct kith_value found;
+        assert_int_equal(kith_get(world_node(w, n), world_now(w), text("large"), &found), 0);
+        assert_int_equal(found.bytes.len, sizeof value);
+    }
+    world_free(w);
+}
+
+static void losses_are_repaired(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(5, &config, 300000); /* three in ten */
+    for (unsigned round = 0; round < 20; round++) {
+        write_many(w, round % 5, round * 10, round * 10 + 30, "value");
+        world_run(w, 100 * MS);
+    }
+    runs_until_agreed(w, 5, 60 * SECOND);
+    struct kith_store_gauges g;
+    kith_store_read_gauges(world_node(w, 2), &g);
+    assert_int_equal(g.keys, 220);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +325,10 @@ int main(void)
         cmocka_unit_test(large_pools_forward),
         cmocka_unit_test(groups_arrive_whole),
         cmocka_unit_test(waits_for_holders),
+        cmocka_unit_test(both_sides_of_a_cut_come_together),
+        cmocka_unit_test(a_newcomer_gets_everything),
+        cmocka_unit_test(large_values_go_over_links),
+        cmocka_unit_test(losses_are_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,7 +150,7 @@ static inline struct ki_cell_image *pair_images(const struct ki_store *store, si
     struct ki_cell_image *images = malloc((store->cells.cell_count + 1) * sizeof *images);
     *count = 0;
     for (uint32_t id = 0; id < store->cells.cells_used; id++) {
-        if (ki_cells_at(&store->cells, id)->n != 0)
+        if (ki_cells_at(&store->cells, id)->kind != 0)
             images[(*count)++] = ki_cells_image(&store->cells, id);
     }
     qsort(images, *count, sizeof *images, pair_by_dot);

@@ -289,7 +289,7 @@ static void lies_about_sides(void **state)
     struct ki_repair *r = &pair.sides[1];
     assert_int_equal(r->phase, KI_PHASE_SEEK);
     uint32_t id = 0;
-    while (ki_cells_at(&pair.stores[1].cells, id)->n == 0)
+    while (ki_cells_at(&pair.stores[1].cells, id)->kind == 0)
         id++;
     struct ki_item item = ki_cells_at(&pair.stores[1].cells, id)->item;
     struct ki_coded cell = r->kept.cells[0];
