@@ -192,7 +192,7 @@ KITH_API bool kith_next_key(kith *k, struct kith_time now, uint64_t *cursor, str
  *  replica id began.  A restarted node has a new id and begins empty-handed. */
 struct kith_holder {
     uint64_t replica;
-    struct kith_str member; /* whose present id it is; empty: of a former life, or of one that is gone */
+    struct kith_str member; /* whose present id it is; alive */
     bool is_self;
 };
 
@@ -266,9 +266,10 @@ KITH_API int kith_load_row(kith *k, struct kith_str name, struct kith_str value)
  *  changes the store in between.  The last row is a commit mark. */
 KITH_API bool kith_export_row(kith *k, uint64_t *cursor, struct kith_row *out);
 /** Takes a backup in, as if its replica were met again: what was known as deleted here stays deleted, what was written since
- *  stays.  Feed the rows in the order they were exported, the commit mark too; then, and only then, all of it takes effect.
- *  This node takes a new replica id.  Returns: 0; KITH_ERR_MALFORMED, KITH_ERR_NOMEM, KITH_ERR_TOO_LONG: nothing of it was
- *  taken in; KITH_ERR_STATE. */
+ *  stays.  Feed the rows in the order they were exported; with the commit mark all of it takes effect, and this node takes a
+ *  new replica id.  The backup is in memory twice until then, and the last call takes about 1 us a cell.
+ *  Returns: 0; KITH_ERR_MALFORMED, KITH_ERR_STATE: nothing of it was taken in; KITH_ERR_NOMEM: nothing, or with the commit
+ *  mark some of its values (nothing that was deleted comes back, and it may be tried again).  After an error begin anew. */
 KITH_API int kith_import_row(kith *k, struct kith_time now, const struct kith_row *row);
 
 /* ---------------------------------------------------------------------------------------------- how it is ---- */

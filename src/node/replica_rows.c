@@ -117,15 +117,98 @@ bool kith_poll_change(struct kith *k, struct kith_change *out)
 
 /* ---- backups ---- */
 
+/* A backup, as a replica of its own until it is whole. */
+struct ki_import {
+    struct ki_store store;
+    struct ki_rows rows;
+};
+
 void ki_import_drop(struct kith *k)
 {
-    (void)k;
+    struct ki_replica *r = k->replica;
+    if (!r->import)
+        return;
+    ki_rows_free(&r->import->rows);
+    ki_store_free(&r->import->store);
+    ki_mem_free(&r->mem, r->import);
+    r->import = NULL;
+}
+
+static bool import_begin(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    uint8_t hash_key[16];
+    if (r->import)
+        return true;
+    r->import = ki_mem_new(&r->mem, sizeof *r->import);
+    if (!r->import)
+        return false;
+    ki_crng_fill(&k->crng, hash_key, sizeof hash_key);
+    ki_store_init(&r->import->store, &r->mem, &r->store.config, 0, hash_key);
+    ki_rows_init(&r->import->rows, &r->import->store);
+    return true;
+}
+
+/* Cells that we have never seen join (R18). */
+static int import_cells(struct kith *k, const struct ki_store *from)
+{
+    for (uint32_t id = 0; id < from->cells.cells_used; id++) {
+        if (ki_cells_at(&from->cells, id)->kind == 0)
+            continue;
+        struct ki_cell_image image = ki_cells_image(&from->cells, id);
+        int error = ki_store_join(&k->replica->store, ki_wall_ms(k->now), &image);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* What it knew to be dead goes, and its context joins (R20). */
+static int import_finish(struct ki_store *to, const struct ki_store *from)
+{
+    if (!ki_context_join(&to->context, &from->context))
+        return KI_STORE_MEMORY;
+    to->version++;
+    for (uint32_t id = 0; id < to->cells.cells_used; id++) {
+        if (ki_cells_at(&to->cells, id)->kind == 0)
+            continue;
+        struct ki_dot dot = ki_cells_dot(&to->cells, id);
+        if (ki_context_has(&from->context, dot) && ki_cells_by_dot(&from->cells, dot) == KI_NO_CELL)
+            ki_store_kill(to, dot);
+    }
+    return 0;
+}
+
+static int import_all(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    if (!ki_rows_are_whole(&r->import->rows))
+        return KI_STORE_MALFORMED;
+    ki_replica_renew(k); /* also: no session sees what is done now */
+    r->changes.is_remote = true;
+    int error = import_cells(k, &r->import->store);
+    if (!error)
+        error = import_finish(&r->store, &r->import->store);
+    ki_replica_step_ends(r);
+    r->changes.is_remote = false;
+    if (!error && r->import->rows.has_secret && !r->rows.has_secret && !ki_secret_take(k, r->import->rows.secret))
+        error = KI_STORE_MEMORY;
+    return error;
 }
 
 int kith_import_row(struct kith *k, struct kith_time now, const struct kith_row *row)
 {
-    (void)k;
-    (void)now;
-    (void)row;
-    return KITH_ERR_STATE;
+    struct ki_replica *r = k->replica;
+    if (!r || !r->is_ready || r->in_group || !ki_active(k))
+        return KITH_ERR_STATE;
+    ki_input(k, now);
+    if (!import_begin(k)) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return KITH_ERR_NOMEM;
+    }
+    int error = row->is_commit ? import_all(k)
+                               : ki_rows_load(&r->import->rows, ki_span_of(row->name), ki_span_of(row->value));
+    if (error || row->is_commit)
+        ki_import_drop(k);
+    return ki_replica_error(error);
 }

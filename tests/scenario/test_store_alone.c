@@ -310,6 +310,50 @@ static void damaged_rows_are_refused(void **state)
     }
 }
 
+static void backups_are_met_again(void **state)
+{
+    (void)state;
+    kith *k = new_store();
+    struct kith_time now = lone_time(2 * LONE_SECOND);
+    struct disk disk = {.count = 0};
+    struct kith_row row;
+    uint64_t cursor = 0;
+    assert_int_equal(kith_set(k, now, text("a"), text("old"), KITH_NEVER_MS), 0);
+    assert_int_equal(kith_set(k, now, text("b"), text("old"), KITH_NEVER_MS), 0);
+    assert_int_equal(kith_increase(k, now, text("n"), 5, NULL), 0);
+    while (kith_export_row(k, &cursor, &row) && !row.is_commit)
+        disk_put(&disk, &row);
+    assert_true(row.is_commit);
+    assert_int_equal(kith_set(k, now, text("a"), text("new"), KITH_NEVER_MS), 0);
+    assert_int_equal(kith_delete(k, now, text("b"), NULL), 0);
+    struct kith_store_gauges before, after;
+    kith_store_read_gauges(k, &before);
+    kith *other = new_store();
+    assert_int_equal(kith_increase(other, now, text("n"), 2, NULL), 0);
+    kith *both[] = {k, other};
+    for (int i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < disk.count; j++) {
+            row = (struct kith_row){.name = {disk.name[j], disk.name_len[j]}, .value = {disk.value[j], disk.value_len[j]}};
+            assert_int_equal(kith_import_row(both[i], now, &row), 0);
+        }
+        assert_int_equal(kith_import_row(both[i], now, &(struct kith_row){.is_commit = true}), 0);
+    }
+    struct kith_value value;
+    assert_int_equal(kith_get(k, now, text("a"), &value), 0);
+    assert_memory_equal(value.bytes.ptr, "new", 3);
+    assert_int_equal(kith_type_of(k, now, text("b")), KITH_TYPE_NONE);
+    kith_store_read_gauges(k, &after);
+    assert_true(after.replica != before.replica && after.written == 0);
+    assert_int_equal(kith_get(other, now, text("b"), &value), 0);
+    assert_memory_equal(value.bytes.ptr, "old", 3);
+    assert_int_equal(kith_get(other, now, text("n"), &value), 0);
+    assert_int_equal(value.integer, 7);
+    row = (struct kith_row){.name = text("zzz"), .value = text("")};
+    assert_int_equal(kith_import_row(k, now, &row), KITH_ERR_MALFORMED);
+    kith_free(other);
+    kith_free(k);
+}
+
 static void changes_are_told(void **state)
 {
     (void)state;
@@ -350,6 +394,7 @@ int main(void)
         cmocka_unit_test(elements_ranks_and_siblings),
         cmocka_unit_test(rows_survive),
         cmocka_unit_test(damaged_rows_are_refused),
+        cmocka_unit_test(backups_are_met_again),
         cmocka_unit_test(changes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
