@@ -144,7 +144,7 @@ int ki_expire_at(struct ki_store *store, uint64_t wall_ms, struct ki_span name, 
         bool is_register = ki_key_type(&store->cells, key) == KI_TYPE_STRING && shown.as == KI_SHOWS_BYTES;
         error = is_register ? expiry_rewrite(store, wall_ms, key, at_ms) : expiry_beside(store, wall_ms, key, at_ms);
     }
-    if (!error)
+    if (!error && changed)
         *changed = changes;
     return error;
 }
