@@ -181,7 +181,7 @@ void ki_held_tick(struct kith *k)
         peer->asks_held = true;
         ki_channel_send(k, peer);
     }
-    uint64_t wait_us = HELD_ASK_FIRST_US << ki_min_u64(r->held_asks++, 16);
+    uint64_t wait_us = (uint64_t)HELD_ASK_FIRST_US << ki_min_u64(r->held_asks++, 16);
     r->held_ask_us = k->now.mono_us + ki_min_u64(wait_us, HELD_ASK_LAST_US);
 }
 
