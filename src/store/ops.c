@@ -158,6 +158,16 @@ int ki_sorted_add(struct ki_store *store, uint64_t wall_ms, struct ki_span key, 
     return ki_real_is_number(score) ? ops_put(store, wall_ms, &write, is_new) : KI_STORE_NUMBER;
 }
 
+/* Whether the element that begins here is all that the key has, but for when it ends. */
+static bool ops_is_last(const struct ki_store *store, uint32_t key, uint32_t first)
+{
+    const struct ki_key *owner = ki_cells_key_at(&store->cells, key);
+    bool is_alone = first != KI_NO_CELL && owner->groups->count == 1 && !owner->groups->next;
+    for (uint32_t id = owner->single; is_alone && id != KI_NO_CELL; id = ki_cells_at(&store->cells, id)->next)
+        is_alone = ki_cells_at(&store->cells, id)->kind == KI_KIND_EXPIRY;
+    return is_alone;
+}
+
 int ki_remove(struct ki_store *store, struct ki_span key, enum ki_type type, struct ki_span field, bool *existed)
 {
     uint32_t id;
@@ -167,6 +177,8 @@ int ki_remove(struct ki_store *store, struct ki_span key, enum ki_type type, str
     uint32_t first = ops_element(store, id, type, field);
     ki_store_begin(store);
     error = ops_supersede_chain(store, first, type);
+    if (!error && id != KI_NO_KEY && ops_is_last(store, id, first)) /* a key made anew must not inherit its end */
+        error = ops_supersede_chain(store, ki_cells_key_at(&store->cells, id)->single, KI_TYPE_NONE);
     if (!error)
         error = ki_store_retire_only(store);
     if (!error && existed)

@@ -130,6 +130,14 @@ static void elements_ranks_and_siblings(void **state)
         seen++;
     }
     assert_int_equal(seen, 3);
+    assert_int_equal(kith_set_add(k, now, text("s"), text("x"), NULL), 0);
+    assert_int_equal(kith_expire(k, now, text("s"), now.wall_us / 1000 + 500, NULL), 0);
+    assert_int_equal(kith_remove(k, now, text("s"), KITH_TYPE_SET, text("x"), NULL), 0);
+    assert_int_equal(kith_set_add(k, now, text("s"), text("y"), NULL), 0);
+    uint64_t end_ms;
+    assert_int_equal(kith_expiry(k, now, text("s"), &end_ms), 0);
+    assert_true(end_ms == KITH_NEVER_MS); /* the key is another one */
+    assert_int_equal(kith_delete(k, now, text("s"), NULL), 0);
     struct kith_str value;
     struct kith_dot dot, none = {.replica = 5, .n = 9};
     assert_int_equal(kith_put_sibling(k, now, text("m"), text("x"), NULL, 0), 0);
