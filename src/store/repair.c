@@ -9,7 +9,8 @@
  *    1 HELLO      secret's tag 4 | sum of the items' hashes 16 | count varint        the initiator's root
  *    2 PARITY     24 times 8
  *    3 CODED      first varint | stride varint | coded cells, 21 each: first, first + stride, ...
- *    4 VERDICT    1 found | how many of your items I lack varint     or    2 list: name all your live dots
+ *    4 VERDICT    1 found | how many of your items I lack varint | how many of mine you lack varint
+ *                 2 list: name all your live dots
  *    5 NAMED      first varint | items, 16 each: those that I lack, by index
  *    6 CONTEXT    1 if it ends here, else 0 | a part of the snapshot's context
  *    7 SET        likewise: dots of my items that differ, or of all my live cells
@@ -199,15 +200,6 @@ static bool repair_give(struct ki_repair *r, size_t *budget)
     return error == 0;
 }
 
-static uint64_t repair_count(const struct ki_context *context)
-{
-    struct ki_run run;
-    uint64_t count = 0;
-    for (struct ki_dot at = {0, 0}; ki_context_next(context, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
-        count += run.high - run.low + 1;
-    return count;
-}
-
 static bool repair_learn(struct ki_repair *r, size_t *budget)
 {
     if (!r->has_set)
@@ -222,10 +214,6 @@ static bool repair_learn(struct ki_repair *r, size_t *budget)
     if (r->session.runs.twins.run_count > 0)
         r->pending |= ki_repair_bit(KI_PIECE_CELLS);
     r->cell_at = r->session.runs.twins.run_count > 0 ? (struct ki_dot){0, 0} : r->cell_at;
-    if (!r->is_list) { /* a list's runs are many */
-        r->stats.only_mine = repair_count(&r->session.runs.mine);
-        r->stats.only_theirs = repair_count(&r->session.runs.theirs);
-    }
     return true;
 }
 
@@ -236,9 +224,11 @@ static bool repair_fetch(struct ki_repair *r, size_t *budget)
         ki_repair_fail(r, KI_REPAIR_MEMORY);
         return false;
     }
-    struct ki_dot at = r->lacking_at; /* what was there once stays known */
+    struct ki_dot at = r->lacking_at; /* what is known once stays known */
     switch (ki_session_lacking(&r->session, &at, budget, &run)) {
     case KI_MISSING_RUN:
+        if (!ki_session_is_twin(&r->session, (struct ki_dot){run.replica, run.low}))
+            r->lacking_at = (struct ki_dot){run.replica, run.low};
         return false;
     case KI_MISSING_MORE:
         r->lacking_at = at;

@@ -43,16 +43,16 @@ struct ki_repair_asking {
 };
 
 /* 1.36 d are needed for large d, and the estimate is within 1.4 nine times in ten: one ask is enough nearly always. */
-#define KI_REPAIR_ASK_ONCE ((struct ki_repair_asking){140, 40, 25})
+#define KI_REPAIR_ASK_ONCE ((struct ki_repair_asking){120, 24, 25})
 /* The fewest bytes, for the price of round trips. */
-#define KI_REPAIR_ASK_IN_STEPS ((struct ki_repair_asking){65, 0, 1})
+#define KI_REPAIR_ASK_IN_STEPS ((struct ki_repair_asking){60, 0, 1})
 
 struct ki_repair_config {
     enum ki_repair_role role;
     uint64_t session; /* the same on both sides, drawn by the initiator */
     bool is_stream;
     size_t message_max;   /* bytes of a message, 600 to 65,535; a stream's of 16 KiB keep each call below a millisecond */
-    uint32_t first_cells; /* the initiator's: coded cells sent unasked, about as many as 3.5 times the last difference */
+    uint32_t first_cells; /* the initiator's: coded cells sent unasked: enough for the last difference, if it was small */
     bool has_parity;      /* the initiator's: sends its parities unasked; not worth it when few differ */
     struct ki_repair_asking asking;
     uint64_t retry_ms;  /* datagrams: what was asked for is asked for again after so long, then twice as long */
@@ -90,7 +90,7 @@ struct ki_repair_stats {
     uint64_t sent[KI_PIECE_END], received[KI_PIECE_END]; /* bytes by kind; 0: what heads messages */
     uint64_t messages_sent, messages_received, messages_ignored;
     uint64_t coded_received; /* coded cells that were of use */
-    uint64_t only_mine, only_theirs; /* dots that the sides have named to each other, once both are known */
+    uint64_t only_mine, only_theirs; /* items, by the verdict; 0 when it was a list */
     uint64_t cells_sent, cells_received;
     uint64_t drops;
     uint64_t asks; /* times that something had to be asked for: round trips beyond the first */
@@ -126,7 +126,7 @@ struct ki_repair {
     uint8_t item_key[16];
     uint16_t sketch_number; /* another one of the store's: it compares by another secret now */
     enum ki_repair_phase phase;
-    enum ki_repair_reason reason;
+    enum ki_repair_reason reason; /* why it failed; of a side that is done, why the peer cannot be served any more */
     bool is_started, is_open, is_list, has_longer, is_building;
     bool peer_is_done, peer_has_failed;
     struct ki_session_scan scan;

@@ -121,7 +121,7 @@ static uint64_t find_target(const struct ki_repair *r, uint64_t have, uint64_t e
 
 static void find_ask(struct ki_repair *r, uint64_t from, uint64_t to)
 {
-    size_t room = r->config.message_max - KI_REPAIR_HEAD_LEN - KI_REPAIR_PIECE_HEAD - 2 * KI_REPAIR_TAG_LEN;
+    size_t room = r->config.message_max - KI_REPAIR_HEAD_LEN - KI_REPAIR_PIECE_HEAD - KI_REPAIR_CODED_FIELDS;
     uint64_t stride = r->config.is_stream ? 1 : (to - from + room / KI_CODED_LEN - 1) / (room / KI_CODED_LEN);
     stride = ki_min_u64(ki_max_u64(stride, 1), KI_REPAIR_CLASSES_MAX);
     r->asked_from = (uint32_t)from;
@@ -277,6 +277,8 @@ bool ki_repair_name(struct ki_repair *repair, size_t *budget)
     }
     if (*budget == 0)
         return false;
+    r->stats.only_mine = r->peel.found_count - r->named_count;
+    r->stats.only_theirs = r->named_count;
     ki_peel_free(&r->peel);
     r->has_peel = false;
     r->named_to = r->named_count;

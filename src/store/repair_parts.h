@@ -5,9 +5,10 @@
 
 #include "store/repair.h"
 
-enum { KI_REPAIR_LIST = 2, KI_REPAIR_FOUND = 1 };                                       /* verdicts */
-enum { KI_ASK_PARITY = 1, KI_ASK_CONTEXT = 2, KI_ASK_SET = 4, KI_ASK_DONE = 8 };        /* bits of an ASK */
+enum { KI_REPAIR_FOUND = 1, KI_REPAIR_LIST = 2 };                                /* verdicts */
+enum { KI_ASK_PARITY = 1, KI_ASK_CONTEXT = 2, KI_ASK_SET = 4, KI_ASK_DONE = 8 }; /* bits of an ASK */
 enum { KI_REPAIR_PIECE_HEAD = 3, KI_REPAIR_TAG_LEN = 4, KI_REPAIR_CLASSES_MAX = 64 };
+enum { KI_REPAIR_CODED_FIELDS = 8 }; /* two varints below 2^28 */
 
 static inline uint32_t ki_repair_bit(enum ki_repair_piece piece)
 {

@@ -36,7 +36,7 @@ static void receive_hello(struct ki_repair *r, struct ki_reader *in)
     if (in->bad || r->config.role != KI_REPAIR_RESPONDER)
         return;
     if (r->has_hello) { /* it has not heard us */
-        bool is_found = r->phase > KI_PHASE_NAME;
+        bool is_found = r->phase > KI_PHASE_NAME && !r->config.is_stream;
         if (is_found) {
             r->pending |= ki_repair_bit(KI_PIECE_VERDICT) | ki_repair_bit(KI_PIECE_CONTEXT) |
                           ki_repair_bit(KI_PIECE_SET) | (r->named_count ? ki_repair_bit(KI_PIECE_NAMED) : 0);
@@ -47,8 +47,9 @@ static void receive_hello(struct ki_repair *r, struct ki_reader *in)
         return;
     }
     ki_repair_tag(r, tag);
-    if (memcmp(tag, theirs, sizeof tag) != 0) {
-        ki_repair_fail(r, KI_REPAIR_SECRET);
+    bool is_same_secret = memcmp(tag, theirs, sizeof tag) == 0;
+    if (!is_same_secret || root.count > UINT32_MAX) { /* no store has more cells */
+        ki_repair_fail(r, is_same_secret ? KI_REPAIR_PEER_LIES : KI_REPAIR_SECRET);
         return;
     }
     r->peer_root = root;
@@ -93,6 +94,7 @@ static void receive_verdict(struct ki_repair *r, struct ki_reader *in)
 {
     uint64_t verdict = ki_take_be(in, 1);
     uint64_t total = verdict == KI_REPAIR_FOUND ? ki_take_varint(in) : 0;
+    uint64_t others = verdict == KI_REPAIR_FOUND ? ki_take_varint(in) : 0;
     if (in->bad || r->config.role != KI_REPAIR_INITIATOR || r->has_verdict || r->phase != KI_PHASE_SEEK)
         return;
     if ((verdict != KI_REPAIR_FOUND && verdict != KI_REPAIR_LIST) || total > r->kept.root.count ||
@@ -103,7 +105,8 @@ static void receive_verdict(struct ki_repair *r, struct ki_reader *in)
     r->has_verdict = true;
     r->is_list = verdict == KI_REPAIR_LIST;
     r->session.runs.is_difference = !r->is_list;
-    r->named_total = total;
+    r->named_total = r->stats.only_mine = total;
+    r->stats.only_theirs = others;
     r->is_building = false;
     r->pending &= ~(ki_repair_bit(KI_PIECE_CODED) | ki_repair_bit(KI_PIECE_HELLO) | ki_repair_bit(KI_PIECE_PARITY));
     r->scan = (struct ki_session_scan){0};

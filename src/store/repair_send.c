@@ -66,8 +66,10 @@ static bool send_verdict(struct ki_repair *r, struct ki_writer *w)
 {
     size_t at = send_begin(w, KI_PIECE_VERDICT);
     ki_put_u8(w, r->is_list ? KI_REPAIR_LIST : KI_REPAIR_FOUND);
-    if (!r->is_list)
+    if (!r->is_list) {
         ki_put_varint(w, r->named_count);
+        ki_put_varint(w, r->stats.only_mine);
+    }
     return send_end(r, w, at);
 }
 
@@ -152,12 +154,13 @@ static uint32_t send_lowest(uint64_t classes)
 /* Some of one class.  Of the first unasked ones a datagram takes what fits, and the rest is not sent. */
 static bool send_coded(struct ki_repair *r, struct ki_writer *w)
 {
-    enum { FIELDS = 10 }; /* two varints below 2^28 take 8 */
     struct ki_repair_coded *coded = &r->coded;
     const struct ki_sketch *prefix = ki_repair_prefix(r, coded->to);
     while (coded->classes) {
         uint64_t first = coded->from + send_lowest(coded->classes) + (uint64_t)coded->sent * coded->stride;
-        size_t room = send_room(w), fit = room > FIELDS ? (room - FIELDS) / KI_CODED_LEN : 0;
+        size_t room = send_room(w), fit = 0;
+        if (room > KI_REPAIR_CODED_FIELDS)
+            fit = (room - KI_REPAIR_CODED_FIELDS) / KI_CODED_LEN;
         if (first >= coded->to) {
             coded->classes &= coded->classes - 1;
             coded->sent = 0;
@@ -202,7 +205,7 @@ static bool send_context(struct ki_repair *r, struct ki_writer *w, enum ki_repai
                          const struct ki_context *context, struct ki_context_cursor *cursor)
 {
     size_t room = send_room(w);
-    if (room < KI_CONTEXT_ENTRY_MAX + 1 && ki_context_encoded_len(context) + 1 > room)
+    if (room <= KI_CONTEXT_ENTRY_MAX && (r->config.is_stream || ki_context_encoded_len(context) + 1 > room))
         return false;
     struct ki_context_cursor after = *cursor;
     size_t at = send_begin(w, piece);

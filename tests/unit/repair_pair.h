@@ -33,8 +33,7 @@ struct pair {
     unsigned rounds;      /* of a stream: one way and back again are two */
     uint64_t break_after; /* messages of a stream; 0: never */
     uint64_t carried;
-    uint64_t *ns;         /* for measuring: time in calls, of each side */
-    uint64_t longest_ns;
+    void (*between)(struct pair *pair); /* writes something; NULL: nothing happens meanwhile */
 };
 
 static inline struct ki_span pair_text(const char *text)
@@ -321,9 +320,14 @@ static inline void pair_datagrams(struct pair *p, unsigned loss_percent, bool is
                 }
             }
         }
+        p->rounds++;
+        if (p->between)
+            p->between(p);
         uint64_t next_ms = ki_min_u64(ki_repair_deadline_ms(&p->sides[0]), ki_repair_deadline_ms(&p->sides[1]));
         for (size_t i = 0; i < p->queue_count; i++)
             next_ms = ki_min_u64(next_ms, p->queue[i].due_ms);
+        if (next_ms == UINT64_MAX)
+            continue; /* both are over, or will be at once */
         p->now_ms = ki_max_u64(p->now_ms, ki_min_u64(next_ms, end_ms));
         for (size_t i = 0; i < p->queue_count;) {
             struct pair_message message = p->queue[i];
@@ -340,8 +344,8 @@ static inline void pair_datagrams(struct pair *p, unsigned loss_percent, bool is
     }
 }
 
-/* One way after the other; every message takes a whole round.  between: writes something, or NULL. */
-static inline void pair_stream(struct pair *p, void (*between)(struct pair *p))
+/* One way after the other, some messages at a time. */
+static inline void pair_stream(struct pair *p)
 {
     static uint8_t bytes[65536];
     size_t len, budget;
@@ -362,8 +366,8 @@ static inline void pair_stream(struct pair *p, void (*between)(struct pair *p))
         }
         is_quiet = is_quiet && p->sides[0].pending == 0 && p->sides[1].pending == 0;
         p->rounds++;
-        if (between)
-            between(p);
+        if (p->between)
+            p->between(p);
     }
 }
 

@@ -22,7 +22,7 @@ static void differ(uint64_t seed, unsigned writes, unsigned keys, unsigned lost_
 static void run(const struct ki_repair_config *config)
 {
     if (config->is_stream)
-        pair_stream(&pair, NULL);
+        pair_stream(&pair);
     else
         pair_datagrams(&pair, 0, false);
 }
@@ -255,18 +255,18 @@ static void lies_about_items(void **state)
     uint8_t bytes[64] = {KI_PIECE_END};
     differ(2, 100, 50, 8);
     begin_lie(); /* more of our items are told than we have */
-    memcpy(bytes, "\x01\xff\xff\x7f", 4);
-    say(0, KI_PIECE_VERDICT, bytes, 4);
+    memcpy(bytes, "\x01\xff\xff\x7f\0", 5);
+    say(0, KI_PIECE_VERDICT, bytes, 5);
     must_see_through(0);
     begin_lie(); /* an item is said to be ours */
-    memcpy(bytes, "\x01\x02", 2);
-    say(0, KI_PIECE_VERDICT, bytes, 2);
+    memcpy(bytes, "\x01\x02\0", 3);
+    say(0, KI_PIECE_VERDICT, bytes, 3);
     memset(bytes, 0, sizeof bytes);
     say(0, KI_PIECE_NAMED, bytes, 17);
     must_see_through(0);
     begin_lie(); /* an index beyond the total */
-    memcpy(bytes, "\x01\x02", 2);
-    say(0, KI_PIECE_VERDICT, bytes, 2);
+    memcpy(bytes, "\x01\x02\0", 3);
+    say(0, KI_PIECE_VERDICT, bytes, 3);
     bytes[0] = 2;
     say(0, KI_PIECE_NAMED, bytes, 17);
     must_see_through(0);
@@ -311,7 +311,7 @@ static void lies_about_dots(void **state)
     uint8_t bytes[32] = {1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2};
     differ(2, 100, 50, 8);
     begin_lie(); /* live there, and not known there */
-    say(0, KI_PIECE_VERDICT, "\x01\x00", 2);
+    say(0, KI_PIECE_VERDICT, "\x01\x00\x00", 3);
     say(0, KI_PIECE_CONTEXT, bytes, 11);
     bytes[8] = 8;
     say(0, KI_PIECE_SET, bytes, 11);
@@ -358,6 +358,22 @@ static void rubbish(void **state)
     pair_end(&pair);
 }
 
+/* Nobody answers: it asks so often, ever less often, and gives up. */
+static void silence(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(false);
+    differ(2, 100, 50, 8);
+    assert_true(pair_open(&pair, &config));
+    uint64_t begin_ms = pair.now_ms;
+    pair_datagrams(&pair, 100, false);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pair.results[i] == KI_REPAIR_FAILED && pair.sides[i].reason == KI_REPAIR_TIMEOUT);
+    assert_int_equal(pair.sides[0].stats.messages_sent, 1 + config.tries_max + 1); /* and that it has failed */
+    assert_int_equal(pair.now_ms - begin_ms, config.retry_ms * (((uint64_t)2 << config.tries_max) - 1));
+    pair_end(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +382,7 @@ int main(void)
         cmocka_unit_test(damage),                 cmocka_unit_test(bounded),
         cmocka_unit_test(lies_about_items),       cmocka_unit_test(lies_about_sides),
         cmocka_unit_test(lies_about_dots),        cmocka_unit_test(rubbish),
+        cmocka_unit_test(silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
