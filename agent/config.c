@@ -136,6 +136,7 @@ static void config_defaults(struct ki_config *config)
     config->compression = true;
     config->leave_on_terminate = true; /* Serf: false.  A service manager's stop is a wish to leave. */
     config->retry_interval_ms = 30000;
+    config->data_max = (uint64_t)64 << 30;
 }
 
 /* -node defaults to the host's name; the rest of the texts to what the help says. */
@@ -146,7 +147,7 @@ static int config_fill(struct ki_config *config, char error[KI_ERROR_TEXT])
         char **place;
         const char *text;
     } defaults[] = {{&config->bind, "0.0.0.0:7946"}, {&config->profile, "lan"},      {&config->log_level, "info"},
-                    {&config->log_format, "text"},   {&config->node, host}};
+                    {&config->log_format, "text"},   {&config->node, host},            {&config->fsync, "everysec"}};
     if (!config->node && (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0'))
         return ki_config_fail(error, "the host has no name; give one with -node");
     for (size_t i = 0; i < KI_COUNT(defaults); i++) {
@@ -207,6 +208,7 @@ void ki_config_free(struct ki_config *config)
 {
     char *texts[] = {config->node,      config->bind,     config->advertise,  config->encrypt, config->keyring_file,
                      config->profile,   config->rpc_addr, config->rpc_auth,   config->role,    config->log_level,
+                     config->data_dir,  config->fsync,
                      config->log_format, config->snapshot, config->tags_file, config->label,   config->delegate_versions};
     for (size_t i = 0; i < KI_COUNT(texts); i++)
         free(texts[i]);

@@ -28,6 +28,8 @@ struct ki_config {
     bool replay, rejoin, compression, leave_on_terminate, skip_leave_on_interrupt;
     uint32_t protocol; /* Serf's; 0: the newest */
     uint32_t retry_max, retry_interval_ms;
+    char *data_dir, *fsync; /* of the store */
+    uint64_t data_max;
     struct ki_limit limits[KI_LIMIT_MAX];
 };
 
@@ -54,6 +56,7 @@ enum ki_option_kind {
     KI_OPTION_NOT,     /* a flag that turns a field off */
     KI_OPTION_NUMBER,  /* uint32_t */
     KI_OPTION_MS,      /* a duration into uint32_t milliseconds */
+    KI_OPTION_BYTES,    /* uint64_t; K, M, G or T behind the number */
     KI_OPTION_LIMIT_MS, /* a duration into the field of kith_config at `offset` */
     KI_OPTION_LIST,
     KI_OPTION_TAGS,

@@ -7,6 +7,7 @@
  * Not here: what only the machine knows (addresses, files, ports: setup.c) or the core (sizes of tags: kith_new). */
 #include "agent/agent.h"
 #include "agent/config.h"
+#include "agent/disk.h"
 #include "agent/keys.h"
 
 #include "base/base.h"
@@ -55,6 +56,18 @@ static int check_keys(const struct ki_config *config, char error[KI_ERROR_TEXT])
     return 0;
 }
 
+static int check_disk(const struct ki_config *config, char error[KI_ERROR_TEXT])
+{
+    enum ki_disk_fsync fsync;
+    if (!ki_disk_fsync_parse(config->fsync, &fsync))
+        return ki_config_fail(error, "-fsync: \"%.50s\" is not one of always, everysec, no", config->fsync);
+    if (config->data_dir && config->data_dir[0] == '\0')
+        return ki_config_fail(error, "-data-dir: a path is wanted");
+    if (config->data_max < KI_DISK_SIZE_MIN)
+        return ki_config_fail(error, "-data-max: at least 1M");
+    return 0;
+}
+
 int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
 {
     enum ki_log_level level;
@@ -75,7 +88,7 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
         return ki_config_fail(error, "tags are not allowed while using a tags file: give -tag or -tags-file");
     if (config->retry_interval_ms == 0)
         return ki_config_fail(error, "-retry-interval: must be more than 0");
-    if (check_versions(config, error) != 0)
+    if (check_versions(config, error) != 0 || check_disk(config, error) != 0)
         return -1;
     return check_keys(config, error);
 }

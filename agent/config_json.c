@@ -58,6 +58,8 @@ static const char *json_shape(enum ki_option_kind kind)
         return "true or false";
     case KI_OPTION_NUMBER:
         return "a whole number";
+    case KI_OPTION_BYTES:
+        return "a whole number, or a string such as \"64G\"";
     case KI_OPTION_MS:
     case KI_OPTION_LIMIT_MS:
         return "a duration in a string, such as \"30s\"";
@@ -117,11 +119,12 @@ static int json_set(struct ki_config *config, const struct ki_option *option, js
         return json_set_tags(config, option->key, value, error);
     if (kind == KI_OPTION_BOOL && json_is_boolean(value))
         return ki_option_set(config, option, option->key, json_is_true(value) ? "true" : "false", error);
-    if (kind == KI_OPTION_NUMBER && json_is_integer(value)) {
+    if ((kind == KI_OPTION_NUMBER || kind == KI_OPTION_BYTES) && json_is_integer(value)) {
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
         return ki_option_set(config, option, option->key, number, error);
     }
-    if ((kind == KI_OPTION_TEXT || kind == KI_OPTION_MS || kind == KI_OPTION_LIMIT_MS) && json_is_string(value))
+    if ((kind == KI_OPTION_TEXT || kind == KI_OPTION_MS || kind == KI_OPTION_LIMIT_MS || kind == KI_OPTION_BYTES) &&
+        json_is_string(value))
         return ki_option_set(config, option, option->key, json_string_value(value), error);
     return ki_config_fail(error, "%s must be %s", option->key, json_shape(kind));
 }

@@ -73,6 +73,25 @@ static bool set_number(const char *text, uint64_t max, uint64_t *out)
     return true;
 }
 
+/* A number of bytes: digits, and K, M, G or T of 1024 each. */
+static bool set_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char digits[24];
+    size_t len = strlen(text);
+    const char *unit = len > 1 ? strchr(units, text[len - 1]) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    len -= unit != NULL;
+    if (len >= sizeof digits)
+        return false;
+    memcpy(digits, text, len);
+    digits[len] = '\0';
+    if (!set_number(digits, UINT64_MAX >> shift, out))
+        return false;
+    *out <<= shift;
+    return true;
+}
+
 /* Nanoseconds of Go's unit at *text, which is moved past it; 0: unknown. */
 static uint64_t set_unit(const char **text)
 {
@@ -210,6 +229,11 @@ int ki_option_set(struct ki_config *config, const struct ki_option *option, cons
         if (!set_number(text, UINT32_MAX, &number))
             return ki_config_fail(error, "%s: \"%.100s\" is not a number", name, text);
         *(uint32_t *)place = (uint32_t)number;
+        return 0;
+    case KI_OPTION_BYTES:
+        if (!set_bytes(text, &number))
+            return ki_config_fail(error, "%s: \"%.100s\" is not a number of bytes such as 500M or 64G", name, text);
+        *(uint64_t *)place = number;
         return 0;
     case KI_OPTION_MS:
     case KI_OPTION_LIMIT_MS:

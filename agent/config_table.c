@@ -38,6 +38,13 @@ const struct ki_option ki_options[] = {
      "File that remembers the pool, so that a restarted node finds back by itself. Serf's format."},
     {"rejoin", "rejoin_after_leave", KI_OPTION_BOOL, AT(rejoin), NULL,
      "Finds back by the snapshot even after a leave."},
+    {"data-dir", "data_dir", KI_OPTION_TEXT, AT(data_dir), "=path",
+     "Directory that keeps the store across restarts, of this agent alone. Made if it is not there. Without it the store "
+     "is in memory only."},
+    {"fsync", "fsync", KI_OPTION_TEXT, AT(fsync), "=everysec",
+     "When what was written is synced to -data-dir: always (before anybody is told), everysec, or no (every half minute)."},
+    {"data-max", "data_max", KI_OPTION_BYTES, AT(data_max), "=64G",
+     "Bytes that the file in -data-dir may have; K, M, G or T behind the number."},
     {"encrypt", "encrypt_key", KI_OPTION_TEXT, AT(encrypt), "=key",
      "Secret that the pool shares: 16, 24 or 32 bytes in base64. `kith keygen` makes one."},
     {"keyring-file", "keyring_file", KI_OPTION_TEXT, AT(keyring_file), "=path",

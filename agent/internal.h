@@ -8,6 +8,7 @@
 #include "agent/snapshot.h"
 #include "net/net.h"
 
+struct ki_disk;
 struct ki_rpc;
 struct ki_coalesce;
 
@@ -38,6 +39,9 @@ struct ki_agent {
     struct ki_net *net;
     kith *k;
     struct ki_snapshot *snapshot;
+    struct ki_disk *disk;             /* NULL: the store is in memory only */
+    void (*after_durable)(void *arg); /* NULL, or told each time a group of rows has reached the disk, or has not */
+    void *after_durable_arg;
     struct ki_rpc *rpc;
     struct kith_addr addr, rpc_bound;
     bool encrypted;
@@ -84,6 +88,10 @@ int ki_retag_reload(struct ki_agent *agent, const struct ki_tags *old_tags, cons
 int ki_coalesce_init(struct ki_agent *agent);
 void ki_coalesce_event(struct ki_agent *agent, const struct kith_event *event);
 void ki_coalesce_close(struct ki_agent *agent);
+
+/* disk_agent.c */
+int ki_disk_setup(struct ki_agent *agent); /* loads the store, if there is a -data-dir; -1: told on standard error */
+bool ki_disk_withholds(const struct ki_config *config); /* nothing of a write may be told before it is on the disk */
 
 /* setup.c */
 int ki_setup(struct ki_agent *agent); /* opens everything; -1: told on standard error */

@@ -7,6 +7,7 @@
  * that an impatient operator is heard.
  *
  * Not here: what the agent does; this file only says in which order it begins and ends. */
+#include "agent/disk.h"
 #include "agent/internal.h"
 #include "agent/rpc.h"
 
@@ -73,6 +74,11 @@ static void run_close_rest(void *arg)
         agent->closing++;
         ki_snapshot_close(agent->snapshot, ki_agent_part_closed, agent);
         agent->snapshot = NULL;
+    }
+    if (agent->disk) {
+        agent->closing++;
+        ki_disk_close(agent->disk, ki_agent_part_closed, agent);
+        agent->disk = NULL;
     }
     if (agent->net) {
         agent->closing++;

@@ -8,6 +8,7 @@
 #include "agent/rpc.h"
 
 #include "base/base.h"
+#include "kith/store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -219,6 +220,20 @@ static int setup_core(struct ki_agent *agent)
     return result;
 }
 
+static int setup_store(struct ki_agent *agent)
+{
+    struct kith_store_config config;
+    if (!agent->config.data_dir) /* nobody could reach it */
+        return 0;
+    kith_store_config_init(&config);
+    config.withhold = ki_disk_withholds(&agent->config);
+    int result = kith_store_open(agent->k, &config);
+    if (result == 0 || result == KITH_ERR_STATE) /* a node of delegate versions 0/0/0 has no store */
+        return 0;
+    ki_agent_fail("the store cannot be opened: %s", kith_strerror(result));
+    return -1;
+}
+
 static int setup_snapshot(struct ki_agent *agent)
 {
     const struct ki_snapshot_config config = {.loop = &agent->loop,
@@ -276,7 +291,8 @@ int ki_setup(struct ki_agent *agent)
         ki_agent_fail("out of memory");
         return -1;
     }
-    if (setup_net(agent) != 0 || setup_core(agent) != 0 || setup_snapshot(agent) != 0)
+    if (setup_net(agent) != 0 || setup_core(agent) != 0 || setup_store(agent) != 0 || setup_snapshot(agent) != 0 ||
+        ki_disk_setup(agent) != 0)
         return -1;
     if ((result = kith_ready(agent->k, ki_net_now())) != 0) {
         ki_agent_fail("the node cannot start: %s", kith_strerror(result));

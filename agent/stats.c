@@ -3,6 +3,7 @@
  * All are text because Serf's RPC has nothing else; who wants numbers back knows that counters and gauges are whole
  * numbers.  The order is fixed, so that two prints can be compared.  Nothing is cached: reading costs a walk, idling
  * costs nothing. */
+#include "agent/disk.h"
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -123,6 +124,25 @@ static void stats_net(struct stats_walk *walk, const struct ki_net *net)
         stats_number(walk, rows[i].key, rows[i].value);
 }
 
+static void stats_disk(struct stats_walk *walk, const struct ki_disk *disk)
+{
+    static const char *const words[] = {
+        [KI_DISK_ALWAYS] = "always", [KI_DISK_EVERYSEC] = "everysec", [KI_DISK_NO] = "no"};
+    struct ki_disk_status status;
+    ki_disk_status(disk, &status);
+    walk->section = "disk";
+    walk->visit(walk->arg, walk->section, "fsync", words[status.fsync]);
+    walk->visit(walk->arg, walk->section, "error", status.error);
+    stats_number(walk, "loaded_rows", status.loaded);
+    stats_number(walk, "groups", status.groups);
+    stats_number(walk, "rows", status.rows);
+    stats_number(walk, "bytes", status.bytes);
+    stats_number(walk, "failures", status.failures);
+    stats_number(walk, "last_commit_us", status.last_commit_us);
+    stats_number(walk, "file_bytes", status.file_bytes);
+    stats_number(walk, "map_bytes", status.map_bytes);
+}
+
 void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *arg)
 {
     struct stats_walk walk = {.visit = visit, .arg = arg, .section = "agent"};
@@ -135,6 +155,8 @@ void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *ar
     visit(arg, "event_handlers", NULL, NULL);
     stats_kith(&walk, &gauges);
     stats_net(&walk, agent->net);
+    if (agent->disk)
+        stats_disk(&walk, agent->disk);
     walk.section = "counters";
     for (size_t i = 0; i < kith_counter_count(); i++)
         stats_number(&walk, kith_counter_name(i), kith_counter(agent->k, i));

@@ -32,6 +32,7 @@ _kith()
     case ${prev#-} in
     -profile | profile) words="lan wan local" ;;
     -log-level | log-level) words="trace debug info warn err" ;;
+    -fsync | fsync) words="always everysec no" ;;
     -log-format | log-format) words="text logfmt json" ;;
     -format | format) words="text json" ;;
     -status | status) words="alive leaving left failed" ;;
@@ -42,7 +43,7 @@ _kith()
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
-    -config-dir | config-dir)
+    -config-dir | config-dir | -data-dir | data-dir)
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
@@ -51,6 +52,7 @@ _kith()
         case $command in
         agent) words="-node -bind -advertise -join -retry-join -retry-interval -retry-max -tag -tags-file -encrypt
                 -keyring-file -profile -rpc-addr -rpc-auth -config-file -config-dir -log-level -log-format -snapshot
+                -data-dir -fsync -data-max
                 -rejoin -broadcast-timeout -disable-compression -protocol -replay -role -label -delegate-versions -help" ;;
         dev) words="-nodes -base-port -rpc-port -profile -help" ;;
         members) words="-detailed -format -name -role -status -tag $client" ;;

@@ -106,6 +106,12 @@ static void test_refused(void **state)
         {{"-retry-max=x", NULL}, "not a number"},
         {{"-retry-max=-1", NULL}, "not a number"},
         {{"-retry-interval=30", NULL}, "duration"},
+        {{"-fsync=yes", NULL}, "not one of always, everysec, no"},
+        {{"-data-dir=", NULL}, "a path is wanted"},
+        {{"-data-max=64X", NULL}, "not a number of bytes"},
+        {{"-data-max=G", NULL}, "not a number of bytes"},
+        {{"-data-max=16777216T", NULL}, "not a number of bytes"}, /* 2^64 */
+        {{"-data-max=1023K", NULL}, "at least 1M"},
         {{"-retry-interval=0", NULL}, "more than 0"},
         {{"-broadcast-timeout=soon", NULL}, "duration"},
         {{"-event-handler=x", NULL}, "-event-handler is not implemented yet"},
@@ -186,7 +192,8 @@ static void test_json_values(void **state)
                            "  \"retry_max_attempts\": 3, \"retry_interval\": \"2s\", \"rejoin_after_leave\": true,\n"
                            "  \"enable_compression\": false, \"skip_leave_on_interrupt\": true, \"discover\": \"\",\n"
                            "  \"leave_on_terminate\": false, \"reconnect_timeout\": \"1h\", \"members_max\": 99,\n"
-                           "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"event_handlers\": [] }");
+                           "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"event_handlers\": [],\n"
+                           "  \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
     const char *const words[] = {"-config-file", path, "-broadcast-timeout=7s", NULL};
     if (read_words(&config, words, error) != 0)
         fail_msg("%s", error);
@@ -194,6 +201,9 @@ static void test_json_values(void **state)
     assert_string_equal(ki_tags_get(&config.tags, ki_str("role")), "web");
     assert_int_equal(config.join.count, 2);
     assert_int_equal(config.retry_max, 3);
+    assert_string_equal(config.data_dir, "d");
+    assert_string_equal(config.fsync, "no");
+    assert_int_equal(config.data_max, (uint64_t)3 << 30);
     assert_int_equal(config.retry_interval_ms, 2000);
     assert_true(config.rejoin && config.skip_leave_on_interrupt);
     assert_false(config.compression || config.leave_on_terminate);
