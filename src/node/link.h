@@ -20,7 +20,7 @@
 #define KI_LINK_IDLE_US 15000000   /* a link on which nothing is said for so long is closed */
 
 struct ki_link_owner {
-    size_t message_max; /* a message of more bytes closes its link */
+    size_t message_max; /* a message of more bytes closes its link; well below 3/4 of stream_bytes_max, all that links get */
     /* The next bytes to send, 1 to cap of them, of a message for *channel; more: the message goes on in the next part,
      * whose *channel is not looked at.  0: nothing now; ki_link_wake() says that there is something again. */
     size_t (*poll)(struct kith *k, struct ki_link *link, uint8_t *channel, uint8_t *buf, size_t cap, bool *more);

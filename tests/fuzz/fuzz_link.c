@@ -1,7 +1,7 @@
 /* Links.  The first byte chooses:
  *
  *   0  a hello's bytes: what decodes encodes to the same, but for what a later version adds
- *   1  a plain frame's bytes: likewise
+ *   1  a plain frame's bytes: likewise; and sealed, they open again
  *   *  a living instance whose owner takes and says messages, and a peer with a link to it in a pool without key: pieces of
  *      the peer's bytes after its hello, each after its length in one byte (255: 2,000); a length of 0 lets a second pass
  *      (16 set: the instance has dialled; 32: its owner says nothing; 64: memory fails 16 times, from the second byte's
@@ -96,6 +96,26 @@ static void link_one_frame(struct ki_span in)
     struct ki_writer w = ki_writer(out, sizeof out);
     ki_encode_link_frame(&w, &frame);
     LONE_CHECK(!w.full && w.len + frame.part.len == in.len && memcmp(out, in.ptr, w.len) == 0);
+}
+
+/* Anything sealed for a place opens there, and not in the next. */
+static void link_one_seal(struct ki_span in)
+{
+    static uint8_t sealed[70000], opened[70000];
+    static const uint8_t nonce[KI_NONCE_LEN] = {1}, session[KI_LINK_SESSION] = {2};
+    struct ki_mem mem;
+    struct ki_keyring ring;
+    size_t len;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_keyring_init(&ring, &mem);
+    LONE_CHECK(ki_keyring_add(&ring, live_key.bytes, live_key.len) == 0);
+    struct ki_link_place place = {.session = session, .direction = in.len % 2, .counter = in.len};
+    ki_seal_link_frame(&ring, &place, nonce, in, sealed);
+    struct ki_span body = ki_span(sealed + KI_LINK_HEAD, (size_t)ki_load_be(sealed, KI_LINK_HEAD));
+    LONE_CHECK(ki_open_link_frame(&ring, &place, body, opened, &len) && ki_span_equal(ki_span(opened, len), in));
+    place.counter++;
+    LONE_CHECK(!ki_open_link_frame(&ring, &place, body, opened, &len));
+    ki_keyring_free(&ring);
 }
 
 static bool link_pump(struct live *l, uint32_t id)
@@ -211,9 +231,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return -1;
     if (data[0] == 0)
         link_one_hello(ki_span(data + 1, size - 1));
-    else if (data[0] == 1)
+    if (data[0] == 1) {
         link_one_frame(ki_span(data + 1, size - 1));
-    else
+        link_one_seal(ki_span(data + 1, size - 1));
+    }
+    if (data[0] > 1)
         link_live(data[0], data[1], ki_reader(data + 2, size - 2));
     return 0;
 }

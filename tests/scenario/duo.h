@@ -29,6 +29,7 @@ struct duo_side {
     unsigned hellos, opened, closed;
     int error;            /* of the last closing */
     int refuses;          /* what hello_received returns */
+    unsigned redials;     /* so often it dials again at once when a link is closed */
     unsigned abort_at;    /* aborts its link when it has heard so many; 0: never */
 };
 
@@ -144,6 +145,10 @@ static inline void duo_closed(struct kith *k, struct ki_link *link, int error)
     side->error = error;
     if (side->link == link)
         side->link = NULL;
+    if (side->redials > 0) {
+        side->redials--;
+        LONE_CHECK(ki_link_open(k, link->member_id, &side->link) == 0 && side->link != link);
+    }
 }
 
 static const struct ki_link_owner duo_owner = {.message_max = 8u << 20,

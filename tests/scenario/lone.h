@@ -227,14 +227,17 @@ static inline void lone_check_table(const struct ki_table *t)
 static inline void lone_check_streams(const struct kith *k)
 {
     uint64_t bytes = 0;
-    uint32_t count = 0;
+    uint32_t count = 0, links = 0;
     for (const struct ki_list *at = k->streams.next; at != &k->streams; at = at->next, count++) {
         const struct ki_stream *s =
             (const struct ki_stream *)(const void *)((const char *)at - offsetof(struct ki_stream, link));
         bytes += s->raw.cap + s->opened_buf.cap + s->inflated.cap + s->out.cap + s->squeezed.cap + s->sealed.cap;
         bytes += s->set.cap + s->ltimes.cap + s->lefts.cap;
         LONE_CHECK(s->raw.len <= s->raw.cap && s->head_sent <= s->head_len && s->id != 0);
+        LONE_CHECK((s->raw_pos <= s->raw.len || !s->raw.ptr) && s->body_sent <= s->body.len);
+        links += s->carries != NULL;
     }
+    LONE_CHECK(links == k->link_count && links <= 64);
     LONE_CHECK(count == k->stream_count && count <= k->cfg.streams_max);
     LONE_CHECK(bytes == k->stream_bytes && bytes <= k->cfg.stream_bytes_max);
 }

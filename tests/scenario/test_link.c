@@ -277,6 +277,34 @@ static void a_wire_that_breaks_ends_it(void **state)
     }
 }
 
+/* An owner may dial again from its closed(). */
+static void it_may_be_dialled_again_at_once(void **state)
+{
+    (void)state;
+    struct duo *d = duo_usual(DUO_KEYED);
+    d->side[0].redials = 3;
+    assert_int_equal(duo_dial(d, 0), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        duo_run(d, LONE_SECOND / 10);
+        assert_true(duo_is_open(d));
+        if (i == 1) {
+            ki_link_abort(d->side[0].k, d->side[0].link);
+        } else {
+            struct duo_wire *w = d->wires;
+            while (!w->used)
+                w++;
+            kith_stream_failed(d->side[0].k, d->now, w->id[0], KITH_ERR_UNREACHABLE);
+            w->id[0] = 0;
+            w->ended[0] = true;
+        }
+    }
+    duo_say(d, 0, 1, 100000);
+    duo_run(d, LONE_SECOND / 10);
+    link_heard_all(d);
+    assert_true(duo_is_open(d) && d->side[0].closed == 3 && d->side[1].closed == 3);
+    duo_free(d);
+}
+
 /* ---- who may have one ---- */
 
 static void one_link_serves_both(void **state)
@@ -412,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_moved_members_links_end),
         cmocka_unit_test(an_owner_may_end_it),
         cmocka_unit_test(a_wire_that_breaks_ends_it),
+        cmocka_unit_test(it_may_be_dialled_again_at_once),
         cmocka_unit_test(one_link_serves_both),
         cmocka_unit_test(both_may_dial_at_once),
         cmocka_unit_test(the_newest_link_counts),

@@ -11,6 +11,7 @@
 #include "store/delta.h"
 #include "swim/timing.h"
 #include "unit/hex.h"
+#include "wire/link.h"
 #include "wire/lzw.h"
 #include "wire/memberlist.h"
 #include "wire/packet.h"
@@ -410,6 +411,54 @@ static bool check_store(const struct vector *v)
     return true;
 }
 
+/* ---- links ---- */
+
+static void check_link_hello(const struct vector *v)
+{
+    struct ki_reader r = ki_reader(v->in + 1, v->in_len - 1);
+    struct ki_user_header header;
+    struct ki_link_hello hello;
+    assert_true(v->in[0] == KI_MSG_USER && ki_decode_user_header(&r, &header) && (size_t)header.len == r.left);
+    assert_int_equal(ki_take_be(&r, 1), KI_LINK_TYPE);
+    assert_true(ki_decode_link_hello(&r, &hello) && r.left == 0);
+    struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
+    ki_encode_link_opening(&p, &hello);
+    assert_true(same(&p, v));
+}
+
+static void check_link_sealed(const struct vector *v)
+{
+    struct ki_mem mem;
+    struct ki_keyring ring;
+    uint8_t key[16], session[KI_LINK_SESSION];
+    size_t len;
+    hex_bytes("000102030405060708090a0b0c0d0e0f", key, sizeof(key));
+    hex_bytes("000102030405060708090a0b0c0d0e0ff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", session, sizeof(session));
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_keyring_init(&ring, &mem);
+    assert_int_equal(ki_keyring_add(&ring, key, sizeof(key)), 0);
+    struct ki_link_place place = {.label = ki_span("lab", 3), .session = session, .direction = 1, .counter = 258};
+    assert_int_equal(ki_load_be(v->in, KI_LINK_HEAD), v->in_len - KI_LINK_HEAD);
+    struct ki_span body = ki_span(v->in + KI_LINK_HEAD, v->in_len - KI_LINK_HEAD);
+    assert_true(ki_open_link_frame(&ring, &place, body, encoded, &len));
+    assert_true(ki_span_equal(ki_span(encoded, len), ki_span("\1\7\0hi", 5)));
+    ki_keyring_free(&ring);
+}
+
+static bool check_link(const struct vector *v)
+{
+    struct ki_link_frame frame;
+    if (strcmp(v->kind, "link-hello") == 0)
+        check_link_hello(v);
+    else if (strcmp(v->kind, "link-frame") == 0)
+        assert_true(ki_decode_link_frame(ki_span(v->in, v->in_len), &frame));
+    else if (strcmp(v->kind, "link-sealed") == 0)
+        check_link_sealed(v);
+    else
+        return false;
+    return true;
+}
+
 /* ---- the page ---- */
 
 static FILE *open_page(void)
@@ -440,7 +489,8 @@ static void check_vector(char *text, unsigned *kinds)
     assert_int_equal(v.transforms, strcmp(v.kind, "lzw") == 0 || strcmp(v.kind, "compress") == 0);
     bool layered = check_layer(&v);
     bool known = layered || check_value(&v) || check_taken(&v) || check_malformed(&v) ||
-                 check_message(&v) || check_whole(&v) || check_serf(&v) || check_store(&v);
+                 check_message(&v) || check_whole(&v) || check_serf(&v) || check_store(&v) ||
+                 check_link(&v);
     if (!known)
         print_error("PROTOCOL.md has a vector of no known kind: %s\n", v.kind);
     assert_true(known);
@@ -480,8 +530,8 @@ static void test_vectors(void **state)
     }
     fclose(page);
     assert_false(inside);
-    assert_int_equal(blocks, 9);
-    assert_true(count >= 55);
+    assert_int_equal(blocks, 10);
+    assert_true(count >= 61);
 }
 
 /* One row: members, transmissions, suspicion lan min max, wan min max, push/pull lan wan. */
