@@ -20,7 +20,7 @@
 #define LINK_HELLO_LEN (1 + 8 + 1 + KI_ROW_SECRET_LEN)
 #define LINK_SKETCH_CELLS 4096         /* kept up to date with each change: about 2,900 differences */
 #define LINK_SECRET_GAP_US 1000000     /* between two tries to get a secret, and as much again at random */
-#define LINK_LARGE_MAX (32u << 20)     /* bytes of large deltas waiting, so of one, too: what is larger is found by repairs */
+#define LINK_LARGE_MAX (32u << 20)     /* bytes of large deltas waiting; what is larger is found by repairs */
 #define LINK_REPAIR_MAX 16384
 
 enum { LINK_DELTA, LINK_REPAIR, LINK_SECRET };
