@@ -137,6 +137,7 @@ static void config_defaults(struct ki_config *config)
     config->leave_on_terminate = true; /* Serf: false.  A service manager's stop is a wish to leave. */
     config->retry_interval_ms = 30000;
     config->data_max = (uint64_t)64 << 30;
+    config->resp_clients_max = 10000;
 }
 
 /* -node defaults to the host's name; the rest of the texts to what the help says. */
@@ -209,6 +210,7 @@ void ki_config_free(struct ki_config *config)
     char *texts[] = {config->node,      config->bind,     config->advertise,  config->encrypt, config->keyring_file,
                      config->profile,   config->rpc_addr, config->rpc_auth,   config->role,    config->log_level,
                      config->data_dir,  config->fsync,
+                     config->resp_addr, config->resp_auth,
                      config->log_format, config->snapshot, config->tags_file, config->label,   config->delegate_versions};
     for (size_t i = 0; i < KI_COUNT(texts); i++)
         free(texts[i]);

@@ -21,6 +21,7 @@ struct ki_limit {
 
 struct ki_config {
     char *node, *bind, *advertise, *encrypt, *keyring_file, *profile, *rpc_addr, *rpc_auth, *log_level, *log_format;
+    char *resp_addr, *resp_auth;
     char *snapshot, *tags_file, *role, *label, *delegate_versions;
     struct ki_strings join, retry_join, config_files, config_dirs;
     struct ki_strings ignored; /* keys that were taken but have no effect yet */
@@ -30,6 +31,7 @@ struct ki_config {
     uint32_t retry_max, retry_interval_ms;
     char *data_dir, *fsync; /* of the store */
     uint64_t data_max;
+    uint32_t resp_clients_max;
     struct ki_limit limits[KI_LIMIT_MAX];
 };
 

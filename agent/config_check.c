@@ -88,6 +88,8 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
         return ki_config_fail(error, "tags are not allowed while using a tags file: give -tag or -tags-file");
     if (config->retry_interval_ms == 0)
         return ki_config_fail(error, "-retry-interval: must be more than 0");
+    if (config->resp_clients_max == 0)
+        return ki_config_fail(error, "resp_clients_max: must be more than 0");
     if (check_versions(config, error) != 0 || check_disk(config, error) != 0)
         return -1;
     return check_keys(config, error);

@@ -2,11 +2,12 @@
  *
  * The rows are loaded after the store is opened and before the core is ready.  With -fsync=always the core withholds what is
  * not yet durable, so every end of a group lets something go: the network is polled, and who keeps answers back
- * (after_durable) is told.
+ * (the Redis door) is told.
  *
  * Not here: what a disk does (disk.c). */
 #include "agent/disk.h"
 #include "agent/internal.h"
+#include "agent/redis_server.h"
 
 #include "base/base.h"
 
@@ -28,8 +29,8 @@ static void disk_agent_durable(void *arg, uint64_t seq, int error)
 {
     struct ki_agent *agent = arg;
     kith_rows_durable(agent->k, ki_net_now(), seq, error);
-    if (agent->after_durable)
-        agent->after_durable(agent->after_durable_arg);
+    if (agent->redis)
+        ki_redis_durable(agent->redis);
     if (agent->net)
         ki_net_kick(agent->net);
 }

@@ -10,6 +10,7 @@
 
 struct ki_disk;
 struct ki_rpc;
+struct ki_redis;
 struct ki_coalesce;
 
 /* One ask of a door or of our own start, until its done is called. */
@@ -40,10 +41,10 @@ struct ki_agent {
     kith *k;
     struct ki_snapshot *snapshot;
     struct ki_disk *disk;             /* NULL: the store is in memory only */
-    void (*after_durable)(void *arg); /* NULL, or told each time a group of rows has reached the disk, or has not */
-    void *after_durable_arg;
     struct ki_rpc *rpc;
-    struct kith_addr addr, rpc_bound;
+    struct ki_redis *redis;
+    struct kith_addr addr, rpc_bound, resp_bound;
+    bool has_store;
     bool encrypted;
 
     struct ki_ask_wait *asks;
@@ -54,6 +55,7 @@ struct ki_agent {
     enum ki_agent_phase phase;
     bool started; /* the setup succeeded */
     int exit_code;
+    unsigned doors;   /* that have not said closed yet, at the end */
     unsigned closing; /* parts that have not said closed yet */
     uv_signal_t signals[5];
     size_t signal_count;

@@ -155,6 +155,26 @@ uint8_t *ki_resp_room(struct ki_resp_reader *reader, size_t *len)
     return *len > 0 ? reader->buf + reader->end : NULL;
 }
 
+uint8_t *ki_resp_reader_yield(struct ki_resp_reader *reader, size_t *cap)
+{
+    if (reader->start < reader->end || reader->cap > RESP_READ_KEEP)
+        return NULL;
+    uint8_t *buf = reader->buf;
+    *cap = reader->cap;
+    resp_read_again(reader);
+    reader->need = 0;
+    reader->buf = NULL;
+    reader->cap = 0;
+    return buf;
+}
+
+void ki_resp_reader_lend(struct ki_resp_reader *reader, uint8_t *buf, size_t cap)
+{
+    KI_ASSERT(!reader->buf);
+    reader->buf = buf;
+    reader->cap = cap;
+}
+
 void ki_resp_filled(struct ki_resp_reader *reader, size_t len)
 {
     KI_ASSERT(len <= reader->cap - reader->end);
@@ -164,7 +184,7 @@ void ki_resp_filled(struct ki_resp_reader *reader, size_t len)
 /* ---- headers ---- */
 
 /* A whole number by the rule of Redis's string2ll(): no sign but '-', no zero before another digit. */
-static bool resp_read_number(const uint8_t *at, size_t len, int64_t *value)
+bool ki_resp_number(const uint8_t *at, size_t len, int64_t *value)
 {
     bool negative = len > 0 && at[0] == '-';
     uint64_t most = (uint64_t)INT64_MAX + negative, sum = 0;
@@ -219,7 +239,7 @@ static enum ki_resp_step resp_read_strange(struct ki_resp_reader *reader, uint8_
         return KI_RESP_MORE;
     if (line[0] != mark)
         return resp_read_expected(reader, line[0]);
-    if (!resp_read_number(line + 1, len - 1, value))
+    if (!ki_resp_number(line + 1, len - 1, value))
         return resp_read_break(reader, counts ? "invalid multibulk length" : "invalid bulk length");
     reader->pos += len + 2;
     reader->scanned = 0;

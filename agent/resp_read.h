@@ -49,6 +49,18 @@ uint8_t *ki_resp_room(struct ki_resp_reader *reader, size_t *len);
 /* So many bytes have been read to there. */
 void ki_resp_filled(struct ki_resp_reader *reader, size_t len);
 
+/* A reader that holds nothing gives its buffer away: NULL when it holds something or has none.  One that has none takes one
+ * of cap bytes from malloc().  So one buffer serves all clients that send whole requests. */
+uint8_t *ki_resp_reader_yield(struct ki_resp_reader *reader, size_t *cap);
+void ki_resp_reader_lend(struct ki_resp_reader *reader, uint8_t *buf, size_t cap);
+static inline size_t ki_resp_reader_bytes(const struct ki_resp_reader *reader)
+{
+    return reader->cap + reader->arg_cap * sizeof *reader->args;
+}
+
+/* Reads a whole number as Redis does wherever it wants one: all digits, no blank, no needless zero, 64 bits. */
+bool ki_resp_number(const uint8_t *at, size_t len, int64_t *value);
+
 /* Finds the next request.  Who is not authenticated may send 10 arguments of 16 KiB at most, as Redis has it. */
 enum ki_resp_step ki_resp_next(struct ki_resp_reader *reader, bool authenticated);
 

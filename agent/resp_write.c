@@ -12,7 +12,7 @@
  *
  * Invariants: start <= end <= cap <= 2 * bytes_max; end - start <= bytes_max.  Once full, nothing is appended.
  *
- * Not here: big numbers, attributes, replies of unknown length; who sends the bytes. */
+ * Not here: big numbers, attributes; who sends the bytes. */
 #include "agent/resp_write.h"
 
 #include <math.h>
@@ -53,6 +53,24 @@ void ki_resp_sent(struct ki_resp_writer *writer, size_t len)
         writer->buf = NULL;
         writer->cap = 0;
     }
+}
+
+uint8_t *ki_resp_writer_yield(struct ki_resp_writer *writer, size_t *cap)
+{
+    if (writer->start < writer->end || writer->cap > RESP_WRITE_KEEP)
+        return NULL;
+    uint8_t *buf = writer->buf;
+    *cap = writer->cap;
+    writer->buf = NULL;
+    writer->start = writer->end = writer->cap = 0;
+    return buf;
+}
+
+void ki_resp_writer_lend(struct ki_resp_writer *writer, uint8_t *buf, size_t cap)
+{
+    KI_ASSERT(!writer->buf);
+    writer->buf = buf;
+    writer->cap = cap;
 }
 
 /* ---- room ---- */
@@ -289,4 +307,58 @@ void ki_resp_put_set(struct ki_resp_writer *writer, uint64_t count)
 void ki_resp_put_push(struct ki_resp_writer *writer, uint64_t count)
 {
     resp_write_count(writer, writer->version < 3 ? '*' : '>', count);
+}
+
+/* ---- headers that come late ---- */
+
+size_t ki_resp_mark(const struct ki_resp_writer *writer)
+{
+    return writer->end - writer->start;
+}
+
+void ki_resp_cut(struct ki_resp_writer *writer, size_t mark)
+{
+    KI_ASSERT(mark <= writer->end - writer->start);
+    writer->end = writer->start + mark;
+}
+
+static void resp_write_at(struct ki_resp_writer *writer, size_t mark, const uint8_t *bytes, size_t len)
+{
+    uint8_t *end = resp_write_room(writer, len);
+    if (!end)
+        return;
+    uint8_t *place = writer->buf + writer->start + mark;
+    memmove(place + len, place, (size_t)(end - place));
+    memcpy(place, bytes, len);
+    resp_write_done(writer, end + len);
+}
+
+static void resp_write_count_at(struct ki_resp_writer *writer, size_t at, char mark, uint64_t count)
+{
+    uint8_t header[RESP_WRITE_NUMBER];
+    resp_write_at(writer, at, header, (size_t)(resp_write_header(header, mark, count) - header));
+}
+
+void ki_resp_array_at(struct ki_resp_writer *writer, size_t mark, uint64_t count)
+{
+    resp_write_count_at(writer, mark, '*', count);
+}
+
+void ki_resp_set_at(struct ki_resp_writer *writer, size_t mark, uint64_t count)
+{
+    resp_write_count_at(writer, mark, writer->version < 3 ? '*' : '~', count);
+}
+
+void ki_resp_map_at(struct ki_resp_writer *writer, size_t mark, uint64_t count)
+{
+    resp_write_count_at(writer, mark, writer->version < 3 ? '*' : '%', writer->version < 3 ? 2 * count : count);
+}
+
+void ki_resp_number_bulk_at(struct ki_resp_writer *writer, size_t mark, uint64_t number)
+{
+    uint8_t bulk[2 * RESP_WRITE_NUMBER];
+    uint8_t digits[RESP_WRITE_NUMBER];
+    size_t len = (size_t)(resp_write_digits(digits, number) - digits);
+    uint8_t *at = resp_write_copy(resp_write_header(bulk, '$', len), digits, len);
+    resp_write_at(writer, mark, bulk, (size_t)(resp_write_end(at) - bulk));
 }

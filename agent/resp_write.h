@@ -29,6 +29,10 @@ struct ki_span ki_resp_unsent(const struct ki_resp_writer *writer);
 /* So many of these bytes have been sent. */
 void ki_resp_sent(struct ki_resp_writer *writer, size_t len);
 
+/* As ki_resp_reader_yield(): a writer with nothing unsent gives its buffer away, one that has none takes one. */
+uint8_t *ki_resp_writer_yield(struct ki_resp_writer *writer, size_t *cap);
+void ki_resp_writer_lend(struct ki_resp_writer *writer, uint8_t *buf, size_t cap);
+
 /* One line each: CR and LF in it go out as spaces.  An error's text begins with its code, as in "ERR syntax error". */
 void ki_resp_put_simple(struct ki_resp_writer *writer, struct ki_span line);
 void ki_resp_put_error(struct ki_resp_writer *writer, struct ki_span line);
@@ -47,5 +51,16 @@ void ki_resp_put_array(struct ki_resp_writer *writer, uint64_t count);
 void ki_resp_put_map(struct ki_resp_writer *writer, uint64_t count);  /* RESP2: an array of twice as many */
 void ki_resp_put_set(struct ki_resp_writer *writer, uint64_t count);  /* RESP2: an array */
 void ki_resp_put_push(struct ki_resp_writer *writer, uint64_t count); /* RESP2: an array */
+
+/* A header whose count is known only when its elements are written: the mark is taken before, the header set in behind.
+ * Nothing is sent between. */
+size_t ki_resp_mark(const struct ki_resp_writer *writer);
+void ki_resp_array_at(struct ki_resp_writer *writer, size_t mark, uint64_t count);
+void ki_resp_set_at(struct ki_resp_writer *writer, size_t mark, uint64_t count);
+void ki_resp_map_at(struct ki_resp_writer *writer, size_t mark, uint64_t count);
+/* Takes back what was written behind the mark. */
+void ki_resp_cut(struct ki_resp_writer *writer, size_t mark);
+/* A number as a bulk, set in likewise. */
+void ki_resp_number_bulk_at(struct ki_resp_writer *writer, size_t mark, uint64_t number);
 
 #endif

@@ -1,14 +1,15 @@
 /* The agent from its first to its last breath.
  *
- *     read configuration -> setup -> banner -> joins -> loop ... stop: the RPC door flushes its answers and closes,
- *     then everything else closes, then the loop ends, then the core is freed -> exit code
+ *     read configuration -> setup -> banner -> joins -> loop ... stop: the doors flush their answers and close, then
+ *     everything else closes, then the loop ends, then the core is freed -> exit code
  *
- * Two steps, because the door may still read the core while it flushes.  Signals stay open until the second step, so
+ * Two steps, because a door may still read the core while it flushes.  Signals stay open until the second step, so
  * that an impatient operator is heard.
  *
  * Not here: what the agent does; this file only says in which order it begins and ends. */
 #include "agent/disk.h"
 #include "agent/internal.h"
+#include "agent/redis_server.h"
 #include "agent/rpc.h"
 
 #include "base/base.h"
@@ -60,10 +61,11 @@ void ki_agent_handle_closed(uv_handle_t *handle)
     ki_agent_part_closed(handle->data);
 }
 
-static void run_close_rest(void *arg)
+/* The doors are closed. */
+static void run_close_rest(struct ki_agent *agent)
 {
-    struct ki_agent *agent = arg;
     agent->rpc = NULL;
+    agent->redis = NULL;
     ki_signals_close(agent);
     ki_dev_close(agent);
     ki_coalesce_close(agent);
@@ -87,6 +89,14 @@ static void run_close_rest(void *arg)
     }
 }
 
+static void run_door_closed(void *arg)
+{
+    struct ki_agent *agent = arg;
+    KI_ASSERT(agent->doors > 0);
+    if (--agent->doors == 0)
+        run_close_rest(agent);
+}
+
 void ki_agent_stop(struct ki_agent *agent, int exit_code)
 {
     if (agent->phase == KI_PHASE_STOP)
@@ -96,10 +106,16 @@ void ki_agent_stop(struct ki_agent *agent, int exit_code)
     ki_notify("STOPPING=1");
     if (agent->started)
         ki_log(agent->log, KI_LOG_INFO, "agent", "shutting down");
-    if (agent->rpc)
-        ki_rpc_stop(agent->rpc, run_close_rest, agent);
-    else
-        run_close_rest(agent);
+    agent->doors = 1; /* ourselves, until both have been told */
+    if (agent->rpc) {
+        agent->doors++;
+        ki_rpc_stop(agent->rpc, run_door_closed, agent);
+    }
+    if (agent->redis) {
+        agent->doors++;
+        ki_redis_stop(agent->redis, run_door_closed, agent);
+    }
+    run_door_closed(agent);
 }
 
 static void run_free(struct ki_agent *agent)
@@ -125,18 +141,21 @@ static void run_banner(const struct ki_agent *agent)
     char bind[KI_ADDR_TEXT];
     char advertise[KI_ADDR_TEXT];
     char rpc[KI_ADDR_TEXT];
+    char resp[KI_ADDR_TEXT];
     struct kith_addr bound = ki_net_bound(agent->net);
     if (strcmp(config->log_format, "text") != 0)
         return;
     ki_addr_format(&bound, bind);
     ki_addr_format(&agent->addr, advertise);
     ki_addr_format(&agent->rpc_bound, rpc);
+    ki_addr_format(&agent->resp_bound, resp);
     printf("==> kith agent running!\n");
     printf("%31s: '%s'\n", "Node name", config->node);
     printf("%31s: '%s'\n", "Bind addr", bind);
     if (strcmp(bind, advertise) != 0)
         printf("%31s: '%s'\n", "Advertise addr", advertise);
     printf("%31s: '%s'\n", "RPC addr", agent->rpc ? rpc : "");
+    printf("%31s: '%s'\n", "Redis addr", agent->redis ? resp : "");
     printf("%31s: %s\n", "Encrypted", agent->encrypted ? "true" : "false");
     printf("%31s: %s\n", "Snapshot", config->snapshot ? "true" : "false");
     printf("%31s: %s\n", "Profile", config->profile);

@@ -5,10 +5,11 @@
  *
  * Events of the driver come in here and go to whom they concern: members to coalesce.c, ends of asks to ask.c. */
 #include "agent/internal.h"
+#include "agent/redis_server.h"
 #include "agent/rpc.h"
+#include "kith/store.h"
 
 #include "base/base.h"
-#include "kith/store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 
 #define SETUP_PORT 7946     /* memberlist's */
 #define SETUP_RPC_PORT 7373 /* Serf's */
+#define SETUP_RESP_PORT 7379 /* Redis's is 6379: both may run on one machine */
 
 /* ---- events and records of the driver ---- */
 
@@ -59,6 +61,8 @@ static void setup_event(void *arg, const struct kith_event *event)
         setup_name_lost(agent, event);
         return;
     case KITH_EVENT_DONE:
+        if (agent->redis && ki_redis_done(agent->redis, event->ticket, event->count))
+            return;
         ki_ask_event(agent, event->ticket, event->result, event->count);
         return;
     }
@@ -220,20 +224,6 @@ static int setup_core(struct ki_agent *agent)
     return result;
 }
 
-static int setup_store(struct ki_agent *agent)
-{
-    struct kith_store_config config;
-    if (!agent->config.data_dir) /* nobody could reach it */
-        return 0;
-    kith_store_config_init(&config);
-    config.withhold = ki_disk_withholds(&agent->config);
-    int result = kith_store_open(agent->k, &config);
-    if (result == 0 || result == KITH_ERR_STATE) /* a node of delegate versions 0/0/0 has no store */
-        return 0;
-    ki_agent_fail("the store cannot be opened: %s", kith_strerror(result));
-    return -1;
-}
-
 static int setup_snapshot(struct ki_agent *agent)
 {
     const struct ki_snapshot_config config = {.loop = &agent->loop,
@@ -252,6 +242,22 @@ static int setup_snapshot(struct ki_agent *agent)
     if (result != 0)
         ki_agent_fail("snapshot %s cannot be used: %s", agent->config.snapshot, kith_strerror(result));
     return result == 0 ? 0 : -1;
+}
+
+/* A node that speaks to members without a store (-delegate-versions=0/0/0) has none either. */
+static int setup_store(struct ki_agent *agent)
+{
+    struct kith_store_config config;
+    const char *resp = agent->config.resp_addr;
+    kith_store_config_init(&config);
+    config.watch = !resp || strcmp(resp, "none") != 0;
+    config.withhold = ki_disk_withholds(&agent->config);
+    int result = kith_store_open(agent->k, &config);
+    agent->has_store = result == 0;
+    if (result == 0 || result == KITH_ERR_STATE)
+        return 0;
+    ki_agent_fail("the store cannot be made: %s", kith_strerror(result));
+    return -1;
 }
 
 /* ---- the doors ---- */
@@ -284,6 +290,55 @@ static int setup_rpc(struct ki_agent *agent)
     return -1;
 }
 
+static void setup_kick(void *arg)
+{
+    struct ki_agent *agent = arg;
+    if (agent->net)
+        ki_net_kick(agent->net);
+}
+
+static int setup_redis(struct ki_agent *agent)
+{
+    char error[KI_ERROR_TEXT];
+    char text[KI_ADDR_TEXT];
+    struct sockaddr_storage storage;
+    socklen_t len;
+    const char *asked = agent->config.resp_addr;
+    const struct ki_redis_config config = {.loop = &agent->loop,
+                                           .log = agent->log,
+                                           .k = agent->k,
+                                           .password = agent->config.resp_auth,
+                                           .clients_max = agent->config.resp_clients_max,
+                                           .withhold = ki_disk_withholds(&agent->config),
+                                           .now = ki_net_now,
+                                           .kick = setup_kick,
+                                           .arg = agent};
+    if ((asked && strcmp(asked, "none") == 0) || (!asked && !agent->has_store))
+        return 0;
+    if (!agent->has_store) {
+        ki_agent_fail("-resp-addr: this node has no store, by its -delegate-versions");
+        return -1;
+    }
+    if (ki_place_resolve(asked ? asked : "127.0.0.1", SETUP_RESP_PORT, &agent->resp_bound, error, sizeof error) != 0) {
+        ki_agent_fail("-resp-addr: %s", error);
+        return -1;
+    }
+    ki_addr_format(&agent->resp_bound, text);
+    int result = UV_EINVAL;
+    if (ki_addr_to_sockaddr(&agent->resp_bound, ki_addr_family(&agent->resp_bound), &storage, &len))
+        result = ki_redis_start(&agent->redis, &config, (const struct sockaddr *)&storage);
+    if (result == 0)
+        return 0;
+    agent->redis = NULL;
+    if (result == UV_EADDRINUSE && !asked) {
+        ki_log(agent->log, KI_LOG_WARN, "agent",
+               "no Redis door: its default address %s is in use; give this agent its own with -resp-addr", text);
+        return 0;
+    }
+    ki_agent_fail("the Redis door cannot listen on %s: %s", text, uv_strerror(result));
+    return -1;
+}
+
 int ki_setup(struct ki_agent *agent)
 {
     int result;
@@ -298,7 +353,7 @@ int ki_setup(struct ki_agent *agent)
         ki_agent_fail("the node cannot start: %s", kith_strerror(result));
         return -1;
     }
-    if (setup_rpc(agent) != 0)
+    if (setup_rpc(agent) != 0 || setup_redis(agent) != 0)
         return -1;
     if ((result = ki_signals_start(agent)) != 0 || (result = ki_dev_start(agent)) != 0) {
         ki_agent_fail("cannot start: %s", uv_strerror(result));
