@@ -221,3 +221,8 @@ foreach(kind IN LISTS kinds)
         kith_register(${kind}.${stem} ${label} 300 ${source} KITH=${binary})
     endforeach()
 endforeach()
+
+# What a repair costs: built when asked for, run by hand.
+add_executable(bench_repair EXCLUDE_FROM_ALL bench/store/repair.c)
+kith_link_test(bench_repair store_repair)
+target_link_libraries(bench_repair PRIVATE m)

@@ -251,6 +251,7 @@ int ki_session_end(struct ki_session *session, size_t *budget)
     if (runs->stage == 0) {
         if (!ki_context_join(&session->store->context, &session->peer_context))
             return KI_STORE_MEMORY;
+        session->store->version++;
         runs->stage++;
     }
     int error = 0;

@@ -3,6 +3,7 @@
  *
  * The first byte says which side lies, over what, and by how many coded cells it begins; then four bytes for each message of
  * the liar say what is done to it. */
+#define PAIR_KEPT 64 /* less is done for each input, and longer prefixes are needed now and then */
 #include "unit/repair_pair.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -85,11 +86,10 @@ static void exchange(unsigned victim, struct ki_reader *script)
     }
 }
 
-/* Prefers sketches, which see everything. */
 static void repair_honestly(void)
 {
     struct ki_repair_config config = pair_config(true);
-    config.first_cells = 1000;
+    config.first_cells = PAIR_KEPT;
     bool opened = pair_open(&pair, &config);
     KI_ASSERT(opened);
     pair_stream(&pair);
@@ -108,13 +108,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.message_max = data[0] & 8 ? KI_REPAIR_MESSAGE_MIN : config.message_max;
     config.first_cells = data[0] >> 4;
     config.has_parity = data[0] & 16;
-    config.coded_max = 4096 + 512;
+    config.coded_max = 300;
     config.runs_max = 1000;
     bool opened = pair_open(&pair, &config);
     KI_ASSERT(opened);
     exchange(victim, &script);
     pair_close(&pair);
     repair_honestly();
+    repair_honestly(); /* the first may have been a list, which does not see a dot with two contents */
     KI_ASSERT(pair_agrees(&pair));
     pair_end(&pair);
     return 0;

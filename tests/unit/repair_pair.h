@@ -12,7 +12,11 @@
 #include "store/ops.h"
 #include "store/repair.h"
 
-enum { PAIR_KEPT = 4096, PAIR_VALUE_MAX = 100000, PAIR_WALL_MS = 1000000, PAIR_QUEUE = 4096 };
+#ifndef PAIR_KEPT
+#define PAIR_KEPT 4096 /* coded cells that a store keeps */
+#endif
+
+enum { PAIR_VALUE_MAX = 100000, PAIR_WALL_MS = 1000000, PAIR_QUEUE = 4096 };
 
 struct pair_message {
     uint64_t due_ms;

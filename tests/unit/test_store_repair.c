@@ -85,6 +85,30 @@ static void datagrams_that_get_lost(void **state)
     datagrams(30, true, 200);
 }
 
+/* Coded cells and names take many messages; what is lost of them is asked for again. */
+static void many_datagrams(void **state)
+{
+    (void)state;
+    unsigned done = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct ki_repair_config config = pair_config(false);
+        differ(seed, 4000, 3000, 10);
+        struct pair_state truth = pair_truth(&pair);
+        assert_true(pair_open(&pair, &config));
+        pair_datagrams(&pair, 20, true);
+        if (pair.results[0] == KI_REPAIR_DONE && pair.results[1] == KI_REPAIR_DONE) {
+            assert_true(pair.sides[0].stats.only_mine + pair.sides[0].stats.only_theirs > 150);
+            assert_int_equal(pair.sides[0].stats.only_mine, pair.sides[1].stats.only_theirs);
+            must_be_the_truth(truth);
+            done++;
+        } else {
+            free(truth.bytes);
+        }
+        pair_end(&pair);
+    }
+    assert_true(done > 25);
+}
+
 static void streams(void **state)
 {
     (void)state;
@@ -335,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(datagrams_that_all_come),     cmocka_unit_test(datagrams_that_get_lost),
+        cmocka_unit_test(many_datagrams),
         cmocka_unit_test(streams),                     cmocka_unit_test(one_side_is_empty),
         cmocka_unit_test(only_the_contexts_differ),    cmocka_unit_test(equal_stores),
         cmocka_unit_test(writes_meanwhile),            cmocka_unit_test(a_snapshot_told_later),

@@ -204,6 +204,71 @@ static void bounded(void **state)
     pair_end(&pair);
 }
 
+/* The most that is compared is too little: a stream lists, datagrams leave it to a stream. */
+static void more_than_can_be_compared(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 4; k++) {
+        bool is_stream = k % 2;
+        struct ki_repair_config config = pair_config(is_stream);
+        differ(3, 2500, 2000, 25);
+        config.coded_max = 32 + 8 * k;
+        config.has_parity = k > 1;
+        assert_true(pair_open(&pair, &config));
+        run(&config);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(pair.results[i], is_stream ? KI_REPAIR_DONE : KI_REPAIR_FAILED);
+            assert_true(is_stream ? pair.sides[i].is_list : pair.sides[i].reason == KI_REPAIR_TOO_LARGE);
+        }
+        repair_well(true);
+        pair_end(&pair);
+    }
+}
+
+static void long_contexts(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(false);
+    differ(3, 100, 50, 8);
+    for (uint64_t n = 1; n < 200; n++) /* gaps that nothing fills */
+        assert_true(ki_context_add(&pair.stores[1].context, (struct ki_dot){9, 3 * n}));
+    assert_true(pair_open(&pair, &config));
+    run(&config);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pair.results[i] == KI_REPAIR_FAILED && pair.sides[i].reason == KI_REPAIR_TOO_LARGE);
+    repair_well(true);
+    pair_end(&pair);
+}
+
+/* One side would make a longer prefix than the other allows, or has memory for. */
+static void longer_than_the_other_likes(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(true);
+    pair_begin(&pair, 1);
+    for (unsigned i = 0; i < 50000; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%u", i);
+        assert_int_equal(ki_set(&pair.stores[1], PAIR_WALL_MS, pair_text(key), pair_text("v"), 0), 0);
+        pair_tell(&pair, 1, i % 13 == 0);
+    }
+    assert_true(pair_open(&pair, &config));
+    pair.sides[0].config.coded_max = 5000;
+    run(&config);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pair.results[i] == KI_REPAIR_FAILED && pair.sides[i].reason == KI_REPAIR_LIMIT);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(pair_open(&pair, &config));
+        pair.mems[i].max = pair.mems[i].used + (i == 0 ? 100000 : 600000); /* what a decoder of 4,096 takes is less */
+        run(&config);
+        pair.mems[i].max = 0;
+        assert_true(pair.results[i] == KI_REPAIR_FAILED && pair.sides[i].reason == KI_REPAIR_MEMORY);
+        assert_true(pair.results[!i] == KI_REPAIR_FAILED && pair.sides[!i].reason == KI_REPAIR_PEER_FAILED);
+    }
+    repair_well(true);
+    pair_end(&pair);
+}
+
 /* ---- lies ---- */
 
 enum { HEAD = 9, PIECE_HEAD = 3 };
@@ -382,7 +447,8 @@ int main(void)
         cmocka_unit_test(damage),                 cmocka_unit_test(bounded),
         cmocka_unit_test(lies_about_items),       cmocka_unit_test(lies_about_sides),
         cmocka_unit_test(lies_about_dots),        cmocka_unit_test(rubbish),
-        cmocka_unit_test(silence),
+        cmocka_unit_test(silence),                cmocka_unit_test(more_than_can_be_compared),
+        cmocka_unit_test(long_contexts),          cmocka_unit_test(longer_than_the_other_likes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
