@@ -82,7 +82,6 @@ enum ki_redis_count {
     KI_REDIS_BYTES_OUT,
     KI_REDIS_HITS,
     KI_REDIS_MISSES,
-    KI_REDIS_EXPIRED,
     KI_REDIS_COUNTS
 };
 
@@ -186,6 +185,8 @@ enum {
 /* Reads "KEA" and its like.  false: a letter that is none. */
 bool ki_redis_notify_parse(struct ki_span text, unsigned *out);
 void ki_redis_notify_print(unsigned flags, char out[KI_REDIS_NOTIFY_TEXT]);
+/* Somebody has become interested in changes. */
+void ki_redis_interest(struct ki_redis *redis);
 /* Takes what has changed: watched keys, notifications. */
 void ki_redis_changes(struct ki_redis *redis);
 void ki_redis_unsubscribe_all(struct ki_redis_client *client);

@@ -58,7 +58,6 @@ static void info_stats(const struct ki_redis *redis, FILE *out)
         {"total_net_input_bytes", KI_REDIS_BYTES_IN},
         {"total_net_output_bytes", KI_REDIS_BYTES_OUT},
         {"rejected_connections", KI_REDIS_REJECTED},
-        {"expired_keys", KI_REDIS_EXPIRED},
         {"keyspace_hits", KI_REDIS_HITS},
         {"keyspace_misses", KI_REDIS_MISSES},
         {"protocol_errors", KI_REDIS_BROKEN},
@@ -68,6 +67,9 @@ static void info_stats(const struct ki_redis *redis, FILE *out)
     };
     for (size_t i = 0; i < KI_COUNT(rows); i++)
         fprintf(out, "%s:%llu\r\n", rows[i].name, (unsigned long long)redis->counts[rows[i].count]);
+    struct kith_store_gauges gauges = {.keys = 0};
+    (void)kith_store_read_gauges(redis->config.k, &gauges);
+    fprintf(out, "expired_keys:%llu\r\n", (unsigned long long)gauges.expired);
     fprintf(out, "pubsub_channels:%zu\r\npubsub_patterns:%zu\r\n", redis->channels.count, redis->patterns.count);
 }
 
@@ -223,6 +225,7 @@ static void info_config_set(struct ki_redis_call *call)
         }
     }
     call->client->redis->notify = flags;
+    ki_redis_interest(call->client->redis);
     ki_redis_ok(call);
 }
 

@@ -151,6 +151,7 @@ void ki_redis_watch(struct ki_redis_call *call)
             return;
         }
     }
+    ki_redis_interest(client->redis);
     ki_redis_ok(call);
 }
 

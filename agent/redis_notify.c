@@ -185,19 +185,29 @@ static void notify_send(struct ki_redis *redis)
     }
 }
 
+/* Somebody has subscribed, and there is something to be told. */
+static bool notify_tells(const struct ki_redis *redis)
+{
+    return redis->notify & (KI_REDIS_NOTIFY_KEYSPACE | KI_REDIS_NOTIFY_KEYEVENT) &&
+           redis->channels.count + redis->patterns.count > 0;
+}
+
+void ki_redis_interest(struct ki_redis *redis)
+{
+    kith_watch(redis->config.k, redis->watched.count > 0 || notify_tells(redis));
+}
+
 void ki_redis_changes(struct ki_redis *redis)
 {
     kith *k = redis->config.k;
     struct kith_change change;
-    bool told = redis->notify & (KI_REDIS_NOTIFY_KEYSPACE | KI_REDIS_NOTIFY_KEYEVENT) &&
-                redis->channels.count + redis->patterns.count > 0;
+    bool told = notify_tells(redis);
     while (kith_poll_change(k, &change)) {
         if (redis->watched.count > 0) {
             struct ki_redis_name *name = ki_redis_names_find(&redis->watched, ki_span(change.key.ptr, change.key.len));
             if (name)
                 notify_break(name);
         }
-        redis->counts[KI_REDIS_EXPIRED] += change.is_gone && change.is_expired;
         if (told)
             notify_change(redis, &change);
     }
@@ -206,6 +216,7 @@ void ki_redis_changes(struct ki_redis *redis)
         notify_break_all(redis);
     redis->dropped_seen = dropped;
     notify_send(redis);
+    ki_redis_interest(redis); /* nobody may be left */
 }
 
 /* ---- commands ---- */
@@ -231,6 +242,7 @@ static void notify_subscribe(struct ki_redis_call *call, const char *kind, struc
         }
         notify_answer(call, kind, &call->args[i]);
     }
+    ki_redis_interest(call->client->redis);
 }
 
 static void notify_unsubscribe(struct ki_redis_call *call, const char *kind, struct ki_redis_names *names,

@@ -248,9 +248,7 @@ static int setup_snapshot(struct ki_agent *agent)
 static int setup_store(struct ki_agent *agent)
 {
     struct kith_store_config config;
-    const char *resp = agent->config.resp_addr;
     kith_store_config_init(&config);
-    config.watch = !resp || strcmp(resp, "none") != 0;
     config.withhold = ki_disk_withholds(&agent->config);
     int result = kith_store_open(agent->k, &config);
     agent->has_store = result == 0;

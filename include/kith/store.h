@@ -39,7 +39,7 @@ struct kith_store_config {
     bool keep_id;              /* go on under the loaded replica id: only if these rows are known to be the newest that
                                 * it ever showed, and no copy of them is in use; default false, a new id at each start */
     bool withhold;             /* nothing of a write leaves before kith_rows_durable() ("always"); default false */
-    bool watch;                /* offer kith_poll_change(); default false */
+    bool watch;                /* kith_watch() from the beginning; default false */
     uint32_t key_max;          /* bytes of a key; default 64 KiB, at most that */
     uint32_t value_max;        /* bytes of a value, and of a field or member; default 16 MiB, at most 512 MiB */
     uint64_t memory_max;       /* bytes the store may allocate; then writes fail with KITH_ERR_NOMEM, nothing is evicted,
@@ -229,8 +229,10 @@ enum {
     KITH_WROTE_HASH_COUNTER = 128,
     KITH_WROTE_EXPIRY = 256
 };
+/** Begins to note changes, or stops (what was noted can still be taken).  A note costs a write about a third of its time. */
+KITH_API void kith_watch(kith *k, bool on);
 /** Takes the next change.  Beyond changes_max they are dropped and counted (changes_dropped): who must not miss any looks
- *  at everything again then.  Only with kith_store_config.watch. */
+ *  at everything again then. */
 KITH_API bool kith_poll_change(kith *k, struct kith_change *out);
 
 /* ------------------------------------------------------------------------------------------------- disk ---- */
@@ -279,6 +281,7 @@ struct kith_store_gauges {
     uint64_t bytes;         /* allocated for the store */
     uint64_t replica;       /* our present id */
     uint64_t written;       /* writes made under it */
+    uint64_t expired;       /* keys that have come to their end here since the start */
     uint32_t replicas;      /* ids known */
     uint32_t runs;          /* of the causal context: as many as replicas when nothing is missing */
     uint8_t root[16];       /* equal roots: equal stores; zero while it is being computed or has no secret */

@@ -11,6 +11,7 @@
  */
 #include "base/hash.h"
 
+/* Of less than 8 bytes. */
 static uint64_t hash_load_le(const uint8_t *at, size_t len)
 {
     uint64_t value = 0;
@@ -19,7 +20,7 @@ static uint64_t hash_load_le(const uint8_t *at, size_t len)
     return value;
 }
 
-/* The same of 8 bytes, spelled out: compilers make one load of it. */
+/* Of 8, spelled out: compilers make one load of it. */
 static inline uint64_t hash_load_le8(const uint8_t *at)
 {
     return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
@@ -68,12 +69,23 @@ static inline struct hash_state hash_begin(const uint8_t key[16])
                                k1 ^ 0x7465646279746573};
 }
 
-static inline struct hash_state hash_input(struct hash_state v, const uint8_t *at, size_t len)
+/* The last word: what is left of the input, and its length. */
+static inline uint64_t hash_last(const uint8_t *at, size_t left, size_t len)
 {
     uint64_t last = (uint64_t)len << 56;
-    for (; len >= 8; len -= 8, at += 8)
+    if (left == 0)
+        return last;
+    if (len < 8)
+        return last | hash_load_le(at, left);
+    return last | hash_load_le8(at + left - 8) >> (8 * (8 - left)); /* one load, with bytes that came before */
+}
+
+static inline struct hash_state hash_input(struct hash_state v, const uint8_t *at, size_t len)
+{
+    size_t left = len;
+    for (; left >= 8; left -= 8, at += 8)
         v = hash_word(v, hash_load_le8(at));
-    return hash_word(v, last | hash_load_le(at, len));
+    return hash_word(v, hash_last(at, left, len));
 }
 
 static inline struct hash_state hash_four_rounds(struct hash_state v)
@@ -86,6 +98,27 @@ uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len)
     struct hash_state v = hash_input(hash_begin(key), data, len);
     v.c ^= 0xff;
     v = hash_four_rounds(v);
+    return v.a ^ v.b ^ v.c ^ v.d;
+}
+
+uint64_t ki_siphash13(const uint8_t key[16], const void *data, size_t len)
+{
+    struct hash_state v = hash_begin(key);
+    const uint8_t *at = data;
+    size_t left = len;
+    uint64_t word;
+    for (; left >= 8; left -= 8, at += 8) {
+        word = hash_load_le8(at);
+        v.d ^= word;
+        v = hash_round(v);
+        v.a ^= word;
+    }
+    word = hash_last(at, left, len);
+    v.d ^= word;
+    v = hash_round(v);
+    v.a ^= word;
+    v.c ^= 0xff;
+    v = hash_round(hash_round(hash_round(v)));
     return v.a ^ v.b ^ v.c ^ v.d;
 }
 

@@ -178,9 +178,10 @@ void ki_replica_committed(struct kith *k)
 {
     struct ki_replica *r = k->replica;
     ki_peers_refresh(k);
-    if (r->peer_count == 0) {
+    if (r->peer_count == 0 || r->store.is_alone) {
+        r->store.is_alone = r->peer_count == 0;
         push_close(k);
-        return;
+        return; /* what was written until now is found by the first comparison */
     }
     if (ki_delta_is_empty(&r->store))
         return;

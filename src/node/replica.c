@@ -182,6 +182,7 @@ int kith_store_read_gauges(struct kith *k, struct kith_store_gauges *out)
                                       .bytes = r->mem.used,
                                       .replica = r->store.replica,
                                       .written = r->store.n,
+                                      .expired = r->store.expired,
                                       .replicas = (uint32_t)r->store.context.replica_count,
                                       .runs = (uint32_t)r->store.context.run_count,
                                       .refused_ahead = r->store.quarantined,

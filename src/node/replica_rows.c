@@ -98,10 +98,18 @@ static enum kith_type rows_had_shown(uint16_t removed)
     return (enum kith_type)type;
 }
 
+void kith_watch(struct kith *k, bool on)
+{
+    if (k->replica)
+        k->replica->store.changes = on ? &k->replica->changes : NULL;
+}
+
 bool kith_poll_change(struct kith *k, struct kith_change *out)
 {
     struct ki_replica *r = k->replica;
-    const struct ki_change *change = r && r->store.changes ? ki_changes_next(&r->changes) : NULL;
+    const struct ki_change *change = r ? ki_changes_next(&r->changes) : NULL;
+    if (r)
+        k->counters[KI_COUNT_changes_dropped] = r->changes.dropped;
     if (!change)
         return false;
     bool is_gone = change->type == KI_TYPE_NONE;

@@ -28,7 +28,7 @@ struct cells_dot_key {
 static uint64_t cells_hash_dot(const struct ki_cells *cells, uint64_t replica, uint64_t n)
 {
     struct cells_dot_key key = {.n = n, .replica = replica};
-    return ki_siphash(cells->hash_key, &key, sizeof key);
+    return ki_siphash13(cells->hash_key, &key, sizeof key);
 }
 
 static bool cells_is_dot(const void *owner, uint32_t id, const void *key)
@@ -141,7 +141,9 @@ struct ki_cell_image ki_cells_image(const struct ki_cells *cells, uint32_t id)
 
 static uint32_t cells_replica(const struct ki_cells *cells, uint64_t replica)
 {
-    return ki_map_get(&cells->by_replica, ki_siphash(cells->hash_key, &replica, sizeof replica), cells_is_replica,
+    if (cells->replica_recent < cells->replica_count && cells->replicas[cells->replica_recent] == replica)
+        return cells->replica_recent;
+    return ki_map_get(&cells->by_replica, ki_siphash13(cells->hash_key, &replica, sizeof replica), cells_is_replica,
                       cells, &replica);
 }
 
@@ -160,7 +162,7 @@ uint32_t ki_cells_by_item(const struct ki_cells *cells, struct ki_item item)
 
 uint32_t ki_cells_key(const struct ki_cells *cells, struct ki_span name)
 {
-    return ki_index_get(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), cells_is_key, cells, &name);
+    return ki_index_get(&cells->by_key, ki_siphash13(cells->hash_key, name.ptr, name.len), cells_is_key, cells, &name);
 }
 
 uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id)
@@ -176,21 +178,24 @@ uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id)
 static bool cells_enter_replica(struct ki_cells *cells, uint64_t replica, uint32_t *index)
 {
     *index = cells_replica(cells, replica);
-    if (*index != KI_MAP_NONE)
+    if (*index != KI_MAP_NONE) {
+        cells->replica_recent = *index;
         return true;
+    }
     if (!ki_list_room(cells->mem, (void **)&cells->replicas, sizeof *cells->replicas, cells->replica_count,
                       &cells->replica_cap))
         return false;
     cells->replicas[cells->replica_count] = replica;
-    if (!ki_map_put(&cells->by_replica, ki_siphash(cells->hash_key, &replica, sizeof replica), cells->replica_count))
+    if (!ki_map_put(&cells->by_replica, ki_siphash13(cells->hash_key, &replica, sizeof replica), cells->replica_count))
         return false;
     *index = cells->replica_count++;
     return true;
 }
 
-static bool cells_enter_key(struct ki_cells *cells, struct ki_span name, uint32_t *id)
+static bool cells_enter_key(struct ki_cells *cells, struct ki_span name, uint32_t near, uint32_t *id)
 {
-    *id = ki_cells_key(cells, name);
+    bool is_near = near < cells->keys_used && cells_is_key(cells, near, &name);
+    *id = is_near ? near : ki_cells_key(cells, name);
     if (*id != KI_MAP_NONE)
         return true;
     bool is_new = cells->keys_free == KI_NO_KEY;
@@ -201,7 +206,7 @@ static bool cells_enter_key(struct ki_cells *cells, struct ki_span name, uint32_
                       &cells->key_cap))
         return false;
     uint8_t *copy = ki_mem_copy(cells->mem, name.ptr, name.len);
-    if (!copy || !ki_index_put(&cells->by_key, ki_siphash(cells->hash_key, name.ptr, name.len), at)) {
+    if (!copy || !ki_index_put(&cells->by_key, ki_siphash13(cells->hash_key, name.ptr, name.len), at)) {
         ki_mem_free(cells->mem, copy);
         return false;
     }
@@ -222,7 +227,7 @@ static void cells_leave_key(struct ki_cells *cells, uint32_t id)
     struct ki_key *key = ki_cells_key_at(cells, id);
     if (key->single != KI_NO_CELL || key->groups)
         return;
-    ki_index_remove(&cells->by_key, ki_siphash(cells->hash_key, key->name, key->name_len), id);
+    ki_index_remove(&cells->by_key, ki_siphash13(cells->hash_key, key->name, key->name_len), id);
     uint32_t last = cells->key_list[--cells->key_count];
     cells->key_list[key->place] = last;
     ki_cells_key_at(cells, last)->place = key->place;
@@ -316,10 +321,10 @@ static bool cells_link(struct ki_cells *cells, uint32_t id)
     return true;
 }
 
-bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t *id)
+bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t near, uint32_t *id)
 {
     uint32_t replica, key;
-    if (!cells_enter_replica(cells, image->dot.replica, &replica) || !cells_enter_key(cells, image->key, &key))
+    if (!cells_enter_replica(cells, image->dot.replica, &replica) || !cells_enter_key(cells, image->key, near, &key))
         return false;
     if (!cells_take_place(cells, image, id)) {
         cells_leave_key(cells, key);

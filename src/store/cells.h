@@ -74,7 +74,7 @@ struct ki_cells {
     uint64_t cell_count;
     uint64_t body_bytes;
     uint64_t *replicas; /* ids by index, in order of appearance: an index never leaves this machine */
-    uint32_t replica_count, replica_cap;
+    uint32_t replica_count, replica_cap, replica_recent;
     struct ki_index by_dot, by_key, by_element, by_item;
     struct ki_map by_replica;
     struct ki_order expiring; /* cells, by (time, index) */
@@ -116,8 +116,9 @@ struct ki_group *ki_cells_group(const struct ki_cells *cells, uint32_t key, enum
 /* The first cell of an element.  A type without fields gives the first of the key's single cells, whatever their kinds. */
 uint32_t ki_cells_element(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field);
 
-/* Enters a cell whose dot is not there; its bytes are copied.  false: memory is out, nothing changed. */
-bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t *id);
+/* Enters a cell whose dot is not there; its bytes are copied.  near: probably its key, or KI_NO_KEY.  false: memory is out,
+ * nothing changed. */
+bool ki_cells_add(struct ki_cells *cells, const struct ki_cell_image *image, uint32_t near, uint32_t *id);
 /* Takes it out; a key without cells goes too.  It must not be sketched any more. */
 void ki_cells_remove(struct ki_cells *cells, uint32_t id);
 

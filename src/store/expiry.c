@@ -53,6 +53,7 @@ static void expiry_end(struct ki_store *store, uint32_t key, bool string_only)
 {
     struct ki_key *owner = ki_cells_key_at(&store->cells, key);
     uint32_t id = owner->single;
+    store->expired++;
     while (id != KI_NO_CELL) {
         const struct ki_cell *cell = ki_cells_at(&store->cells, id);
         uint32_t next = cell->next;

@@ -59,7 +59,7 @@ static bool group_is_element(const void *owner, uint32_t id, const void *key)
 static uint64_t group_hash(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field)
 {
     uint64_t where = (uint64_t)key << 8 | (uint64_t)type;
-    return ki_siphash(cells->hash_key, field.ptr, field.len) ^ where * UINT64_C(0x9e3779b97f4a7c15);
+    return ki_siphash13(cells->hash_key, field.ptr, field.len) ^ where * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 uint32_t ki_cells_element(const struct ki_cells *cells, uint32_t key, enum ki_type type, struct ki_span field)

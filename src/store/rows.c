@@ -329,7 +329,7 @@ static int rows_load_cell(struct ki_store *store, struct ki_span name, struct ki
         ki_cells_by_dot(&store->cells, image.dot) != KI_NO_CELL)
         return KI_STORE_MALFORMED;
     uint32_t id;
-    if (!ki_cells_add(&store->cells, &image, &id))
+    if (!ki_cells_add(&store->cells, &image, KI_NO_KEY, &id))
         return KI_STORE_MEMORY;
     ki_cells_at(&store->cells, id)->is_saved = true;
     return 0;

@@ -76,10 +76,10 @@ void ki_store_kill(struct ki_store *store, struct ki_dot dot)
     store->version++;
 }
 
-static bool store_take_in(struct ki_store *store, const struct ki_cell_image *image)
+static bool store_take_in(struct ki_store *store, const struct ki_cell_image *image, uint32_t near)
 {
     uint32_t id;
-    return ki_cells_add(&store->cells, image, &id);
+    return ki_cells_add(&store->cells, image, near, &id);
 }
 
 static void store_joined(struct ki_store *store, const struct ki_cell_image *image)
@@ -112,14 +112,14 @@ int ki_store_supersede(struct ki_store *store, uint32_t id)
 static bool store_reserve(struct ki_store *store)
 {
     return ki_context_reserve(&store->context, 1) &&
-           ki_context_reserve(&store->note.retired, store->retiring_count);
+           (store->is_alone || ki_context_reserve(&store->note.retired, store->retiring_count));
 }
 
 static void store_retire_noted(struct ki_store *store)
 {
     for (uint32_t i = 0; i < store->retiring_count; i++) {
         uint32_t id = store->retiring[i];
-        bool fits = ki_context_add(&store->note.retired, ki_cells_dot(&store->cells, id));
+        bool fits = store->is_alone || ki_context_add(&store->note.retired, ki_cells_dot(&store->cells, id));
         KI_ASSERT(fits);
         store_let_go(store, id, false);
     }
@@ -164,7 +164,8 @@ int ki_store_write(struct ki_store *store, uint64_t wall_ms, const struct ki_wri
                                   .key = write->key,
                                   .field = write->field,
                                   .value = write->value};
-    if (!store_reserve(store) || !store_take_in(store, &image))
+    uint32_t near = store->retiring_count > 0 ? ki_cells_at(&store->cells, store->retiring[0])->key : KI_NO_KEY;
+    if (!store_reserve(store) || !store_take_in(store, &image, near))
         return KI_STORE_MEMORY;
     store->clock = clock;
     store->n++;
@@ -185,7 +186,7 @@ int ki_store_join(struct ki_store *store, uint64_t wall_ms, const struct ki_cell
 {
     if (ki_context_has(&store->context, image->dot))
         return 0;
-    if (!ki_context_reserve(&store->context, 1) || !store_take_in(store, image))
+    if (!ki_context_reserve(&store->context, 1) || !store_take_in(store, image, KI_NO_KEY))
         return KI_STORE_MEMORY;
     ki_hybrid_see(&store->clock, &store->config.bounds, wall_ms, image->stamp);
     store_joined(store, image);
@@ -197,7 +198,7 @@ int ki_store_replace(struct ki_store *store, const struct ki_cell_image *image)
     uint32_t id = ki_cells_by_dot(&store->cells, image->dot);
     if (id == KI_NO_CELL)
         return 0;
-    if (!store_take_in(store, image))
+    if (!store_take_in(store, image, KI_NO_KEY))
         return KI_STORE_MEMORY;
     store_let_go(store, id, false);
     return 0;
@@ -214,7 +215,7 @@ static int store_enter_all(struct ki_store *store, const struct ki_delta *delta)
         if (ki_context_has(&store->context, image.dot) || ki_context_has(&delta->retired, image.dot) ||
             ki_cells_by_dot(&store->cells, image.dot) != KI_NO_CELL)
             continue;
-        fits = store_take_in(store, &image);
+        fits = store_take_in(store, &image, KI_NO_KEY);
         entered += fits;
     }
     if (fits)

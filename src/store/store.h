@@ -52,7 +52,9 @@ struct ki_store {
     uint64_t version;            /* rises with each change of cells or context */
     uint32_t *retiring;          /* ids collected by the operation under way */
     uint32_t retiring_count, retiring_cap;
+    uint64_t expired;            /* keys that have come to their end here */
     uint64_t quarantined, impersonated; /* deltas refused for their stamps; times that our own id was met (R3) */
+    bool is_alone;        /* nobody is told what is written: nothing is noted */
     bool is_impersonated; /* somebody issued a number that we have not: writes are refused until ki_store_renew() */
 };
 

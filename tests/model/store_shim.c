@@ -85,7 +85,7 @@ struct shim *shim_clone(const struct shim *s)
         if (ki_cells_at(&s->store.cells, i)->kind == 0)
             continue;
         struct ki_cell_image image = ki_cells_image(&s->store.cells, i);
-        MUST(ki_cells_add(&t->store.cells, &image, &id));
+        MUST(ki_cells_add(&t->store.cells, &image, KI_NO_KEY, &id));
     }
     ki_delta_end(&t->store);
     return t;

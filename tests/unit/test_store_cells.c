@@ -89,7 +89,7 @@ static void step_add(struct table *t)
     draw_value(m, image, m->values[at]);
     uint32_t id;
     t->fails = ki_rng_below(&m->rng, 10) == 0;
-    bool fits = ki_cells_add(&t->cells, image, &id);
+    bool fits = ki_cells_add(&t->cells, image, KI_NO_KEY, &id);
     assert_true(fits || t->fails);
     if (fits && ki_rng_below(&m->rng, 2))
         assert_true(ki_cells_sketched(&t->cells, id, (struct ki_item){image->dot.n % 16, image->dot.n}) || t->fails);

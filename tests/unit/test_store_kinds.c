@@ -166,7 +166,7 @@ static void enter(struct replica *r, struct ki_dot dot, enum ki_kind kind, uint6
                                   .key = replica_text("k"),
                                   .field = has_field ? replica_text("f") : ki_span(NULL, 0),
                                   .value = value};
-    assert_true(ki_cells_add(&r->store.cells, &image, &id));
+    assert_true(ki_cells_add(&r->store.cells, &image, KI_NO_KEY, &id));
     assert_true(ki_context_add(&r->store.context, dot));
 }
 

@@ -431,7 +431,7 @@ static void test_two_own_shares(void **state)
             uint64_t dot_n = n == newest ? 9 : 8; /* entered first, or last */
             struct ki_cell_image image = {.dot = {1, dot_n}, .kind = KI_KIND_COUNT, .stamp = n, .key = text("k")};
             image.value = ki_span(value, 8);
-            assert_true(ki_cells_add(&r.store.cells, &image, &id) && ki_context_add(&r.store.context, image.dot));
+            assert_true(ki_cells_add(&r.store.cells, &image, KI_NO_KEY, &id) && ki_context_add(&r.store.context, image.dot));
         }
         r.store.n = 9;
         ki_delta_end(&r.store);
