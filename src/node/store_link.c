@@ -290,7 +290,8 @@ static void link_receive(struct kith *k, struct ki_link *link, uint8_t channel, 
         return;
     switch (channel) {
     case LINK_DELTA:
-        (void)ki_push_receive(k, peer, KI_KITH_DELTA_ON, message);
+        (void)ki_push_receive(k, peer, k->replica->peer_count > KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA_ON : KI_KITH_DELTA,
+                              message);
         return;
     case LINK_REPAIR:
         ki_repair_message(k, peer, link, message);
