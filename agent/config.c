@@ -137,6 +137,7 @@ static void config_defaults(struct ki_config *config)
     config->leave_on_terminate = true; /* Serf: false.  A service manager's stop is a wish to leave. */
     config->retry_interval_ms = 30000;
     config->data_max = (uint64_t)64 << 30;
+    config->value_max = (uint64_t)16 << 20;
     config->resp_clients_max = 10000;
 }
 

@@ -30,7 +30,7 @@ struct ki_config {
     uint32_t protocol; /* Serf's; 0: the newest */
     uint32_t retry_max, retry_interval_ms;
     char *data_dir, *fsync; /* of the store */
-    uint64_t data_max;
+    uint64_t data_max, store_max, value_max, repair_rate;
     uint32_t resp_clients_max;
     struct ki_limit limits[KI_LIMIT_MAX];
 };

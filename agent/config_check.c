@@ -88,6 +88,10 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
         return ki_config_fail(error, "tags are not allowed while using a tags file: give -tag or -tags-file");
     if (config->retry_interval_ms == 0)
         return ki_config_fail(error, "-retry-interval: must be more than 0");
+    if (config->value_max < 64 || config->value_max > (uint64_t)512 << 20)
+        return ki_config_fail(error, "-value-max: 64 to 512M");
+    if (config->repair_rate > UINT32_MAX)
+        return ki_config_fail(error, "-repair-rate: at most 4095M");
     if (config->resp_clients_max == 0)
         return ki_config_fail(error, "resp_clients_max: must be more than 0");
     if (check_versions(config, error) != 0 || check_disk(config, error) != 0)

@@ -250,6 +250,9 @@ static int setup_store(struct ki_agent *agent)
     struct kith_store_config config;
     kith_store_config_init(&config);
     config.withhold = ki_disk_withholds(&agent->config);
+    config.memory_max = agent->config.store_max;
+    config.value_max = (uint32_t)agent->config.value_max;
+    config.repair_bytes_per_s = (uint32_t)agent->config.repair_rate;
     int result = kith_store_open(agent->k, &config);
     agent->has_store = result == 0;
     if (result == 0 || result == KITH_ERR_STATE)
@@ -308,6 +311,7 @@ static int setup_redis(struct ki_agent *agent)
                                            .password = agent->config.resp_auth,
                                            .clients_max = agent->config.resp_clients_max,
                                            .withhold = ki_disk_withholds(&agent->config),
+                                           .memory_max = agent->config.store_max,
                                            .now = ki_net_now,
                                            .kick = setup_kick,
                                            .arg = agent};

@@ -260,7 +260,7 @@ struct kith_config {
     uint32_t frame_max;                /* bytes of one sealed stream frame */
     uint32_t inflated_max;             /* bytes a compressed stream may grow to; datagrams: 64 KiB */
     uint32_t nesting_max;              /* compound and compressed layers inside one datagram */
-    uint64_t memory_max;               /* bytes allocated in all; 0: no limit */
+    uint64_t memory_max;               /* bytes allocated in all, but for a store's (store.h); 0: no limit */
 
     struct kith_memory memory;
 };
