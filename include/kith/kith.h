@@ -313,7 +313,7 @@ KITH_API int kith_load(kith *k, const struct kith_record *record);
 
 /** Starts life: the node announces itself and its timers run.  First incarnation = max(wall seconds, last own + 1),
  *  so that it outranks its own death notice.
- *  Returns: 0; KITH_ERR_STATE when called twice; KITH_ERR_NOMEM. */
+ *  Returns: 0; KITH_ERR_STATE when called twice; KITH_ERR_NOMEM; KITH_ERR_MALFORMED: rows of the store are missing. */
 KITH_API int kith_ready(kith *k, struct kith_time now);
 
 /** Takes the next record to write down, if there is one. */

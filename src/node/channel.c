@@ -35,6 +35,17 @@ static int channel_root(struct kith *k, struct ki_peer *peer, enum ki_kith_messa
     return 0;
 }
 
+static int channel_same(struct kith *k, struct ki_peer *peer, struct ki_reader *r)
+{
+    struct ki_hash128 root = {0, 0};
+    bool is_ours, has = ki_root(k, &root);
+    if (!ki_decode_kith_same(r, &root, &is_ours))
+        return channel_malformed(k);
+    if (has && is_ours) /* else it is another root that is the same */
+        ki_root_is_same(k, peer);
+    return 0;
+}
+
 static int channel_held(struct kith *k, struct ki_peer *peer, struct ki_reader *r)
 {
     struct ki_kith_held msg;
@@ -71,8 +82,7 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
     case KI_KITH_ROOT_BACK:
         return channel_root(k, peer, kind, &reader, is_partial);
     case KI_KITH_SAME:
-        ki_root_is_same(k, peer);
-        return 0;
+        return channel_same(k, peer, &reader);
     case KI_KITH_DELTA:
     case KI_KITH_DELTA_ON:
         return ki_push_receive(k, peer, kind, ki_span(reader.pos, reader.left));
@@ -102,7 +112,10 @@ static void channel_say_root(struct kith *k, struct ki_peer *peer, enum ki_kith_
     struct ki_kith_root msg = {.replica = k->replica->store.replica, .is_partial = k->replica->is_partial};
     if (!ki_root(k, &msg.root))
         return; /* it has changed since, and cannot be said just now */
-    peer->version = k->replica->store.version;
+    if (kind == KI_KITH_SAME) {
+        ki_encode_kith_same(w, &msg.root);
+        return;
+    }
     peer->said_us = k->now.mono_us;
     ki_encode_kith_root(w, kind, &msg);
 }
@@ -115,13 +128,11 @@ void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w)
     struct ki_kith_held held;
     size_t before = w->len;
     while (w->len == before && peer->say != KI_SAY_NOTHING) {
-        enum ki_kith_message kind = peer->say == KI_SAY_ROOT ? KI_KITH_ROOT : KI_KITH_ROOT_BACK;
-        bool is_same = peer->say == KI_SAY_SAME;
+        enum ki_kith_message kind = peer->say == KI_SAY_ROOT   ? KI_KITH_ROOT
+                                    : peer->say == KI_SAY_SAME ? KI_KITH_SAME
+                                                               : KI_KITH_ROOT_BACK;
         peer->say = KI_SAY_NOTHING;
-        if (is_same)
-            ki_encode_kith_front(w, KI_KITH_SAME);
-        else
-            channel_say_root(k, peer, kind, w);
+        channel_say_root(k, peer, kind, w);
     }
     if (w->len > before)
         return;
@@ -131,8 +142,9 @@ void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w)
         return;
     }
     peer->answers_held = false;
-    if (peer->asks_held) {
-        peer->asks_held = false;
+    bool asks_held = peer->asks_held && k->replica->store.n > 0;
+    peer->asks_held = false;
+    if (asks_held) {
         ki_encode_kith_held_ask(
             w, &(struct ki_kith_held_ask){.origin = k->replica->store.replica, .n = k->replica->store.n});
         return;

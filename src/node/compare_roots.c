@@ -99,10 +99,7 @@ void ki_root_is_same(struct kith *k, struct ki_peer *peer)
 {
     k->replica->rounds++;
     ki_count(k, KI_COUNT_roots_compared);
-    if (peer->version == k->replica->store.version) /* else it is another root that is the same */
-        root_agrees(k, peer);
-    peer->strikes = 0;
-    peer->ask_us = KITH_NEVER;
+    root_agrees(k, peer);
 }
 
 void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)

@@ -288,6 +288,8 @@ int kith_ready(struct kith *k, struct kith_time now)
 {
     if (k->life != KI_LIFE_LOADING)
         return KITH_ERR_STATE;
+    if (k->replica && !ki_rows_are_whole(&k->replica->rows))
+        return KITH_ERR_MALFORMED;
     k->now = now;
     uint64_t wall_s = now.wall_us / 1000000;
     uint64_t first = ki_max_u64(ki_max_u64(wall_s, 1), (uint64_t)k->loaded_incarnation + 1);

@@ -97,8 +97,9 @@ void ki_peers_refresh(struct kith *k)
 {
     struct ki_replica *r = k->replica;
     bool is_same = r->peers_epoch == k->table.epoch && r->peers_members == k->table.count;
-    bool is_late = k->table.count <= PEERS_SMALL || k->now.mono_us >= r->peers_us + PEERS_REFRESH_US;
-    if (r->peers_known && (is_same || !is_late))
+    bool is_late = k->now.mono_us >= r->peers_us + PEERS_REFRESH_US;
+    bool is_cheap = k->table.count <= PEERS_SMALL && (r->peers_known || !is_same);
+    if ((r->peers_known && is_same) || (r->peers_us && !is_late && !is_cheap)) /* no memory: not at each datagram again */
         return;
     peers_remove_gone(k);
     bool whole = true;
@@ -133,13 +134,24 @@ void ki_peer_is(struct kith *k, struct ki_peer *peer, uint64_t replica)
     peer->synced_us = peer->differences = peer->rest_us = 0;
 }
 
+/* The place of an origin, or where it would be.  Often they come in order. */
+static uint32_t peers_held_place(const struct ki_peer *peer, uint64_t origin)
+{
+    uint32_t from = 0, to = peer->held_count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (peer->held[middle].replica < origin)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 static struct ki_run *peers_held(const struct ki_peer *peer, uint64_t origin)
 {
-    for (uint32_t i = 0; i < peer->held_count; i++) {
-        if (peer->held[i].replica == origin)
-            return &peer->held[i];
-    }
-    return NULL;
+    uint32_t place = peers_held_place(peer, origin);
+    return place < peer->held_count && peer->held[place].replica == origin ? &peer->held[place] : NULL;
 }
 
 bool ki_peer_holds(const struct ki_peer *peer, struct ki_dot dot)
@@ -158,9 +170,13 @@ void ki_peer_held(struct kith *k, struct ki_peer *peer, struct ki_run run)
         known->high = touches ? ki_max_u64(known->high, run.high) : run.high;
         return;
     }
-    if (peer->held_count < PEERS_HELD_MAX &&
-        ki_list_room(&r->mem, (void **)&peer->held, sizeof *peer->held, peer->held_count, &peer->held_cap))
-        peer->held[peer->held_count++] = run; /* else less is known than could be: no harm */
+    if (peer->held_count == PEERS_HELD_MAX ||
+        !ki_list_room(&r->mem, (void **)&peer->held, sizeof *peer->held, peer->held_count, &peer->held_cap))
+        return; /* less is known than could be: no harm */
+    uint32_t place = peers_held_place(peer, run.replica);
+    memmove(&peer->held[place + 1], &peer->held[place], (peer->held_count - place) * sizeof *peer->held);
+    peer->held[place] = run;
+    peer->held_count++;
 }
 
 /* ---- for programs ---- */

@@ -150,6 +150,14 @@ static void push_now(struct kith *k)
     push_close(k);
 }
 
+void ki_push_end(struct kith *k)
+{
+    if (k->replica->push.at_us != KITH_NEVER)
+        push_now(k);
+    push_close(k);
+    k->replica->push.n = 0;
+}
+
 void ki_push_flush(struct kith *k)
 {
     struct ki_replica *r = k->replica;
@@ -263,7 +271,7 @@ int ki_push_receive(struct kith *k, struct ki_peer *from, enum ki_kith_message k
     ki_count(k, KI_COUNT_pushes_in);
     r->changes.is_remote = true;
     int error = ki_store_merge(&r->store, ki_wall_ms(k->now), delta);
-    ki_replica_step_ends(r);
+    ki_replica_step_ends(k);
     r->changes.is_remote = false;
     if (error) {
         ki_count(k, KI_COUNT_deltas_refused);

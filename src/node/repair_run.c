@@ -14,13 +14,18 @@
  */
 #include "node/store_link.h"
 
-#define REPAIR_OURS_MAX 2     /* sessions that we have begun, at one time */
-#define REPAIR_THEIRS_MAX 6   /* that others have begun with us */
+#define REPAIR_OURS_MAX 2     /* sessions that we have begun, at one time, */
+#define REPAIR_OURS_DONE 6    /* and others by which we only serve */
+#define REPAIR_THEIRS_MAX 6   /* that others have begun with us, */
+#define REPAIR_THEIRS_EACH 3  /* and of these of one peer */
 #define REPAIR_BUDGET 2500    /* a tick, all sessions together: 0.1 to 0.3 us each */
 #define REPAIR_SETTLE 2048    /* cells a tick while the sketch is made whole, */
 #define REPAIR_SETTLE_ALL 65536 /* and when there is but one moment for it, or it will not come to an end */
 #define REPAIR_PATIENCE_US 1000000
-#define REPAIR_LIFE_US 60000000 /* a session without an end in sight, once our side is done */
+#define REPAIR_SILENCE_US 60000000 /* nothing was said over a link for so long: the peer has none, or forgot it; */
+#define REPAIR_QUIET_US 15000000   /* or heard in datagrams, as six tries in a row */
+#define REPAIR_SERVED_US 3000000   /* heard of so lately, a side that is done still serves */
+#define REPAIR_LIFE_US 600000000   /* whoever goes on for longer keeps others from theirs */
 #define REPAIR_BACKLOG_MAX (4u << 20)
 #define REPAIR_STREAM_MESSAGE 16384
 #define REPAIR_CELLS_FIRST 24
@@ -31,12 +36,25 @@
 
 /* ---- what there is ---- */
 
-static uint32_t repair_count(const struct ki_replica *r, enum ki_repair_role role)
+/* Those by which we want something; those by which we only serve. */
+static uint32_t repair_count(const struct ki_replica *r, enum ki_repair_role role, bool is_told)
 {
     uint32_t count = 0;
     for (const struct ki_repair_run *run = r->runs; run; run = run->next)
-        count += run->config.role == role && !run->is_over;
+        count += run->config.role == role && run->is_told == is_told && !run->is_over;
     return count;
+}
+
+static bool repair_ours_full(const struct ki_replica *r)
+{
+    return repair_count(r, KI_REPAIR_INITIATOR, false) >= REPAIR_OURS_MAX ||
+           repair_count(r, KI_REPAIR_INITIATOR, true) >= REPAIR_OURS_DONE;
+}
+
+/* Datagrams may be too small for any session. */
+static bool repair_fits_datagrams(const struct kith *k)
+{
+    return ki_message_room(k) >= KI_KITH_REPAIR_FRONT + KI_REPAIR_MESSAGE_MIN;
 }
 
 static struct ki_repair_run *repair_find(const struct ki_replica *r, uint32_t id, enum ki_repair_role role, uint64_t session)
@@ -78,7 +96,7 @@ static struct ki_repair_run *repair_new(struct kith *k, const struct ki_peer *pe
     run->link = link;
     run->config.role = role;
     run->config.session = session;
-    run->begun_us = k->now.mono_us;
+    run->begun_us = run->spoke_us = k->now.mono_us;
     repair_configure(k, peer, run);
     run->next = r->runs;
     r->runs = run;
@@ -181,16 +199,32 @@ static void repair_receive(struct kith *k, struct ki_repair_run *run, struct ki_
     r->changes.is_remote = true;
     enum ki_repair_result result =
         ki_repair_receive(&run->repair, ki_wall_ms(k->now), k->now.mono_us / 1000, message);
-    ki_replica_step_ends(r);
+    ki_replica_step_ends(k);
     r->changes.is_remote = false;
     run->is_busy = true;
+    run->spoke_us = k->now.mono_us;
     repair_result(k, run, result);
+}
+
+/* It has come to nothing, for a reason that is not in the session. */
+static void repair_give_up(struct kith *k, struct ki_repair_run *run)
+{
+    if (run->is_over)
+        return;
+    run->is_over = true;
+    if (run->is_told)
+        return; /* it had what it wanted */
+    struct ki_peer *peer = ki_peer_of(k, run->id);
+    k->replica->repairs_failed++;
+    if (peer && run->config.role == KI_REPAIR_INITIATOR)
+        repair_rest(k, peer);
 }
 
 static void repair_go(struct kith *k, struct ki_repair_run *run)
 {
     run->state = KI_RUN_GOES;
     run->is_busy = true;
+    run->spoke_us = k->now.mono_us;
     ki_repair_start(&run->repair, k->now.mono_us / 1000);
     struct ki_backlog *backlog = run->backlog;
     run->backlog = run->backlog_last = NULL;
@@ -207,14 +241,14 @@ static void repair_go(struct kith *k, struct ki_repair_run *run)
 static bool repair_snapshot(struct kith *k, struct ki_repair_run *run, uint32_t budget)
 {
     struct ki_replica *r = k->replica;
-    if (!r->store.compare || ki_compare_settle(&r->store, budget) != KI_COMPARE_WHOLE)
+    enum ki_compare_state state = r->store.compare ? ki_compare_settle(&r->store, budget) : KI_COMPARE_MORE;
+    if (state == KI_COMPARE_MORE)
         return false;
-    if (!ki_repair_init(&run->repair, &r->store, &run->config)) {
-        ki_count(k, KI_COUNT_out_of_memory);
-        run->is_over = true;
-        return false;
-    }
-    return true;
+    if (state == KI_COMPARE_WHOLE && ki_repair_init(&run->repair, &r->store, &run->config))
+        return true;
+    ki_count(k, KI_COUNT_out_of_memory);
+    repair_give_up(k, run);
+    return false;
 }
 
 static void repair_wait(struct kith *k, struct ki_repair_run *run)
@@ -251,19 +285,17 @@ static void repair_step(struct kith *k, struct ki_repair_run *run, size_t *budge
     struct ki_replica *r = k->replica;
     r->changes.is_remote = true;
     enum ki_repair_result result = ki_repair_step(&run->repair, k->now.mono_us / 1000, budget);
-    ki_replica_step_ends(r);
+    ki_replica_step_ends(k);
     r->changes.is_remote = false;
     run->is_busy = *budget == 0;
     repair_result(k, run, result);
-    bool is_late = run->is_told && k->now.mono_us - run->begun_us > REPAIR_LIFE_US;
-    if (ki_repair_is_over(&run->repair) || is_late)
-        run->is_over = !run->has_out || is_late;
+    run->is_over = run->is_over || ki_repair_is_over(&run->repair);
 }
 
 static bool repair_is_due(const struct kith *k, const struct ki_repair_run *run)
 {
     return run->is_busy || ki_repair_deadline_ms(&run->repair) <= k->now.mono_us / 1000 ||
-           (ki_repair_is_over(&run->repair) && !run->has_out);
+           ki_repair_is_over(&run->repair);
 }
 
 static void repairs_reap(struct ki_replica *r)
@@ -280,13 +312,22 @@ static void repairs_reap(struct ki_replica *r)
     }
 }
 
+/* When a session is given up; while we wait for our own sketch or disk, the peer does not wait for ever. */
+static uint64_t repair_end_us(const struct ki_repair_run *run)
+{
+    uint64_t silence_us = run->is_busy ? KITH_NEVER : run->spoke_us + (run->link ? REPAIR_SILENCE_US : REPAIR_QUIET_US);
+    return ki_min_u64(silence_us, run->begun_us + REPAIR_LIFE_US);
+}
+
 void ki_repairs_tick(struct kith *k)
 {
     size_t budget = REPAIR_BUDGET;
     for (struct ki_repair_run *run = k->replica->runs; run && budget > 0; run = run->next) {
         if (run->is_over)
             continue;
-        if (run->state == KI_RUN_WAITS)
+        if (repair_end_us(run) <= k->now.mono_us)
+            repair_give_up(k, run);
+        else if (run->state == KI_RUN_WAITS)
             repair_wait(k, run);
         else if (run->state == KI_RUN_GOES && repair_is_due(k, run))
             repair_step(k, run, &budget);
@@ -305,7 +346,7 @@ uint64_t ki_repairs_deadline(const struct kith *k)
             return k->now.mono_us;
         uint64_t due_ms = run->state == KI_RUN_GOES ? ki_repair_deadline_ms(&run->repair) : UINT64_MAX;
         next_us = ki_min_u64(next_us, due_ms < UINT64_MAX / 1000 ? due_ms * 1000 : KITH_NEVER);
-        next_us = run->is_told ? ki_min_u64(next_us, run->begun_us + REPAIR_LIFE_US + 1000) : next_us;
+        next_us = ki_min_u64(next_us, repair_end_us(run));
     }
     return next_us;
 }
@@ -315,7 +356,7 @@ uint64_t ki_repairs_deadline(const struct kith *k)
 void ki_repair_by_link(struct kith *k, struct ki_peer *peer)
 {
     struct ki_link *link;
-    if (repair_count(k->replica, KI_REPAIR_INITIATOR) > REPAIR_OURS_MAX || ki_link_open(k, peer->id, &link) != 0) {
+    if (repair_ours_full(k->replica) || ki_link_open(k, peer->id, &link) != 0) {
         repair_rest(k, peer);
         return;
     }
@@ -325,13 +366,17 @@ void ki_repair_by_link(struct kith *k, struct ki_peer *peer)
 void ki_repair_begin(struct kith *k, struct ki_peer *peer)
 {
     struct ki_replica *r = k->replica;
-    for (const struct ki_repair_run *run = r->runs; run; run = run->next) {
-        if (run->id == peer->id && !run->is_over && !run->is_told)
+    for (struct ki_repair_run *run = r->runs; run; run = run->next) {
+        if (run->id != peer->id || run->is_over)
+            continue;
+        if (!run->is_told || run->spoke_us + REPAIR_SERVED_US > k->now.mono_us)
             return; /* one is under way */
+        run->is_over = run->config.role == KI_REPAIR_INITIATOR; /* it must have been forgotten there */
     }
-    if (repair_count(r, KI_REPAIR_INITIATOR) >= REPAIR_OURS_MAX)
+    if (repair_ours_full(r))
         return; /* the next comparison comes */
-    if (r->store.cells.cell_count == 0 || ki_context_encoded_len(&r->store.context) > KI_REPAIR_CONTEXT_MAX) {
+    if (r->store.cells.cell_count == 0 || ki_context_encoded_len(&r->store.context) > KI_REPAIR_CONTEXT_MAX ||
+        !repair_fits_datagrams(k)) {
         ki_repair_by_link(k, peer);
         return;
     }
@@ -368,6 +413,23 @@ static bool repair_has_ended(const struct ki_replica *r, uint64_t session)
     return ended;
 }
 
+static uint32_t repair_theirs(const struct ki_replica *r)
+{
+    return repair_count(r, KI_REPAIR_RESPONDER, false) + repair_count(r, KI_REPAIR_RESPONDER, true);
+}
+
+/* No peer takes all the places. */
+static bool repair_may_respond(const struct kith *k, const struct ki_peer *peer, uint64_t session,
+                               const struct ki_link *link)
+{
+    const struct ki_replica *r = k->replica;
+    uint32_t count = 0;
+    for (const struct ki_repair_run *run = r->runs; run; run = run->next)
+        count += run->id == peer->id && run->config.role == KI_REPAIR_RESPONDER && !run->is_over;
+    return r->store.compare && (link || repair_fits_datagrams(k)) && count < REPAIR_THEIRS_EACH &&
+           repair_theirs(r) < REPAIR_THEIRS_MAX && !repair_has_ended(r, session);
+}
+
 void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *link, struct ki_span message)
 {
     struct ki_replica *r = k->replica;
@@ -379,8 +441,7 @@ void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *lin
     }
     enum ki_repair_role ours = sender == KI_REPAIR_INITIATOR ? KI_REPAIR_RESPONDER : KI_REPAIR_INITIATOR;
     struct ki_repair_run *run = repair_find(r, peer->id, ours, session);
-    if (!run && ours == KI_REPAIR_RESPONDER && r->store.compare && !repair_has_ended(r, session) &&
-        repair_count(r, KI_REPAIR_RESPONDER) < REPAIR_THEIRS_MAX) {
+    if (!run && ours == KI_REPAIR_RESPONDER && repair_may_respond(k, peer, session, link)) {
         run = repair_new(k, peer, ours, session, link);
         if (run)
             repair_wait(k, run);
@@ -393,11 +454,12 @@ void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *lin
         repair_keep(k, run, message);
 }
 
-static bool repair_poll(struct ki_repair_run *run, void *buf, size_t cap, size_t *len)
+static bool repair_poll(struct ki_repair_run *run, uint64_t now_us, void *buf, size_t cap, size_t *len)
 {
     if (run->is_over || run->state != KI_RUN_GOES || !run->has_out)
         return false;
     run->has_out = ki_repair_poll(&run->repair, buf, cap, len);
+    run->spoke_us = run->has_out && run->link ? now_us : run->spoke_us;
     return run->has_out;
 }
 
@@ -408,7 +470,7 @@ bool ki_repair_poll_datagram(struct kith *k, const struct ki_peer *peer, struct 
         if (run->id != peer->id || run->link || room < KI_KITH_REPAIR_FRONT - 1 + run->config.message_max)
             continue;
         size_t front = KI_KITH_REPAIR_FRONT - 1; /* memberlist's type is there */
-        if (!repair_poll(run, w->start + w->len + front, room - front, &len))
+        if (!repair_poll(run, k->now.mono_us, w->start + w->len + front, room - front, &len))
             continue;
         ki_encode_kith_front(w, KI_KITH_REPAIR);
         w->len += len;
@@ -428,7 +490,7 @@ bool ki_repair_has_datagram(const struct kith *k, const struct ki_peer *peer)
 bool ki_repair_poll_link(struct kith *k, const struct ki_link *link, uint8_t *buf, size_t cap, size_t *len)
 {
     for (struct ki_repair_run *run = k->replica->runs; run; run = run->next) {
-        if (run->link == link && repair_poll(run, buf, cap, len))
+        if (run->link == link && repair_poll(run, k->now.mono_us, buf, cap, len))
             return true;
     }
     return false;
@@ -442,13 +504,7 @@ void ki_repairs_link_closed(struct kith *k, const struct ki_link *link)
         if (run->link != link)
             continue;
         run->link = NULL;
-        if (run->is_over)
-            continue;
-        run->is_over = true;
-        struct ki_peer *peer = run->is_told ? NULL : ki_peer_of(k, run->id);
-        k->replica->repairs_failed += !run->is_told;
-        if (peer && run->config.role == KI_REPAIR_INITIATOR)
-            repair_rest(k, peer);
+        repair_give_up(k, run);
     }
 }
 

@@ -89,7 +89,7 @@ void ki_replica_free(struct kith *k)
 void ki_replica_renew(struct kith *k)
 {
     ki_repairs_end(k);
-    ki_delta_end(&k->replica->store);
+    ki_push_end(k);
     ki_store_renew(&k->replica->store, ki_crng_u64(&k->crng));
     k->replica->store.version++;
 }
@@ -142,7 +142,7 @@ void ki_replica_tick(struct kith *k)
         return;
     if (ki_expire_next_ms(&r->store) <= ki_wall_ms(k->now)) {
         (void)ki_expire_due(&r->store, ki_wall_ms(k->now), REPLICA_EXPIRE_SLICE);
-        ki_replica_step_ends(r);
+        ki_replica_step_ends(k);
     }
     ki_peers_refresh(k);
     ki_secret_tick(k);
@@ -163,7 +163,7 @@ static uint64_t replica_expiry_us(const struct kith *k)
 uint64_t ki_replica_deadline(const struct kith *k)
 {
     const struct ki_replica *r = k->replica;
-    if (!r || !r->is_ready)
+    if (!r || !r->is_ready || r->in_group) /* ki_replica_tick() waits for its end */
         return KITH_NEVER;
     uint64_t next_us = ki_min_u64(ki_min_u64(replica_expiry_us(k), ki_push_deadline(k)), ki_roots_deadline(k));
     next_us = ki_min_u64(ki_min_u64(next_us, ki_repairs_deadline(k)), ki_secret_deadline(k));

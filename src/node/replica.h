@@ -23,12 +23,11 @@ struct ki_peer {
     uint32_t id;        /* of the member */
     uint64_t name_hash; /* ids are given again */
     uint64_t replica;   /* its present id; 0: not known */
-    struct ki_run *held; /* what this replica is known to have held: a run for each origin */
+    struct ki_run *held; /* what this replica is known to have held: a run for each origin, in their order */
     uint32_t held_count, held_cap;
 
     /* comparing */
-    uint64_t version;     /* of our store, when our root was said last */
-    uint64_t said_us;     /* when that was */
+    uint64_t said_us;     /* when our root was said last */
     uint64_t same_version; /* of our store, when equal roots were found last */
     uint64_t synced_us;   /* when that was, or when a repair ended; 0: never */
     uint64_t differences; /* repaired then */
@@ -152,6 +151,7 @@ void ki_peers_free(struct kith *k);
 /* push.c */
 bool ki_push_poll(struct kith *k, uint32_t *id, enum ki_kith_message *kind, struct ki_span *bytes);
 void ki_push_flush(struct kith *k); /* the open group becomes a packet */
+void ki_push_end(struct kith *k);   /* likewise, before our id changes */
 int ki_push_receive(struct kith *k, struct ki_peer *from, enum ki_kith_message kind, struct ki_span delta);
 uint64_t ki_push_deadline(const struct kith *k);
 void ki_push_free(struct kith *k);
@@ -161,7 +161,7 @@ bool ki_root(struct kith *k, struct ki_hash128 *root); /* that others may see; f
 void ki_root_on_ping(struct kith *k, uint32_t id);      /* a ping to this member is being built */
 void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
 void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
-void ki_root_is_same(struct kith *k, struct ki_peer *peer);
+void ki_root_is_same(struct kith *k, struct ki_peer *peer); /* the root that others may see now */
 void ki_roots_tick(struct kith *k);
 uint64_t ki_roots_deadline(const struct kith *k);
 bool ki_in_sync(const struct kith *k, const struct ki_peer *peer);
@@ -202,7 +202,7 @@ struct ki_replica *ki_replica_for(struct kith *k, struct kith_time now, struct k
 void ki_import_drop(struct kith *k);
 
 /* replica_write.c: what one step, an operation or a delta, has done is told. */
-void ki_replica_step_ends(struct ki_replica *r);
+void ki_replica_step_ends(struct kith *k);
 void ki_replica_committed(struct kith *k); /* a group has been written */
 
 #endif

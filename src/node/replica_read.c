@@ -16,7 +16,7 @@ struct ki_replica *ki_replica_for(struct kith *k, struct kith_time now, struct k
         return NULL;
     if (r->store.cells.expiring.count > 0) {
         ki_expire_key(&r->store, ki_wall_ms(now), key);
-        ki_replica_step_ends(r);
+        ki_replica_step_ends(k);
     }
     return r;
 }

@@ -197,7 +197,7 @@ static int import_all(struct kith *k)
     int error = import_cells(k, &r->import->store);
     if (!error)
         error = import_finish(&r->store, &r->import->store);
-    ki_replica_step_ends(r);
+    ki_replica_step_ends(k);
     r->changes.is_remote = false;
     if (!error && r->import->rows.has_secret && !r->rows.has_secret && !ki_secret_take(k, r->import->rows.secret))
         error = KI_STORE_MEMORY;

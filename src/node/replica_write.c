@@ -22,15 +22,18 @@ static struct ki_replica *write_to(struct kith *k, struct kith_time now, struct 
     return ki_replica_for(k, now, ki_span_of(key));
 }
 
-void ki_replica_step_ends(struct ki_replica *r)
+void ki_replica_step_ends(struct kith *k)
 {
-    if (r->store.changes)
-        ki_changes_end(&r->changes, &r->store.cells);
+    struct ki_replica *r = k->replica;
+    if (!r->store.changes)
+        return;
+    ki_changes_end(&r->changes, &r->store.cells);
+    k->counters[KI_COUNT_changes_dropped] = r->changes.dropped;
 }
 
 static int write_ends(struct kith *k, struct ki_replica *r, int error)
 {
-    ki_replica_step_ends(r);
+    ki_replica_step_ends(k);
     if (!r->in_group)
         ki_replica_committed(k);
     return ki_replica_error(error);

@@ -171,17 +171,17 @@ static int link_hello_received(struct kith *k, struct ki_link *link, struct ki_s
     struct ki_peer *peer = r->is_ready && !r->in_group ? link_peer(k, link) : NULL;
     uint64_t version = ki_take_be(&reader, 1), replica = ki_take_be(&reader, 8), has_secret = ki_take_be(&reader, 1);
     const uint8_t *secret = has_secret ? ki_take(&reader, KI_ROW_SECRET_LEN) : NULL;
-    if (!peer || reader.bad || version < LINK_HELLO_VERSION || !link_data(k, link))
+    if (!peer || reader.bad || version < LINK_HELLO_VERSION)
         return KITH_ERR_REFUSED;
     ki_peer_is(k, peer, replica);
     uint8_t made[KI_ROW_SECRET_LEN];
-    if (!secret && !r->rows.has_secret) {
-        if (link->is_dialler)
-            return 0; /* it had to make one: a peer that does not is of another mind */
+    if (!secret && !r->rows.has_secret && !link->is_dialler) { /* who is dialled has to make one */
         ki_crng_fill(&k->crng, made, sizeof made);
         secret = made;
     }
-    return !secret || ki_secret_take(k, secret) ? 0 : KITH_ERR_NOMEM;
+    if (secret && !ki_secret_take(k, secret))
+        return KITH_ERR_NOMEM;
+    return link_data(k, link) ? 0 : KITH_ERR_NOMEM; /* at the end: a link that we refuse is freed without a word */
 }
 
 /* ---- out ---- */

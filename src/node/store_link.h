@@ -25,6 +25,7 @@ struct ki_repair_run {
     struct ki_link *link; /* NULL: over datagrams */
     uint64_t wait_seq;    /* HELD: until this group of rows is durable */
     uint64_t begun_us;
+    uint64_t spoke_us; /* when a message was sent or heard last */
     bool is_busy; /* it has work left */
     bool has_out; /* it may have something to send */
     bool is_told; /* what became of it is known */

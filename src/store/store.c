@@ -71,6 +71,8 @@ void ki_store_kill(struct ki_store *store, struct ki_dot dot)
         store_let_go(store, id, false); /* its dot is in the context already */
         return;
     }
+    if (ki_context_has(&store->context, dot))
+        return;
     bool fits = ki_context_add(&store->context, dot);
     KI_ASSERT(fits);
     store->version++;
@@ -257,12 +259,15 @@ static void store_retire_live(struct ki_store *store, const struct ki_context *r
 static void store_retire_all(struct ki_store *store, const struct ki_context *retired)
 {
     struct ki_run run;
+    struct ki_dot cursor = {0, 0};
+    size_t budget = SIZE_MAX;
+    if (ki_context_missing(&store->context, retired, &cursor, &budget, &run) == KI_MISSING_RUN)
+        store->version++; /* else it is old news, and must not pass for a change: it would be forwarded for ever */
     store_retire_live(store, retired);
     for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
         bool fits = ki_context_add_run(&store->context, run);
         KI_ASSERT(fits);
     }
-    store->version += retired->run_count;
 }
 
 void ki_store_met(struct ki_store *store, uint64_t n)

@@ -49,7 +49,7 @@ struct ki_store {
     struct ki_compare *compare;  /* NULL: nobody to compare with yet */
     struct ki_session *sessions; /* open ones hear of what joins and goes */
     struct ki_changes *changes;  /* NULL: nobody wants to know which keys change */
-    uint64_t version;            /* rises with each change of cells or context */
+    uint64_t version;            /* rises with each change of cells or context, and with nothing else */
     uint32_t *retiring;          /* ids collected by the operation under way */
     uint32_t retiring_count, retiring_cap;
     uint64_t expired;            /* keys that have come to their end here */

@@ -33,6 +33,18 @@ bool ki_decode_kith_root(struct ki_reader *r, struct ki_kith_root *msg)
     return !r->bad && r->left == 0;
 }
 
+void ki_encode_kith_same(struct ki_writer *w, const struct ki_hash128 *root)
+{
+    ki_encode_kith_front(w, KI_KITH_SAME);
+    ki_put_be(w, root->first >> 32, 4);
+}
+
+bool ki_decode_kith_same(struct ki_reader *r, const struct ki_hash128 *ours, bool *is_ours)
+{
+    *is_ours = ki_take_be(r, 4) == ours->first >> 32;
+    return !r->bad && r->left == 0;
+}
+
 void ki_encode_kith_held_ask(struct ki_writer *w, const struct ki_kith_held_ask *msg)
 {
     ki_encode_kith_front(w, KI_KITH_HELD_ASK);

@@ -11,7 +11,7 @@
 enum ki_kith_message {
     KI_KITH_ROOT = 1,      /* what is your root?  This is mine */
     KI_KITH_ROOT_BACK = 2, /* mine is another */
-    KI_KITH_SAME = 3,      /* mine, too */
+    KI_KITH_SAME = 3,      /* mine, too, is this one */
     KI_KITH_DELTA = 4,     /* writes, from the one that made them */
     KI_KITH_DELTA_ON = 5,  /* likewise; pass it on if it is news to you */
     KI_KITH_HELD_ASK = 6,  /* what do you hold of this replica, around this number? */
@@ -44,7 +44,11 @@ struct ki_kith_held {
 void ki_encode_kith_held(struct ki_writer *w, const struct ki_kith_held *msg);
 bool ki_decode_kith_held(struct ki_reader *r, struct ki_kith_held *msg);
 
-/* The front of the others: SAME (nothing follows), DELTA, DELTA_ON, REPAIR (the rest is the message). */
+/* SAME: the first 4 bytes of that root, so that an answer which was late is not taken for one about a newer root. */
+void ki_encode_kith_same(struct ki_writer *w, const struct ki_hash128 *root);
+bool ki_decode_kith_same(struct ki_reader *r, const struct ki_hash128 *ours, bool *is_ours);
+
+/* The front of the others: DELTA, DELTA_ON, REPAIR (the rest is the message). */
 void ki_encode_kith_front(struct ki_writer *w, enum ki_kith_message kind);
 
 #endif

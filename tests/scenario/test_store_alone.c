@@ -394,9 +394,69 @@ static void changes_are_told(void **state)
     kith_free(k);
 }
 
+static void dropped_changes_are_counted(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    struct kith_change change;
+    kith_store_config_init(&config);
+    config.watch = true;
+    config.changes_max = 2;
+    kith *k = open_store(&config, true);
+    for (char name = 'a'; name < 'f'; name++)
+        assert_int_equal(
+            kith_set(k, lone_time(LONE_SECOND), (struct kith_str){&name, 1}, text("v"), KITH_NEVER_MS), 0);
+    assert_int_equal(lone_counter(k, "changes_dropped"), 3);
+    assert_true(kith_poll_change(k, &change));
+    kith_free(k);
+}
+
+/* Contexts without cells would say of all that lived there that it was deleted. */
+static void half_a_store_is_refused(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    struct kith_row row;
+    uint64_t cursor = 0;
+    kith_store_config_init(&config);
+    kith *k = open_store(&config, true);
+    assert_int_equal(kith_set(k, lone_time(LONE_SECOND), text("a"), text("v"), KITH_NEVER_MS), 0);
+    assert_int_equal(kith_expire(k, lone_time(LONE_SECOND), text("a"), KITH_NEVER_MS, NULL), 0);
+    kith *half = open_store(&config, false);
+    assert_true(kith_export_row(k, &cursor, &row));
+    assert_int_equal(kith_load_row(half, row.name, row.value), 0);
+    assert_int_equal(kith_ready(half, lone_time(LONE_SECOND)), KITH_ERR_MALFORMED);
+    while (kith_export_row(k, &cursor, &row) && !row.is_commit)
+        assert_int_equal(kith_load_row(half, row.name, row.value), 0);
+    assert_int_equal(kith_ready(half, lone_time(LONE_SECOND)), 0);
+    kith_free(half);
+    kith_free(k);
+}
+
+/* An open group has nothing to wait for: its driver is not woken over and over. */
+static void an_open_group_sleeps(void **state)
+{
+    (void)state;
+    kith *k = new_store();
+    assert_int_equal(kith_set(k, lone_time(LONE_SECOND), text("a"), text("v"), 1800000002000), 0);
+    assert_int_equal(kith_store_begin(k), 0);
+    uint64_t at_us = 3 * LONE_SECOND; /* it should have ended */
+    unsigned ticks = 0;
+    for (; at_us < 4 * LONE_SECOND; ticks++, at_us = ki_max_u64(at_us + 1, kith_deadline(k)))
+        kith_tick(k, lone_time(at_us));
+    assert_true(ticks < 100);
+    assert_int_equal(kith_store_commit(k, lone_time(at_us)), 0);
+    kith_tick(k, lone_time(at_us));
+    assert_int_equal(kith_type_of(k, lone_time(at_us), text("a")), KITH_TYPE_NONE);
+    kith_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dropped_changes_are_counted),
+        cmocka_unit_test(half_a_store_is_refused),
+        cmocka_unit_test(an_open_group_sleeps),
         cmocka_unit_test(opens_once_and_early),
         cmocka_unit_test(strings_and_counters),
         cmocka_unit_test(elements_ranks_and_siblings),

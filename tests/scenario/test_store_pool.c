@@ -82,13 +82,20 @@ static void large_pools_forward(void **state)
     (void)state;
     struct kith_store_config config;
     kith_store_config_init(&config);
-    struct world *w = pool(32, &config, 0);
-    assert_int_equal(kith_set(world_node(w, 3), world_now(w), text("a"), text("1"), KITH_NEVER_MS), 0);
-    world_run(w, 10 * MS);
-    unsigned arrived = 0;
-    for (unsigned n = 0; n < 32; n++)
-        arrived += shows(w, n, "a", "1");
-    assert_int_equal(arrived, 32);
+    struct world *w = pool(40, &config, 0);
+    for (int round = 0; round < 2; round++) { /* the second time it replaces something */
+        char value[] = {(char)('1' + round), 0};
+        assert_int_equal(kith_set(world_node(w, 3), world_now(w), text("a"), text(value), KITH_NEVER_MS), 0);
+        world_run(w, 100 * MS);
+        unsigned arrived = 0;
+        uint64_t forwarded = 0;
+        for (unsigned n = 0; n < 40; n++) {
+            arrived += shows(w, n, "a", value);
+            forwarded += counter(w, n, "pushes_forwarded");
+        }
+        assert_in_range(arrived, 39, 40);
+        assert_in_range(forwarded, 38, 40 + 40 * (unsigned)round); /* by each once, on first sight */
+    }
     world_free(w);
 }
 
@@ -318,6 +325,101 @@ static void losses_are_repaired(void **state)
     world_free(w);
 }
 
+/* ---- evidence ---- */
+
+static bool disk_works;
+
+static void disk_drain(void *arg, unsigned n, kith *k, struct kith_time now)
+{
+    struct kith_row row;
+    (void)arg;
+    while ((n > 0 || disk_works) && kith_poll_row(k, now, &row)) {
+        if (row.is_commit)
+            kith_rows_durable(k, now, row.seq, 0);
+    }
+}
+
+static void wait_for_root(void *arg, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len)
+{
+    bool *is_said = arg;
+    (void)to;
+    for (size_t i = 0; from == 0 && i + 2 < len; i++)
+        *is_said = *is_said || memcmp(buf + i, "\x08\x4b\x01", 3) == 0;
+}
+
+/* A root is asked for before a write is durable, and found to be the same after. */
+static void an_answer_is_about_its_root(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    config.withhold = disk_works = true;
+    struct world *w = world_new();
+    bool is_said = false;
+    world_store(w, &config);
+    world_set_disk(w, (struct world_disk){.drain = disk_drain});
+    for (unsigned n = 0; n < 2; n++) {
+        struct kith_config c;
+        world_config(&c, n);
+        c.compress = false;
+        world_add(w, n, &c);
+    }
+    assert_int_equal(world_join(w, 1, 0, NULL), 0);
+    assert_int_equal(kith_set(world_node(w, 0), world_now(w), text("before"), text("1"), KITH_NEVER_MS), 0);
+    runs_until_agreed(w, 2, 20 * SECOND);
+    disk_works = false;
+    assert_int_equal(kith_set(world_node(w, 0), world_now(w), text("a"), text("1"), KITH_NEVER_MS), 0);
+    world_set_tap(w, wait_for_root, &is_said);
+    for (unsigned i = 0; i < 10000 && !is_said; i++)
+        world_run(w, 500);
+    assert_true(is_said);
+    world_run(w, 1500); /* the answer is on its way */
+    disk_works = true;
+    world_chance(w, 1, 1000000);
+    world_run(w, 1); /* written, told, and lost */
+    world_chance(w, 1, 0);
+    world_run(w, 3 * MS);
+    assert_int_equal(kith_type_of(world_node(w, 1), world_now(w), text("a")), KITH_TYPE_NONE);
+    uint64_t cursor = 0;
+    unsigned holders = 0;
+    struct kith_holder holder;
+    while (kith_next_holder(world_node(w, 0), world_now(w), text("a"), &cursor, &holder))
+        holders++;
+    assert_int_equal(holders, 1);
+    runs_until_agreed(w, 2, 20 * SECOND);
+    world_free(w);
+}
+
+/* Too small for the messages of a repair, which goes over a link then. */
+static void small_datagrams(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = world_new();
+    world_store(w, &config);
+    for (unsigned n = 0; n < 3; n++) {
+        struct kith_config c;
+        world_config(&c, n);
+        c.datagram_max = n < 2 ? 576 : 1400;
+        world_add(w, n, &c);
+        if (n > 0)
+            assert_int_equal(world_join(w, n, 0, NULL), 0);
+    }
+    write_many(w, 0, 0, 100, "value");
+    runs_until_agreed(w, 3, 30 * SECOND);
+    world_cut(w, 0, 2, true);
+    world_cut(w, 1, 2, true);
+    write_many(w, 2, 0, 3, "theirs");
+    write_many(w, 0, 5, 9, "ours");
+    world_run(w, 2 * SECOND);
+    world_cut(w, 0, 2, false);
+    world_cut(w, 1, 2, false);
+    runs_until_agreed(w, 3, 60 * SECOND);
+    assert_true(shows(w, 0, "key-1", "theirs") && shows(w, 2, "key-6", "ours"));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +431,8 @@ int main(void)
         cmocka_unit_test(a_newcomer_gets_everything),
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(losses_are_repaired),
+        cmocka_unit_test(an_answer_is_about_its_root),
+        cmocka_unit_test(small_datagrams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ struct world_stream { /* one TCP connection: both ends */
 struct world_member {
     kith *k;
     bool paused;
+    uint64_t ticks;
 };
 
 struct world {
@@ -44,6 +45,7 @@ struct world {
     uint8_t seed;
     struct kith_store_config store;
     bool has_store;
+    struct world_disk disk;
     uint32_t loss_ppm;
     uint64_t luck; /* splitmix64's state */
     world_tap tap;
@@ -101,6 +103,8 @@ void world_add(struct world *w, unsigned n, const struct kith_config *config)
     world_check(!w->nodes[n].k, "node is there already");
     world_check(kith_new(&w->nodes[n].k, &c) == 0, "kith_new");
     world_check(!w->has_store || kith_store_open(w->nodes[n].k, &w->store) == 0, "kith_store_open");
+    if (w->disk.load)
+        w->disk.load(w->disk.arg, n, w->nodes[n].k);
     world_check(kith_ready(w->nodes[n].k, w->now) == 0, "kith_ready");
 }
 
@@ -109,6 +113,23 @@ void world_store(struct world *w, const struct kith_store_config *config)
     w->has_store = config != NULL;
     if (config)
         w->store = *config;
+}
+
+void world_set_disk(struct world *w, struct world_disk disk)
+{
+    w->disk = disk;
+}
+
+uint64_t world_ticks(const struct world *w, unsigned n)
+{
+    return w->nodes[n].ticks;
+}
+
+void world_inject(struct world *w, unsigned n, unsigned from, const void *bytes, size_t len)
+{
+    struct kith_addr addr = world_addr(from);
+    if (w->nodes[n].k)
+        kith_datagram(w->nodes[n].k, w->now, &addr, bytes, len);
 }
 
 void world_crash(struct world *w, unsigned n)
@@ -294,7 +315,9 @@ static void world_drain(struct world *w, unsigned n)
     struct kith_event event;
     struct kith_record record;
     struct kith_row row;
-    while (kith_poll_row(k, w->now, &row)) {
+    if (w->disk.drain)
+        w->disk.drain(w->disk.arg, n, k, w->now);
+    while (!w->disk.drain && kith_poll_row(k, w->now, &row)) {
         if (row.is_commit)
             kith_rows_durable(k, w->now, row.seq, 0);
     }
@@ -428,8 +451,10 @@ void world_run(struct world *w, uint64_t us)
         for (unsigned n = 0; n < WORLD_NODES; n++) {
             if (!world_runs(w, n))
                 continue;
-            if (kith_deadline(w->nodes[n].k) <= w->now.mono_us)
+            if (kith_deadline(w->nodes[n].k) <= w->now.mono_us) {
+                w->nodes[n].ticks++;
                 kith_tick(w->nodes[n].k, w->now);
+            }
             world_drain(w, n);
         }
     }

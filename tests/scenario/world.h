@@ -6,7 +6,7 @@
 
 #include <kith/store.h>
 
-#define WORLD_NODES 32
+#define WORLD_NODES 40
 #define WORLD_EVENTS 4096
 
 struct world_event {
@@ -29,6 +29,16 @@ void world_config(struct kith_config *config, unsigned n);
 void world_add(struct world *w, unsigned n, const struct kith_config *config);
 /* Those that are added from now on have a store; its rows are durable at once.  NULL: none, as at first. */
 void world_store(struct world *w, const struct kith_store_config *config);
+/* Who keeps the rows of all nodes' stores.  drain: instead of writing them down at once; load: before a node is ready. */
+struct world_disk {
+    void (*drain)(void *arg, unsigned n, kith *k, struct kith_time now);
+    void (*load)(void *arg, unsigned n, kith *k);
+    void *arg;
+};
+void world_set_disk(struct world *w, struct world_disk disk);
+uint64_t world_ticks(const struct world *w, unsigned n); /* calls of kith_tick() so far */
+/* A datagram arrives at node n as if it came from there. */
+void world_inject(struct world *w, unsigned n, unsigned from, const void *bytes, size_t len);
 void world_crash(struct world *w, unsigned n); /* freed without a word */
 kith *world_node(struct world *w, unsigned n);
 struct kith_time world_now(const struct world *w);
