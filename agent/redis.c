@@ -87,6 +87,7 @@ void ki_redis_close(struct ki_redis_client *client)
     ki_redis_multi_end(client);
     ki_redis_unwatch_all(client);
     ki_redis_unsubscribe_all(client);
+    ki_redis_backup_end(client);
     ki_list_remove(&client->held);
     ki_list_remove(&client->pushed);
     redis->bytes -= client->counted;

@@ -17,6 +17,7 @@
 #define KI_REDIS_AHEAD_MAX  ((size_t)64 << 10)  /* read while a request blocks */
 #define KI_REDIS_TOTAL_MAX  ((size_t)1 << 30)   /* of all clients together: beyond it, who holds the most is closed */
 #define KI_REDIS_FLUSH_MS   1000                /* the last answer's time, at the end */
+#define KI_REDIS_BACKUP_MAX ((size_t)1 << 30)   /* of all clients' backups together */
 #define KI_REDIS_MARKS      4
 #define KI_REDIS_NAMES_MAX  65536u /* channels, patterns and watched keys of one client, each */
 #define KI_REDIS_NAME_CAP   64     /* of CLIENT SETNAME and its kin, kept; Redis has no limit */
@@ -51,6 +52,7 @@ struct ki_redis_client {
     char name[KI_REDIS_NAME_CAP], lib_name[KI_REDIS_NAME_CAP], lib_version[KI_REDIS_NAME_CAP];
     const struct ki_redis_entry *last;
     kith_ticket wait; /* WAIT: not 0 while it blocks */
+    struct ki_redis_backup *backup; /* being fetched, or restored; or NULL */
 
     bool authenticated;
     bool reading;
@@ -98,6 +100,9 @@ struct ki_redis {
     struct ki_list clients, held, pushed;
     size_t client_count, blocked_count, handles;
     size_t bytes; /* of all clients' requests and answers */
+    size_t backup_bytes;
+    uint64_t next_backup;
+    struct ki_redis_client *restoring; /* or NULL */
     uint64_t next_id, start_ms, random;
     uint64_t counts[KI_REDIS_COUNTS];
     bool stopping;
@@ -195,6 +200,11 @@ static inline size_t ki_redis_subscriptions(const struct ki_redis_client *client
     return client->channels.count + client->patterns.count;
 }
 
+/* ---- redis_backup.c ---- */
+
+/* Gives up what the client fetches or restores, if it does. */
+void ki_redis_backup_end(struct ki_redis_client *client);
+
 /* ---- commands of the server's own ---- */
 
 ki_redis_command ki_redis_ping, ki_redis_echo, ki_redis_hello, ki_redis_auth, ki_redis_select, ki_redis_quit,
@@ -204,6 +214,7 @@ ki_redis_command ki_redis_config_command, ki_redis_info, ki_redis_memory, ki_red
 ki_redis_command ki_redis_multi, ki_redis_exec, ki_redis_discard, ki_redis_watch, ki_redis_unwatch;
 ki_redis_command ki_redis_subscribe, ki_redis_psubscribe, ki_redis_unsubscribe, ki_redis_punsubscribe;
 ki_redis_command ki_redis_wait, ki_redis_mvset, ki_redis_mvget, ki_redis_holders, ki_redis_status;
+ki_redis_command ki_redis_backup, ki_redis_restore;
 ki_redis_command ki_redis_dbsize, ki_redis_keys, ki_redis_scan_command, ki_redis_randomkey, ki_redis_type,
     ki_redis_exists, ki_redis_del;
 ki_redis_command ki_redis_expire, ki_redis_pexpire, ki_redis_expireat, ki_redis_pexpireat, ki_redis_ttl, ki_redis_pttl,

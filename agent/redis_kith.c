@@ -146,7 +146,7 @@ static json_t *kith_peers_json(const kith *k)
     return peers;
 }
 
-static json_t *kith_status_json(const kith *k, const struct kith_store_gauges *gauges)
+static json_t *kith_status_json(const kith *k, struct kith_time now, const struct kith_store_gauges *gauges)
 {
     const struct {
         const char *name;
@@ -167,6 +167,7 @@ static json_t *kith_status_json(const kith *k, const struct kith_store_gauges *g
         {"refused_ahead", gauges->refused_ahead},
         {"rows_written", kith_rows_written(k)},
         {"rows_durable", kith_rows_are_durable(k)},
+        {"now_us", now.mono_us}, /* what synced_us of a peer is to be compared with */
     };
     char root[2 * sizeof gauges->root + 1];
     char replica[17];
@@ -191,7 +192,7 @@ void ki_redis_status(struct ki_redis_call *call)
         ki_redis_error_of(call, result);
         return;
     }
-    json_t *status = kith_status_json(call->k, &gauges);
+    json_t *status = kith_status_json(call->k, call->now, &gauges);
     char *text = json_dumps(status, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(status);
     if (text)

@@ -15,17 +15,24 @@
 enum { KI_EXIT_OK = 0, KI_EXIT_FAILED = 1, KI_EXIT_USAGE = 2, KI_EXIT_UNREACHABLE = 4 };
 
 /* One function a subcommand: argv[0] is its name.  Each returns the exit code. */
+int ki_cmd_del(int argc, char **argv);
 int ki_cmd_dev(int argc, char **argv);
 int ki_cmd_force_leave(int argc, char **argv);
+int ki_cmd_get(int argc, char **argv);
+int ki_cmd_incr(int argc, char **argv);
 int ki_cmd_info(int argc, char **argv);
 int ki_cmd_join(int argc, char **argv);
 int ki_cmd_keygen(int argc, char **argv);
+int ki_cmd_keys(int argc, char **argv);
 int ki_cmd_leave(int argc, char **argv);
 int ki_cmd_members(int argc, char **argv);
 int ki_cmd_monitor(int argc, char **argv);
+int ki_cmd_set(int argc, char **argv);
 int ki_cmd_sim(int argc, char **argv);
+int ki_cmd_store(int argc, char **argv);
 int ki_cmd_tags(int argc, char **argv);
 int ki_cmd_version(int argc, char **argv);
+int ki_cmd_watch(int argc, char **argv);
 
 /* What every command that talks to an agent takes. */
 struct ki_client_options {

@@ -1,6 +1,6 @@
 /* kith: one binary, one table of subcommands.
  *
- * `kith agent` is the agent; all others ask one by RPC, or need none.  Exit codes: 0, 1 failure, 2
+ * `kith agent` is the agent; all others ask one, by RPC or at its Redis door, or need none.  Exit codes: 0, 1 failure, 2
  * wrong usage, 4 no agent there.  Output that could not be written is a failure: `kith keygen >file`
  * on a full disk must not look like a key.  Usage that was asked for goes to standard output, usage as an answer
  * to a mistake to standard error. */
@@ -22,17 +22,24 @@ static const struct {
     int (*run)(int argc, char **argv);
 } main_commands[] = {
     {"agent", "Runs an agent: one member of a pool", main_agent},
+    {"del", "Deletes keys of the store", ki_cmd_del},
     {"dev", "Runs a local cluster and shows it live", ki_cmd_dev},
     {"force-leave", "Declares a failed member left", ki_cmd_force_leave},
+    {"get", "Prints the value of a key of the store", ki_cmd_get},
+    {"incr", "Adds to a counter of the store", ki_cmd_incr},
     {"info", "Prints what an agent knows about itself", ki_cmd_info},
     {"join", "Makes an agent join a pool", ki_cmd_join},
     {"keygen", "Makes a new encryption key", ki_cmd_keygen},
+    {"keys", "Lists the keys of the store", ki_cmd_keys},
     {"leave", "Makes an agent leave gracefully and end", ki_cmd_leave},
     {"members", "Lists the members of a pool", ki_cmd_members},
     {"monitor", "Follows an agent's log and events", ki_cmd_monitor},
+    {"set", "Sets a key of the store", ki_cmd_set},
     {"sim", "Simulates clusters and measures them", ki_cmd_sim},
+    {"store", "Tells how the store is; backs it up and restores it", ki_cmd_store},
     {"tags", "Changes an agent's tags", ki_cmd_tags},
     {"version", "Prints the version", ki_cmd_version},
+    {"watch", "Follows the changes of keys of the store", ki_cmd_watch},
 };
 
 static void main_usage(FILE *to)

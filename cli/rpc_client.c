@@ -17,22 +17,15 @@
 #include "cli/rpc_client.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/rpc_frame.h"
-
-#define RPC_CLIENT_CONNECT_MS 5000
 
 static bool rpc_client_fail(struct ki_rpc_client *client, bool unreachable, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -47,111 +40,22 @@ static bool rpc_client_fail(struct ki_rpc_client *client, bool unreachable, cons
     return false;
 }
 
-static uint64_t rpc_client_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* When a wait of timeout_ms is over. */
-static uint64_t rpc_client_until(uint32_t timeout_ms)
-{
-    return timeout_ms == KI_RPC_FOREVER ? UINT64_MAX : rpc_client_now_ms() + timeout_ms;
-}
-
 /* Waits until the socket is ready for `events`. */
 static bool rpc_client_wait(struct ki_rpc_client *client, short events, uint64_t until_ms)
 {
-    for (;;) {
-        int wait_ms = -1;
-        if (until_ms != UINT64_MAX) {
-            uint64_t now_ms = rpc_client_now_ms();
-            wait_ms = until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
-        }
-        struct pollfd fd = {.fd = client->fd, .events = events};
-        int ready = poll(&fd, 1, wait_ms);
-        if (ready > 0)
-            return true;
-        if (ready == 0)
-            return rpc_client_fail(client, true, "the agent does not answer");
-        if (errno != EINTR)
-            return rpc_client_fail(client, true, "poll: %s", strerror(errno));
-    }
+    int error = ki_dial_wait(client->fd, events, until_ms);
+    if (error == ETIMEDOUT)
+        return rpc_client_fail(client, true, "the agent does not answer");
+    return error == 0 || rpc_client_fail(client, true, "poll: %s", strerror(error));
 }
 
 /* ---- connecting ---- */
 
-/* Splits "host:port", "[host]:port", "host" into two buffers; the port defaults to Serf's. */
-static bool rpc_client_split(const char *addr, char host[256], char port[16])
-{
-    const char *host_start = addr;
-    const char *host_end;
-    const char *colon;
-    if (addr[0] == '[') {
-        host_start = addr + 1;
-        host_end = strchr(addr, ']');
-        if (!host_end || (host_end[1] != '\0' && host_end[1] != ':'))
-            return false;
-        colon = host_end[1] ? host_end + 1 : NULL;
-    } else {
-        colon = strrchr(addr, ':');
-        if (colon && strchr(addr, ':') != colon) /* a bare IPv6 address */
-            colon = NULL;
-        host_end = colon ? colon : addr + strlen(addr);
-    }
-    size_t host_len = (size_t)(host_end - host_start);
-    const char *port_start = colon ? colon + 1 : "7373";
-    if (host_len > 255 || strlen(port_start) == 0 || strlen(port_start) > 15)
-        return false;
-    memcpy(host, host_start, host_len);
-    host[host_len] = '\0';
-    memcpy(port, port_start, strlen(port_start) + 1);
-    return true;
-}
-
-/* Returns 0 or an errno. */
-static int rpc_client_dial(struct ki_rpc_client *client, const struct addrinfo *to)
-{
-    int yes = 1;
-    client->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->fd < 0)
-        return errno;
-    /* Header and body are two sends: the second must not wait for the first one's acknowledgement. */
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    int error = connect(client->fd, to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) {
-        socklen_t size = sizeof error;
-        if (!rpc_client_wait(client, POLLOUT, rpc_client_until(RPC_CLIENT_CONNECT_MS)))
-            error = ETIMEDOUT;
-        else if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-            error = errno;
-    }
-    if (error != 0) {
-        close(client->fd);
-        client->fd = -1;
-    }
-    return error;
-}
-
 static bool rpc_client_connect(struct ki_rpc_client *client, const char *addr)
 {
-    char host[256];
-    char port[16];
-    if (!rpc_client_split(addr, host, port))
-        return rpc_client_fail(client, true, "%s is no address; give host:port", addr);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found;
-    int status = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
-    if (status != 0)
-        return rpc_client_fail(client, true, "lookup %s: %s", addr, gai_strerror(status));
-    int error = ECONNREFUSED;
-    for (const struct addrinfo *to = found; to && client->fd < 0; to = to->ai_next)
-        error = rpc_client_dial(client, to);
-    freeaddrinfo(found);
-    if (client->fd < 0)
-        return rpc_client_fail(client, true, "dial tcp %s: %s", addr, strerror(error));
-    return true;
+    client->fd = ki_dial(addr, "7373", client->error, sizeof client->error); /* Serf's port */
+    client->unreachable = client->fd < 0;
+    return client->fd >= 0;
 }
 
 static bool rpc_client_greet(struct ki_rpc_client *client, const char *auth)
@@ -197,7 +101,7 @@ void ki_rpc_close(struct ki_rpc_client *client)
 
 static bool rpc_client_write(struct ki_rpc_client *client, struct ki_span bytes)
 {
-    uint64_t until_ms = rpc_client_until(KI_RPC_WAIT_MS);
+    uint64_t until_ms = ki_dial_until(KI_RPC_WAIT_MS);
     while (bytes.len > 0) {
         ssize_t sent = send(client->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
         if (sent > 0)
@@ -270,7 +174,7 @@ static bool rpc_client_read(struct ki_rpc_client *client, uint64_t until_ms)
 
 bool ki_rpc_object(struct ki_rpc_client *client, uint32_t timeout_ms, struct ki_span *object)
 {
-    uint64_t until_ms = rpc_client_until(timeout_ms);
+    uint64_t until_ms = ki_dial_until(timeout_ms);
     struct ki_rpc_frame frame;
     ki_rpc_frame_start(&frame, KI_RPC_REPLY_MAX);
     for (;;) {

@@ -6,11 +6,12 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "cli/dial.h"
 #include "wire/msgpack.h"
 
 #define KI_RPC_WAIT_MS      15000  /* for an answer that the agent has at hand */
 #define KI_RPC_WAIT_LONG_MS 300000 /* for join and leave, which end when the network lets them */
-#define KI_RPC_FOREVER      UINT32_MAX  /* for the next line of a monitor */
+#define KI_RPC_FOREVER      KI_DIAL_FOREVER /* for the next line of a monitor */
 #define KI_RPC_REPLY_MAX    (64u << 20) /* bytes: 100,000 members with full tags fit */
 
 struct ki_rpc_client {

@@ -15,8 +15,10 @@ _kith_sim()
 _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="agent dev force-leave help info join keygen leave members monitor sim tags version"
+    local commands="agent del dev force-leave get help incr info join keygen keys leave members monitor set sim store tags
+        version watch"
     local client="-rpc-addr -rpc-auth -json -help"
+    local door="-resp-addr -resp-auth -json -help"
     local words="" command=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
@@ -24,6 +26,10 @@ _kith()
     fi
     if [ "$command" = sim ] && [ "$COMP_CWORD" -eq 2 ]; then
         mapfile -t COMPREPLY < <(compgen -W "run swarm spread lifeguard -help" -- "$cur")
+        return
+    fi
+    if [ "$command" = store ] && [ "$COMP_CWORD" -eq 2 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "status backup restore -help" -- "$cur")
         return
     fi
     # With a value behind '=', bash makes three words of -flag=value.
@@ -56,6 +62,17 @@ _kith()
                 -protocol -replay -role -label -delegate-versions -help" ;;
         dev) words="-nodes -base-port -rpc-port -profile -help" ;;
         members) words="-detailed -format -name -role -status -tag $client" ;;
+        get) words="-siblings -evidence $door" ;;
+        set) words="-ex -nx $door" ;;
+        del | incr | keys | watch) words=$door ;;
+        store)
+            words=$door
+            [ "${COMP_WORDS[2]}" = status ] && words="-wait $door"
+            if [ "${COMP_WORDS[2]}" != status ] && [[ $cur != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                return
+            fi
+            ;;
         join) words="-replay $client" ;;
         leave) words=$client ;;
         force-leave) words="-prune $client" ;;
