@@ -87,6 +87,7 @@ static bool disk_take(struct ki_disk *disk)
         if (row.name.len > 0)
             disk_copy(group, &row);
         if (row.is_commit) {
+            group->is_part = row.is_part;
             group->seq = row.seq;
             return true;
         }
@@ -154,7 +155,7 @@ static void disk_ended(struct ki_disk *disk, int result)
     }
     if (result == 0) {
         disk->backoff_ms = 0;
-        disk->due_ms = disk->began_ms + disk->interval_ms;
+        disk->due_ms = group->is_part ? 0 : disk->began_ms + disk->interval_ms;
     } else {
         disk_later(disk);
     }

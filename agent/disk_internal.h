@@ -23,6 +23,7 @@ struct ki_disk_group {
     unsigned char *buf;
     size_t len, cap;
     uint64_t rows, seq;
+    bool is_part;  /* others follow it at once */
     bool is_short; /* memory ran out while it was taken: it cannot be written */
     int result;    /* 0, an errno or one of LMDB's */
     uint64_t spent_us, file_bytes, map_bytes;

@@ -237,8 +237,8 @@ KITH_API bool kith_poll_change(kith *k, struct kith_change *out);
 
 /* ------------------------------------------------------------------------------------------------- disk ---- */
 
-/* What must survive is a table of rows, name -> value, in groups.  A driver that persists polls a whole group, from the
- * first row to the commit mark, without another call in between, carries it out in one transaction, and says how that went.
+/* What must survive is a table of rows, name -> value, in groups of moderate size.  A driver that persists polls a whole
+ * group, from the first row to the commit mark, without another call in between, carries it out in one transaction, and says how that went.
  * One group is out at a time: the next is offered after kith_rows_durable(), with all that has changed meanwhile.  At the
  * next start it feeds every row to kith_load_row(), in the order of their names' bytes, before kith_ready().
  * A driver that does not persist never polls; nothing piles up. */
@@ -247,6 +247,8 @@ struct kith_row {
     struct kith_str value; /* borrowed */
     bool is_gone;          /* delete it; it may not be there */
     bool is_commit;        /* the end of the group; seq for kith_rows_durable() */
+    bool is_part;          /* at a commit mark: so much has changed that it takes several groups, and this is not the last.
+                            * Nothing is durable before that one is: take the next without delay */
     uint64_t seq;
 };
 KITH_API bool kith_poll_row(kith *k, struct kith_time now, struct kith_row *out);
@@ -254,9 +256,8 @@ KITH_API bool kith_poll_row(kith *k, struct kith_time now, struct kith_row *out)
 /** Tells how the transaction went.  error != 0: nothing of the group was written; its rows are offered again. */
 KITH_API void kith_rows_durable(kith *k, struct kith_time now, uint64_t seq, int error);
 
-/** The group that will hold all that has been written or taken in until now (whether or not it has been polled), and the
- *  last durable one: what a reply tells is safe when durable has reached what written was.  Both 0 at the start; without a
- *  driver that polls rows, durable stays 0. */
+/** What kith_rows_are_durable() will have reached when all that has been written or taken in until now is on the disk: what
+ *  a reply tells is safe then.  Both count groups from 1; without a driver that polls rows, durable stays 0. */
 KITH_API uint64_t kith_rows_written(const kith *k);
 KITH_API uint64_t kith_rows_are_durable(const kith *k);
 

@@ -13,7 +13,7 @@ bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
     (void)now;
     if (!r || !r->is_ready || r->in_group || !ki_rows_poll(&r->rows, &row))
         return false;
-    if (row.is_commit && r->cfg.withhold) {
+    if (row.is_commit && !r->rows.is_part && r->cfg.withhold) {
         ki_shown_group(k);
         ki_repairs_group(k);
     }
@@ -21,6 +21,7 @@ bool kith_poll_row(struct kith *k, struct kith_time now, struct kith_row *out)
                              .value = ki_str_of(row.value),
                              .is_gone = row.is_gone,
                              .is_commit = row.is_commit,
+                             .is_part = row.is_commit && r->rows.is_part,
                              .seq = row.is_commit ? r->rows.seq : 0};
     return true;
 }
@@ -31,7 +32,7 @@ void kith_rows_durable(struct kith *k, struct kith_time now, uint64_t seq, int e
     KI_ASSERT(r && r->rows.phase == KI_ROWS_OUT && seq == r->rows.seq);
     ki_input(k, now);
     ki_rows_written(&r->rows, error == 0);
-    if (error || !r->cfg.withhold)
+    if (error || r->rows.is_part || !r->cfg.withhold)
         return;
     ki_shown_durable(k);
     ki_repairs_durable(k);

@@ -21,12 +21,14 @@
 #define ROWS_VERSION 1
 #define ROWS_HAS_SECRET 1
 
-enum { ROW_CONTEXT = 'a', ROW_REST = 'b', ROW_CELL = 'c' };
+#define ROWS_PART_MAX 8192 /* cells: a millisecond of copying */
+
+enum { ROW_CONTEXT = 'a', ROW_REST = 'b', ROW_PARTS = 'p', ROW_CELL = 'c' };
 enum { ROW_REST_LEN = 2 + 8 + 8 + 8 + KI_ROW_SECRET_LEN };
 
 void ki_rows_init(struct ki_rows *rows, struct ki_store *store)
 {
-    *rows = (struct ki_rows){.store = store};
+    *rows = (struct ki_rows){.store = store, .part_max = ROWS_PART_MAX};
 }
 
 void ki_rows_free(struct ki_rows *rows)
@@ -115,6 +117,19 @@ static bool rows_rest(struct ki_rows *rows, struct ki_row *row)
     return true;
 }
 
+/* Says that cells are ahead of the context, or that they no longer are. */
+static bool rows_parts(struct ki_rows *rows, bool is_gone, struct ki_row *row)
+{
+    if (!rows_value_room(rows, 1))
+        return false;
+    rows->name[0] = ROW_REST;
+    rows->name[1] = ROW_PARTS;
+    rows->value[0] = ROWS_VERSION;
+    *row = (struct ki_row){
+        .name = ki_span(rows->name, 2), .value = ki_span(rows->value, is_gone ? 0 : 1), .is_gone = is_gone};
+    return true;
+}
+
 /* ---- groups ---- */
 
 static uint64_t rows_hash(const struct ki_rows *rows, uint64_t replica)
@@ -183,26 +198,33 @@ static bool rows_begin(struct ki_rows *rows)
     rows->is_on = true;
     if ((!is_first && rows->seq == rows->durable && rows->version == store->version) || !rows_room(rows))
         return false;
+    uint32_t waiting = store->cells.unsaved.count;
+    rows->parts = rows->is_part ? rows->parts : waiting / rows->part_max;
+    rows->is_part = rows->parts > 0 && waiting > rows->part_max;
+    rows->parts -= rows->is_part;
     rows->seq++;
     rows->version = store->version;
     rows->gone_again = 0;
     rows->put_count = rows->context_at = 0;
     rows->at = (struct ki_dot){0, 0};
-    rows->phase = KI_ROWS_GONE;
+    rows->phase = rows->is_part ? KI_ROWS_PARTS : KI_ROWS_GONE;
     return true;
 }
 
+/* One that lives again, with another content (R19), has a row that is written over, or was in a group that went ahead. */
 static bool rows_poll_gone(struct ki_rows *rows, struct ki_row *row)
 {
     struct ki_dot dot;
-    if (rows->gone_again < rows->gone_count) {
-        dot = rows->gone[rows->gone_again++];
-    } else {
+    do {
+        if (rows->gone_again < rows->gone_count) {
+            dot = rows->gone[rows->gone_again++];
+            continue;
+        }
         if (!ki_cells_next_vacated(&rows->store->cells, &dot))
             return false;
         rows->gone[rows->gone_count++] = dot;
         rows->gone_again = rows->gone_count;
-    }
+    } while (ki_cells_by_dot(&rows->store->cells, dot) != KI_NO_CELL);
     *row = (struct ki_row){.name = rows_name(rows, ROW_CELL, dot.replica, dot.n), .is_gone = true};
     return true;
 }
@@ -218,6 +240,8 @@ static bool rows_give_up(struct ki_rows *rows, struct ki_row *row)
 
 static bool rows_poll_cell(struct ki_rows *rows, struct ki_row *row, bool *failed)
 {
+    if (rows->is_part && rows->put_count == rows->part_max)
+        return false;
     uint32_t id = ki_cells_next_unsaved(&rows->store->cells);
     if (id == KI_NO_CELL)
         return false;
@@ -234,9 +258,10 @@ bool ki_rows_poll(struct ki_rows *rows, struct ki_row *row)
     case KI_ROWS_OUT:
         return false;
     case KI_ROWS_IDLE:
-        if (!rows_begin(rows))
-            return false;
-        /* fall through */
+        return rows_begin(rows) && ki_rows_poll(rows, row);
+    case KI_ROWS_PARTS:
+        rows->phase = rows->is_part ? KI_ROWS_CELLS : KI_ROWS_COMMIT;
+        return rows_parts(rows, !rows->is_part, row) || rows_give_up(rows, row);
     case KI_ROWS_GONE:
         if (rows_poll_gone(rows, row))
             return true;
@@ -245,14 +270,16 @@ bool ki_rows_poll(struct ki_rows *rows, struct ki_row *row)
     case KI_ROWS_CELLS:
         if (rows_poll_cell(rows, row, &failed))
             return failed ? rows_give_up(rows, row) : true;
-        rows->phase = KI_ROWS_CONTEXT;
+        rows->phase = rows->is_part ? KI_ROWS_COMMIT : KI_ROWS_CONTEXT;
+        if (rows->is_part)
+            return ki_rows_poll(rows, row);
         /* fall through */
     case KI_ROWS_CONTEXT:
         if (rows_next_context(rows, &replica))
             return rows_context(rows, replica, row) || rows_give_up(rows, row);
-        rows->phase = KI_ROWS_REST;
+        rows->phase = rows->has_parts ? KI_ROWS_PARTS : KI_ROWS_COMMIT;
         return rows_rest(rows, row) || rows_give_up(rows, row);
-    case KI_ROWS_REST:
+    case KI_ROWS_COMMIT:
         rows->phase = KI_ROWS_OUT;
         *row = (struct ki_row){.is_commit = true};
         return true;
@@ -266,10 +293,13 @@ void ki_rows_written(struct ki_rows *rows, bool is_written)
     struct ki_cells *cells = &rows->store->cells;
     rows->phase = KI_ROWS_IDLE;
     if (is_written) {
-        rows->durable = rows->seq;
-        rows->gone_count = rows->put_count = 0;
+        rows->has_parts = rows->is_part;
+        rows->put_count = 0;
+        rows->gone_count = rows->is_part ? rows->gone_count : 0;
+        rows->durable = rows->is_part ? rows->durable : rows->seq;
         return;
     }
+    rows->is_part = false; /* the row of groups begins anew */
     for (uint32_t i = 0; i < rows->put_count; i++) {
         uint32_t id = ki_cells_by_dot(cells, rows->put[i]);
         if (id != KI_NO_CELL)
@@ -281,7 +311,8 @@ void ki_rows_written(struct ki_rows *rows, bool is_written)
 
 uint64_t ki_rows_due(const struct ki_rows *rows)
 {
-    return rows->version != rows->store->version || rows->seq == 0 ? rows->seq + 1 : rows->seq;
+    bool is_ahead = rows->version != rows->store->version || rows->seq == 0 || rows->is_part;
+    return is_ahead ? rows->seq + 1 : rows->seq;
 }
 
 /* ---- loading ---- */
@@ -319,14 +350,28 @@ static int rows_load_rest(struct ki_rows *rows, struct ki_span value)
     return 0;
 }
 
-static int rows_load_cell(struct ki_store *store, struct ki_span name, struct ki_span value)
+/* A cell that was written ahead of a group which never came: its row goes with the next one. */
+static int rows_leave_out(struct ki_rows *rows, struct ki_dot dot)
 {
+    if (!ki_list_room(rows->store->mem, (void **)&rows->gone, sizeof *rows->gone, rows->gone_count, &rows->gone_cap))
+        return KI_STORE_MEMORY;
+    rows->gone[rows->gone_count++] = dot;
+    return 0;
+}
+
+static int rows_load_cell(struct ki_rows *rows, struct ki_span name, struct ki_span value)
+{
+    struct ki_store *store = rows->store;
     struct ki_cell_image image;
     struct ki_reader r = ki_reader(value.ptr, value.len);
     ki_cell_decode(&r, &store->config.limits, &image);
     if (r.bad || r.left > 0 || image.dot.replica != ki_load_be(name.ptr + 1, 8) ||
-        image.dot.n != ki_load_be(name.ptr + 9, 8) || !ki_context_has(&store->context, image.dot) ||
-        ki_cells_by_dot(&store->cells, image.dot) != KI_NO_CELL)
+        image.dot.n != ki_load_be(name.ptr + 9, 8))
+        return KI_STORE_MALFORMED;
+    bool is_known = ki_context_has(&store->context, image.dot);
+    if (!is_known && rows->has_parts)
+        return rows_leave_out(rows, image.dot);
+    if (!is_known || ki_cells_by_dot(&store->cells, image.dot) != KI_NO_CELL)
         return KI_STORE_MALFORMED;
     uint32_t id;
     if (!ki_cells_add(&store->cells, &image, KI_NO_KEY, &id))
@@ -341,8 +386,12 @@ int ki_rows_load(struct ki_rows *rows, struct ki_span name, struct ki_span value
         return rows_load_context(rows->store, name, value);
     if (name.len == 1 && name.ptr[0] == ROW_REST && rows->seq == 0)
         return rows_load_rest(rows, value);
-    if (name.len == 17 && name.ptr[0] == ROW_CELL && rows->seq != 0)
-        return rows_load_cell(rows->store, name, value);
+    if (name.len == 2 && name.ptr[0] == ROW_REST && name.ptr[1] == ROW_PARTS) {
+        rows->has_parts = value.len == 1 && value.ptr[0] == ROWS_VERSION;
+        return rows->has_parts ? 0 : KI_STORE_MALFORMED;
+    }
+    if (name.len == 17 && name.ptr[0] == ROW_CELL && (rows->seq != 0 || rows->has_parts))
+        return rows_load_cell(rows, name, value);
     return KI_STORE_MALFORMED;
 }
 

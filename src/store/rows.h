@@ -4,9 +4,13 @@
  *   name                      value
  *   'a' replica id (8)        the runs of this replica in the context, as a context of its own (context_wire.c)
  *   'b'                       version 1, flags 1, replica id 8, last number 8, highest stamp 8, secret 32
+ *   'b' 'p'                   version 1: cells have been written ahead (below)
  *   'c' replica id, number    the cell (cell.c)
  *
- * Sorted by name, contexts come before the cells that they must contain. */
+ * Sorted by name, contexts come before the cells that they must contain.
+ *
+ * When much has changed, groups of cells alone go ahead, so that no group is large.  They mean nothing yet: until the group
+ * that ends the row of them, the context does not know their dots, and who loads such rows leaves them out. */
 #ifndef KI_STORE_ROWS_H
 #define KI_STORE_ROWS_H
 
@@ -31,9 +35,13 @@ struct ki_rows {
     bool has_secret;
     uint8_t secret[KI_ROW_SECRET_LEN]; /* for whoever compares; kept here because it must survive */
     uint64_t seq;     /* of the group that was offered last; 0: none */
-    uint64_t durable; /* of the last one that was written */
+    uint64_t durable; /* of the last one that was written and ended a row of them */
+    uint32_t part_max; /* cells of a group that goes ahead */
+    uint32_t parts;    /* groups that are still to go ahead */
+    bool is_part;      /* the group that was offered last is one of those */
+    bool has_parts;    /* there are cells on the disk of which the context may not know */
     uint64_t version; /* of the store, when that group was begun */
-    enum { KI_ROWS_IDLE, KI_ROWS_GONE, KI_ROWS_CELLS, KI_ROWS_CONTEXT, KI_ROWS_REST, KI_ROWS_OUT } phase;
+    enum { KI_ROWS_IDLE, KI_ROWS_PARTS, KI_ROWS_GONE, KI_ROWS_CELLS, KI_ROWS_CONTEXT, KI_ROWS_COMMIT, KI_ROWS_OUT } phase;
     struct ki_dot at;              /* CONTEXT: the next replica */
     struct ki_dot *gone;           /* of the group that is out: rows that go */
     uint32_t gone_count, gone_cap, gone_again; /* the first so many have failed before */
@@ -55,7 +63,7 @@ void ki_rows_free(struct ki_rows *rows);
 bool ki_rows_poll(struct ki_rows *rows, struct ki_row *row);
 /* The group that is out has been written, or nothing of it. */
 void ki_rows_written(struct ki_rows *rows, bool is_written);
-/* The group that will hold all that has changed until now. */
+/* What `durable` will have reached when all that has changed until now is on the disk. */
 uint64_t ki_rows_due(const struct ki_rows *rows);
 
 /* A stored row, before anything else happens to the store.  0, KI_STORE_MEMORY or KI_STORE_MALFORMED.  Number and id

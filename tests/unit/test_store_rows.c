@@ -226,6 +226,82 @@ static void a_disk_is_always_a_state(void **state)
     }
 }
 
+/* Groups that go ahead mean nothing until the last one: a disk that has some of them holds the state before. */
+static void parts_mean_nothing_before_the_last(void **state)
+{
+    (void)state;
+    static struct state durable;
+    unsigned parts = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct ki_rng rng;
+        ki_rng_init(&rng, seed);
+        begin();
+        assert_true(poll_and_write());
+        rows.part_max = 3;
+        take_state(&durable);
+        for (unsigned round = 0; round < 60; round++) {
+            for (unsigned i = (unsigned)ki_rng_below(&rng, 20); i > 0; i--) {
+                write_one(&rng);
+                join_one(&rng);
+            }
+            uint64_t due = ki_rows_due(&rows);
+            take_state(&wanted);
+            if (!poll_group())
+                continue;
+            parts += rows.is_part;
+            bool is_written = ki_rng_below(&rng, 4) > 0, is_part = rows.is_part;
+            if (is_written)
+                disk = next;
+            ki_rows_written(&rows, is_written);
+            assert_true(!is_part || rows.durable < due);
+            if (is_written && !is_part) {
+                durable = wanted;
+                assert_true(rows.durable >= due);
+            }
+            must_hold(&disk, &durable);
+        }
+        take_state(&wanted);
+        while (ki_rows_due(&rows) != rows.durable)
+            assert_true(poll_and_write());
+        must_hold(&disk, &wanted);
+        end();
+        /* what went ahead and was left out is gone from the disk in the end */
+        for (size_t i = 0; i < disk.count; i++)
+            assert_true(disk.rows[i].name_len != 2);
+    }
+    assert_true(parts > 200);
+}
+
+/* A node that stopped among such groups leaves their rows out, and has them deleted. */
+static void parts_of_a_former_life_go(void **state)
+{
+    (void)state;
+    struct ki_rng rng;
+    struct ki_rows its_rows;
+    ki_rng_init(&rng, 3);
+    begin();
+    assert_true(poll_and_write());
+    rows.part_max = 3;
+    for (unsigned i = 0; i < 20; i++)
+        join_one(&rng);
+    take_state(&wanted);
+    assert_true(poll_and_write() && rows.is_part);
+    size_t ahead = disk.count;
+    assert_int_equal(load(&disk, &again, &its_rows), 0);
+    assert_int_equal(again.store.cells.cell_count, 0);
+    struct ki_row row;
+    while (ki_rows_poll(&its_rows, &row) && !row.is_commit)
+        disk_apply(&disk, &row);
+    assert_true(row.is_commit);
+    ki_rows_written(&its_rows, true);
+    assert_true(disk.count < ahead);
+    for (size_t i = 0; i < disk.count; i++)
+        assert_true(disk.rows[i].name[0] != 'c' && disk.rows[i].name_len != 2);
+    ki_rows_free(&its_rows);
+    replica_close(&again);
+    end();
+}
+
 static void each_allocation_fails(void **state)
 {
     (void)state;
@@ -354,7 +430,9 @@ static void exports_what_it_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_disk_is_always_a_state), cmocka_unit_test(each_allocation_fails),
+        cmocka_unit_test(a_disk_is_always_a_state),
+        cmocka_unit_test(parts_mean_nothing_before_the_last),
+        cmocka_unit_test(parts_of_a_former_life_go), cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(loading_fails),            cmocka_unit_test(damaged_rows),
         cmocka_unit_test(exports_what_it_is),
     };
