@@ -5,7 +5,7 @@ PREFIX    ?= /usr/local
 DESTDIR   ?=
 ARGS      ?=
 FUZZ_RUNS ?= 10000000
-BENCHES    = $(shell find bench -maxdepth 1 -type f -perm -u+x 2>/dev/null | sort)
+BENCHES    = $(shell find bench -type f -perm -u+x 2>/dev/null | sort)
 
 .DEFAULT_GOAL := all
 .PHONY: all run check soak bench install clean help deps
@@ -35,6 +35,9 @@ soak: ## the long forms of the tests, and FUZZ_RUNS runs of every fuzz target (h
 
 bench: all ## measure, side by side with the real peers where there are any
 	@tools/install-deps check
+	@cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKITH_TESTS=ON -DKITH_PROGRAM=OFF \
+	    --log-level=WARNING >/dev/null
+	@cmake --build build/bench --target bench_store
 	@test -n "$(BENCHES)" || { echo "no benchmark in bench/" >&2; exit 1; }
 	@for bench in $(BENCHES); do echo "== $$bench"; KITH=$(CURDIR)/build/kith tests/run-netns $$bench $(ARGS) || exit 1; done
 

@@ -222,7 +222,13 @@ foreach(kind IN LISTS kinds)
     endforeach()
 endforeach()
 
-# What a repair costs: built when asked for, run by hand.
-add_executable(bench_repair EXCLUDE_FROM_ALL bench/store/repair.c)
-kith_link_test(bench_repair store_repair)
-target_link_libraries(bench_repair PRIVATE m)
+# What the store costs: built when asked for, run by bench/store/run.
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/store/*.c)
+add_custom_target(bench_store)
+foreach(source IN LISTS bench_sources)
+    get_filename_component(stem ${source} NAME_WE)
+    add_executable(bench_${stem} EXCLUDE_FROM_ALL ${source})
+    kith_link_test(bench_${stem} store_${stem})
+    target_link_libraries(bench_${stem} PRIVATE m)
+    add_dependencies(bench_store bench_${stem})
+endforeach()
