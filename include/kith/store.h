@@ -238,10 +238,10 @@ KITH_API bool kith_poll_change(kith *k, struct kith_change *out);
 /* ------------------------------------------------------------------------------------------------- disk ---- */
 
 /* What must survive is a table of rows, name -> value, in groups of moderate size.  A driver that persists polls a whole
- * group, from the first row to the commit mark, without another call in between, carries it out in one transaction, and says how that went.
- * One group is out at a time: the next is offered after kith_rows_durable(), with all that has changed meanwhile.  At the
- * next start it feeds every row to kith_load_row(), in the order of their names' bytes, before kith_ready().
- * A driver that does not persist never polls; nothing piles up. */
+ * group, from the first row to the commit mark, without another call in between, carries it out in one transaction, and
+ * says how that went.  One group is out at a time: the next is offered after kith_rows_durable(), with all that has changed
+ * meanwhile.  At the next start it feeds every row to kith_load_row(), in the order of their names' bytes, before
+ * kith_ready().  A driver that does not persist never polls; nothing piles up. */
 struct kith_row {
     struct kith_str name;  /* 1..32 bytes; borrowed */
     struct kith_str value; /* borrowed */

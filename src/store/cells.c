@@ -24,11 +24,15 @@ struct cells_dot_key {
     uint64_t replica; /* an index */
 };
 
-/* Keyed: a peer chooses both numbers. */
+#define CELLS_DOT_ROW 8 /* slots of a cache line */
+
+/* Keyed: a peer chooses both numbers.  Successive dots stand side by side: what is written now is near what was written
+ * last.  (A map's tag is the lower half of a hash whose upper half is 0.) */
 static uint64_t cells_hash_dot(const struct ki_cells *cells, uint64_t replica, uint64_t n)
 {
-    struct cells_dot_key key = {.n = n, .replica = replica};
-    return ki_siphash13(cells->hash_key, &key, sizeof key);
+    struct cells_dot_key key = {.n = n / CELLS_DOT_ROW, .replica = replica};
+    uint32_t row = (uint32_t)ki_siphash13(cells->hash_key, &key, sizeof key) / CELLS_DOT_ROW;
+    return row * CELLS_DOT_ROW + n % CELLS_DOT_ROW;
 }
 
 static bool cells_is_dot(const void *owner, uint32_t id, const void *key)

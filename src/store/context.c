@@ -217,6 +217,19 @@ static void context_trim(struct ki_context *context, size_t keep)
     }
 }
 
+void ki_context_clear(struct ki_context *context)
+{
+    while (context->chunk_count > 0) {
+        struct ki_context_chunk *chunk = context->chunks[--context->chunk_count];
+        chunk->next_spare = context->spare;
+        context->spare = chunk;
+        context->spare_count++;
+    }
+    context_trim(context, CONTEXT_SPARE_KEEP);
+    memset(context->hints, 0, sizeof context->hints);
+    context->replica_count = context->run_count = 0;
+}
+
 bool ki_context_reserve(struct ki_context *context, size_t count)
 {
     size_t had = context->spare_count;

@@ -29,6 +29,8 @@ struct ki_context {
 
 void ki_context_init(struct ki_context *context, struct ki_mem *mem); /* allocates nothing */
 void ki_context_free(struct ki_context *context);                    /* leaves an empty context, ready for use */
+/* Empties it, and keeps some room for what comes next. */
+void ki_context_clear(struct ki_context *context);
 /* Makes `to`, which must be empty, equal to `from`, key and kept digest included.  false: memory is out, `to` is empty. */
 bool ki_context_copy(struct ki_context *to, const struct ki_context *from);
 bool ki_context_equal(const struct ki_context *a, const struct ki_context *b);

@@ -59,8 +59,9 @@ size_t ki_delta_len(const struct ki_store *store)
     return len;
 }
 
-void ki_delta_encode(const struct ki_store *store, struct ki_writer *w)
+void ki_delta_encode(struct ki_store *store, struct ki_writer *w)
 {
+    store->shown_n = store->n;
     ki_put_varint(w, delta_cell_count(store));
     for (uint64_t i = 0; i < delta_most(store); i++) {
         uint32_t id = delta_cell(store, i);
@@ -81,7 +82,7 @@ void ki_delta_end(struct ki_store *store)
 {
     store->note.first_n = store->note.end_n = store->n + 1;
     store->note.carried_count = 0;
-    ki_context_free(&store->note.retired);
+    ki_context_clear(&store->note.retired);
 }
 
 /* ---- reading ---- */

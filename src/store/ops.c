@@ -125,8 +125,27 @@ static int ops_put(struct ki_store *store, uint64_t wall_ms, const struct ki_wri
     return error;
 }
 
+/* Whether an element has a cell of ours that nobody has seen: nobody can have removed it elsewhere, so that adding it again
+ * would say nothing. */
+static bool ops_is_unseen(const struct ki_store *store, uint32_t first)
+{
+    for (uint32_t id = first; id != KI_NO_CELL; id = ki_cells_at(&store->cells, id)->next) {
+        struct ki_dot dot = ki_cells_dot(&store->cells, id);
+        if (dot.replica == store->replica && dot.n > store->shown_n)
+            return true;
+    }
+    return false;
+}
+
 int ki_set_add(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span member, bool *is_new)
 {
+    uint32_t id = ki_cells_key(&store->cells, key);
+    bool is_set = id != KI_NO_KEY && ki_key_type(&store->cells, id) == KI_TYPE_SET;
+    if (is_set && ops_is_unseen(store, ki_cells_element(&store->cells, id, KI_TYPE_SET, member))) {
+        if (is_new)
+            *is_new = false;
+        return 0;
+    }
     return ops_put(store, wall_ms, &(struct ki_write){.kind = KI_KIND_SET, .key = key, .field = member}, is_new);
 }
 

@@ -202,6 +202,7 @@ static bool rows_begin(struct ki_rows *rows)
     rows->parts = rows->is_part ? rows->parts : waiting / rows->part_max;
     rows->is_part = rows->parts > 0 && waiting > rows->part_max;
     rows->parts -= rows->is_part;
+    store->shown_n = store->n;
     rows->seq++;
     rows->version = store->version;
     rows->gone_again = 0;
@@ -339,7 +340,7 @@ static int rows_load_rest(struct ki_rows *rows, struct ki_span value)
         return KI_STORE_MALFORMED;
     uint64_t flags = ki_take_be(&r, 1);
     store->replica = ki_take_be(&r, 8);
-    store->n = ki_take_be(&r, 8);
+    store->n = store->shown_n = ki_take_be(&r, 8);
     store->clock.highest = ki_take_be(&r, 8);
     if (flags > ROWS_HAS_SECRET || store->n > KI_DOT_N_MAX || ki_context_highest(&store->context, store->replica) > store->n)
         return KI_STORE_MALFORMED;
@@ -411,6 +412,7 @@ bool ki_rows_export(struct ki_rows *rows, uint64_t *cursor, struct ki_row *row)
     struct ki_run run;
     if (at == 0)
         rows->at = (struct ki_dot){0, 0};
+    rows->store->shown_n = store->n;
     *cursor = at + 1;
     if (at < contexts && ki_context_next(&store->context, rows->at, &run)) {
         rows->at = (struct ki_dot){run.replica, UINT64_MAX};

@@ -122,6 +122,7 @@ bool ki_session_open(struct ki_session *session, struct ki_store *store, const s
     ki_map_init(&session->limbo_by_item, store->mem);
     if (!ki_context_copy(&session->context, &store->context))
         return false;
+    store->shown_n = store->n;
     session->next = store->sessions;
     store->sessions = session;
     return true;

@@ -47,7 +47,7 @@ void ki_store_renew(struct ki_store *store, uint64_t replica)
 {
     KI_ASSERT(!store->sessions && ki_delta_is_empty(store));
     store->replica = replica;
-    store->n = 0;
+    store->n = store->shown_n = 0;
     store->note.first_n = store->note.end_n = 1;
     store->is_impersonated = false;
 }

@@ -45,6 +45,7 @@ struct ki_store {
     struct ki_hybrid clock;
     uint64_t replica; /* our id */
     uint64_t n;       /* the last number issued under it */
+    uint64_t shown_n; /* the last that anybody else may have seen, or a disk */
     struct ki_delta_note note;
     struct ki_compare *compare;  /* NULL: nobody to compare with yet */
     struct ki_session *sessions; /* open ones hear of what joins and goes */
@@ -88,7 +89,7 @@ void ki_store_expire(struct ki_store *store, uint32_t id);
 /* The group written since the last call of ki_delta_end(): its size, its bytes, and the beginning of the next. */
 bool ki_delta_is_empty(const struct ki_store *store);
 size_t ki_delta_len(const struct ki_store *store);
-void ki_delta_encode(const struct ki_store *store, struct ki_writer *w);
+void ki_delta_encode(struct ki_store *store, struct ki_writer *w);
 void ki_delta_end(struct ki_store *store);
 
 /* Takes one in, wholly or not at all (R5).  KI_STORE_FINE, MEMORY, MALFORMED, TOO_LONG or AHEAD. */

@@ -158,7 +158,7 @@ static int (*const TRIED[])(struct ki_store *) = {
 };
 
 /* The delta that is told next belongs to the state. */
-static void whole_of(const struct replica *r, struct state *state)
+static void whole_of(struct replica *r, struct state *state)
 {
     state_of(&r->store, state);
     struct ki_writer w = ki_writer(state->bytes + state->len, sizeof state->bytes - state->len);
