@@ -115,6 +115,9 @@ void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith
     ki_count(k, KI_COUNT_roots_different);
     if (msg->is_partial)
         peer->rest_us = ki_max_u64(peer->rest_us, k->now.mono_us + ROOTS_PARTIAL_REST_US);
+    else if (peer->was_partial)
+        peer->rest_us = 0; /* it has room again */
+    peer->was_partial = msg->is_partial;
     if (k->now.mono_us < peer->rest_us)
         return;
     peer->ask_us = KITH_NEVER;

@@ -47,6 +47,7 @@
     X(votes) X(votes_lost)                                                                                   \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
+    X(stamps_ahead) X(replica_id_met) X(cells_damaged)                                                       \
     X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
 

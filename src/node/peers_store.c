@@ -114,12 +114,16 @@ void ki_peers_refresh(struct kith *k)
     ki_held_check(k); /* those that are left may be all that were waited for */
 }
 
+struct ki_peer *ki_peer_known(const struct ki_replica *r, uint32_t id)
+{
+    uint32_t place = peers_place(r, id);
+    return place < r->peer_count && r->peers[place]->id == id ? r->peers[place] : NULL;
+}
+
 struct ki_peer *ki_peer_of(struct kith *k, uint32_t id)
 {
-    struct ki_replica *r = k->replica;
     ki_peers_refresh(k);
-    uint32_t place = peers_place(r, id);
-    return place < r->peer_count && r->peers[place]->id == id && ki_table_at(&k->table, id) ? r->peers[place] : NULL;
+    return ki_table_at(&k->table, id) ? ki_peer_known(k->replica, id) : NULL;
 }
 
 void ki_peer_is(struct kith *k, struct ki_peer *peer, uint64_t replica)

@@ -31,6 +31,7 @@
 #define REPAIR_CELLS_FIRST 24
 #define REPAIR_CELLS_BYTES_MAX 32768 /* over datagrams */
 #define REPAIR_LIMBO_MAX (64u << 20)
+#define REPAIR_PACE_US 50000 /* so much may be sent ahead of the rate that is allowed */
 #define REPAIR_RUNS_MAX 4000000
 #define REPAIR_REST_MAX_US 60000000
 
@@ -298,6 +299,27 @@ static bool repair_is_due(const struct kith *k, const struct ki_repair_run *run)
            ki_repair_is_over(&run->repair);
 }
 
+/* When a paced session may go on. */
+static uint64_t repair_pace_us(const struct ki_peer *peer)
+{
+    return peer->paid_us > REPAIR_PACE_US ? peer->paid_us - REPAIR_PACE_US : 0;
+}
+
+/* Those that have waited for long enough have something to say again. */
+static void repairs_pace(struct kith *k)
+{
+    for (struct ki_repair_run *run = k->replica->runs; run; run = run->next) {
+        struct ki_peer *peer = run->is_paced && !run->is_over ? ki_peer_of(k, run->id) : NULL;
+        if (!peer || repair_pace_us(peer) > k->now.mono_us)
+            continue;
+        run->is_paced = false;
+        if (run->link)
+            ki_link_wake(k, run->link);
+        else
+            ki_channel_send(k, peer);
+    }
+}
+
 static void repairs_reap(struct ki_replica *r)
 {
     for (struct ki_repair_run **link = &r->runs; *link;) {
@@ -332,6 +354,7 @@ void ki_repairs_tick(struct kith *k)
         else if (run->state == KI_RUN_GOES && repair_is_due(k, run))
             repair_step(k, run, &budget);
     }
+    repairs_pace(k);
     repairs_reap(k->replica);
 }
 
@@ -347,6 +370,8 @@ uint64_t ki_repairs_deadline(const struct kith *k)
         uint64_t due_ms = run->state == KI_RUN_GOES ? ki_repair_deadline_ms(&run->repair) : UINT64_MAX;
         next_us = ki_min_u64(next_us, due_ms < UINT64_MAX / 1000 ? due_ms * 1000 : KITH_NEVER);
         next_us = ki_min_u64(next_us, repair_end_us(run));
+        const struct ki_peer *peer = run->is_paced ? ki_peer_known(r, run->id) : NULL;
+        next_us = peer ? ki_min_u64(next_us, repair_pace_us(peer)) : next_us;
     }
     return next_us;
 }
@@ -454,12 +479,19 @@ void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *lin
         repair_keep(k, run, message);
 }
 
-static bool repair_poll(struct ki_repair_run *run, uint64_t now_us, void *buf, size_t cap, size_t *len)
+static bool repair_poll(struct kith *k, struct ki_repair_run *run, void *buf, size_t cap, size_t *len)
 {
+    uint32_t rate = k->replica->cfg.repair_bytes_per_s;
+    struct ki_peer *peer = rate ? ki_peer_of(k, run->id) : NULL;
     if (run->is_over || run->state != KI_RUN_GOES || !run->has_out)
         return false;
+    run->is_paced = peer && repair_pace_us(peer) > k->now.mono_us;
+    if (run->is_paced)
+        return false;
     run->has_out = ki_repair_poll(&run->repair, buf, cap, len);
-    run->spoke_us = run->has_out && run->link ? now_us : run->spoke_us;
+    if (run->has_out && peer)
+        peer->paid_us = ki_max_u64(peer->paid_us, k->now.mono_us) + (uint64_t)*len * 1000000 / rate;
+    run->spoke_us = run->has_out && run->link ? k->now.mono_us : run->spoke_us;
     return run->has_out;
 }
 
@@ -470,7 +502,7 @@ bool ki_repair_poll_datagram(struct kith *k, const struct ki_peer *peer, struct 
         if (run->id != peer->id || run->link || room < KI_KITH_REPAIR_FRONT - 1 + run->config.message_max)
             continue;
         size_t front = KI_KITH_REPAIR_FRONT - 1; /* memberlist's type is there */
-        if (!repair_poll(run, k->now.mono_us, w->start + w->len + front, room - front, &len))
+        if (!repair_poll(k, run, w->start + w->len + front, room - front, &len))
             continue;
         ki_encode_kith_front(w, KI_KITH_REPAIR);
         w->len += len;
@@ -482,7 +514,8 @@ bool ki_repair_poll_datagram(struct kith *k, const struct ki_peer *peer, struct 
 bool ki_repair_has_datagram(const struct kith *k, const struct ki_peer *peer)
 {
     const struct ki_repair_run *run = k->replica->runs;
-    while (run && (run->id != peer->id || run->link || run->is_over || run->state != KI_RUN_GOES || !run->has_out))
+    while (run && (run->id != peer->id || run->link || run->is_over || run->state != KI_RUN_GOES || !run->has_out ||
+                   run->is_paced))
         run = run->next;
     return run != NULL;
 }
@@ -490,7 +523,7 @@ bool ki_repair_has_datagram(const struct kith *k, const struct ki_peer *peer)
 bool ki_repair_poll_link(struct kith *k, const struct ki_link *link, uint8_t *buf, size_t cap, size_t *len)
 {
     for (struct ki_repair_run *run = k->replica->runs; run; run = run->next) {
-        if (run->link == link && repair_poll(run, k->now.mono_us, buf, cap, len))
+        if (run->link == link && repair_poll(k, run, buf, cap, len))
             return true;
     }
     return false;

@@ -35,6 +35,8 @@ struct ki_peer {
     uint64_t rest_us;     /* no session before */
     uint32_t strikes;     /* different roots in a row */
     uint32_t failures;    /* sessions in a row that came to nothing */
+    uint64_t paid_us;     /* what repairs have sent to it is worth the time until then, at the rate that is allowed */
+    bool was_partial;     /* it has refused cells of others, as it said last */
     bool is_same;         /* its root was ours, at same_version */
 
     /* to be said in the next datagram to it */
@@ -143,6 +145,7 @@ void ki_channel_sent(struct kith *k, uint32_t id);          /* what fitted is sa
 /* peers_store.c */
 void ki_peers_refresh(struct kith *k); /* after it, peers are those that the table has */
 struct ki_peer *ki_peer_of(struct kith *k, uint32_t id); /* NULL: this member is none */
+struct ki_peer *ki_peer_known(const struct ki_replica *r, uint32_t id); /* likewise, as of the last refresh */
 void ki_peer_is(struct kith *k, struct ki_peer *peer, uint64_t replica);
 bool ki_peer_holds(const struct ki_peer *peer, struct ki_dot dot);
 void ki_peer_held(struct kith *k, struct ki_peer *peer, struct ki_run run); /* has been found to hold these */

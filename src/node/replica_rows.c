@@ -61,7 +61,8 @@ bool kith_export_row(struct kith *k, uint64_t *cursor, struct kith_row *out)
 {
     struct ki_replica *r = k->replica;
     struct ki_row row;
-    if (!r || !r->is_ready || !ki_rows_export(&r->rows, cursor, &row))
+    bool could_lose = r && r->cfg.keep_id && ki_rows_due(&r->rows) != r->rows.durable;
+    if (!r || !r->is_ready || (*cursor == 0 && could_lose) || !ki_rows_export(&r->rows, cursor, &row))
         return false;
     *out = (struct kith_row){.name = ki_str_of(row.name), .value = ki_str_of(row.value), .is_commit = row.is_commit};
     return true;
@@ -158,6 +159,18 @@ static bool import_begin(struct kith *k)
     return true;
 }
 
+/* A backup with stamps too far in the future is refused whole, as a delta is (R21). */
+static bool import_is_ahead(const struct kith *k, const struct ki_store *from)
+{
+    bool ahead = false;
+    for (uint32_t id = 0; id < from->cells.cells_used && !ahead; id++) {
+        const struct ki_cell *cell = ki_cells_at(&from->cells, id);
+        ahead = cell->kind != 0 &&
+                ki_hybrid_judge(&from->config.bounds, ki_wall_ms(k->now), cell->stamp) == KI_HYBRID_REFUSED;
+    }
+    return ahead;
+}
+
 /* Cells that we have never seen join (R18). */
 static int import_cells(struct kith *k, const struct ki_store *from)
 {
@@ -193,6 +206,8 @@ static int import_all(struct kith *k)
     struct ki_replica *r = k->replica;
     if (!ki_rows_are_whole(&r->import->rows))
         return KI_STORE_MALFORMED;
+    if (import_is_ahead(k, &r->import->store))
+        return KI_STORE_AHEAD;
     ki_replica_renew(k); /* also: no session sees what is done now */
     r->changes.is_remote = true;
     int error = import_cells(k, &r->import->store);

@@ -25,6 +25,9 @@ static struct ki_replica *write_to(struct kith *k, struct kith_time now, struct 
 void ki_replica_step_ends(struct kith *k)
 {
     struct ki_replica *r = k->replica;
+    k->counters[KI_COUNT_stamps_ahead] = r->store.ahead;
+    k->counters[KI_COUNT_replica_id_met] = r->store.impersonated;
+    k->counters[KI_COUNT_cells_damaged] = r->store.damaged;
     if (!r->store.changes)
         return;
     ki_changes_end(&r->changes, &r->store.cells);

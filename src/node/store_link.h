@@ -27,7 +27,8 @@ struct ki_repair_run {
     uint64_t begun_us;
     uint64_t spoke_us; /* when a message was sent or heard last */
     bool is_busy; /* it has work left */
-    bool has_out; /* it may have something to send */
+    bool has_out; /* it may have something to send, */
+    bool is_paced; /* but not before its peer's paid_us */
     bool is_told; /* what became of it is known */
     bool is_over; /* to be freed */
     struct ki_backlog *backlog, *backlog_last;

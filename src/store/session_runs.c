@@ -127,6 +127,7 @@ int ki_session_sort(struct ki_session *session, size_t *budget)
     if (!error) {
         runs->stage = 0;
         session->damaged_count = runs_damaged(&runs->twins);
+        session->store->damaged += session->damaged_count;
         ki_store_met(session->store, ki_context_highest(&session->peer_context, session->store->replica));
     }
     return runs_failed(session, error);
@@ -174,7 +175,9 @@ int ki_session_take(struct ki_session *session, uint64_t wall_ms, const struct k
     bool is_twin = ki_session_is_twin(session, image->dot) && !ki_context_has(&session->runs.twins_came, image->dot);
     if (!is_twin && ki_context_has(&store->context, image->dot))
         return 0;
-    if (ki_hybrid_judge(&store->config.bounds, wall_ms, image->stamp) == KI_HYBRID_REFUSED)
+    enum ki_hybrid_verdict verdict = ki_hybrid_judge(&store->config.bounds, wall_ms, image->stamp);
+    store->ahead += verdict != KI_HYBRID_FINE;
+    if (verdict == KI_HYBRID_REFUSED)
         error = KI_STORE_AHEAD;
     else if (is_twin)
         error = runs_take_twin(session, image, item_key);

@@ -285,7 +285,9 @@ static int store_judge(struct ki_store *store, uint64_t wall_ms, const struct ki
     struct ki_cell_image image;
     *own_n = ki_context_highest(&delta->retired, store->replica);
     while (ki_delta_next(delta, &cursor, &image)) {
-        if (ki_hybrid_judge(&store->config.bounds, wall_ms, image.stamp) == KI_HYBRID_REFUSED) {
+        enum ki_hybrid_verdict verdict = ki_hybrid_judge(&store->config.bounds, wall_ms, image.stamp);
+        store->ahead += verdict != KI_HYBRID_FINE;
+        if (verdict == KI_HYBRID_REFUSED) {
             store->quarantined++;
             return KI_STORE_AHEAD;
         }

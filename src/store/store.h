@@ -54,6 +54,7 @@ struct ki_store {
     uint32_t *retiring;          /* ids collected by the operation under way */
     uint32_t retiring_count, retiring_cap;
     uint64_t expired;            /* keys that have come to their end here */
+    uint64_t ahead, damaged; /* stamps beyond the warning; dots with two contents (R19) */
     uint64_t quarantined, impersonated; /* deltas refused for their stamps; times that our own id was met (R3) */
     bool is_alone;        /* nobody is told what is written: nothing is noted */
     bool is_impersonated; /* somebody issued a number that we have not: writes are refused until ki_store_renew() */

@@ -288,6 +288,26 @@ static void a_newcomer_gets_everything(void **state)
     world_free(w);
 }
 
+static void repairs_keep_to_their_rate(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    config.repair_bytes_per_s = 50000;
+    struct world *w = pool(2, &config, 0);
+    write_many(w, 0, 0, 4000,
+               "a value of some length, so that a link has something to do for some time, as its rate is low");
+    world_run(w, 5 * SECOND);
+    struct kith_config c;
+    world_config(&c, 2);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 0, NULL), 0);
+    uint64_t begin_us = world_now(w).mono_us;
+    runs_until_agreed(w, 3, 40 * SECOND);
+    assert_true(world_now(w).mono_us - begin_us >= 6 * SECOND); /* 400 kB, perhaps from two */
+    world_free(w);
+}
+
 static void large_values_go_over_links(void **state)
 {
     (void)state;
@@ -429,6 +449,7 @@ int main(void)
         cmocka_unit_test(waits_for_holders),
         cmocka_unit_test(both_sides_of_a_cut_come_together),
         cmocka_unit_test(a_newcomer_gets_everything),
+        cmocka_unit_test(repairs_keep_to_their_rate),
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(losses_are_repaired),
         cmocka_unit_test(an_answer_is_about_its_root),
