@@ -24,17 +24,21 @@
 #define SWARM_DETAILS_MAX 3 /* failures that are told with trace and all; of the others the sentence */
 #define SWARM_COMMAND_MAX 512 /* the longest names 64 faults */
 
+struct swarm_times {
+    uint64_t *ms;
+    size_t count, cap;
+};
+
 struct swarm {
     const char *seeds, *seed, *only, *canary;
     struct ki_flag_uint jobs, nodes;
-    bool json, shrink, trace, list;
+    bool json, shrink, trace, list, stores;
 
     uint64_t first, last;
     struct sim_part part; /* of each world */
     uint64_t run, failed;
     uint64_t digest;     /* of all runs' digests */
-    uint64_t *agreed_ms; /* of the worlds that have the usual time */
-    size_t agreed_count, agreed_cap;
+    struct swarm_times agreed, stored; /* of the worlds that have the usual time */
     json_t *failures;
 };
 
@@ -71,7 +75,7 @@ static bool swarm_wishes_part(const struct ki_usage *usage, struct swarm *sw)
         return true;
     if (sw->first != sw->last)
         return ki_flag_wrong(usage, "seeds", sw->seeds, "is more than one, but -only and -nodes are about one world");
-    ki_sim_plan_draw(&plan, sw->first);
+    ki_sim_plan_draw(&plan, sw->first, sw->stores);
     const struct sim_part all = ki_sim_plan_part(&plan);
     if (sw->nodes.given && !ki_flag_within(usage, "nodes", sw->nodes.value, 1, all.nodes))
         return false;
@@ -121,6 +125,7 @@ static int swarm_list(void)
     for (size_t i = 0; ki_sim_checker_at(i); i++)
         printf("%-12s  %s\n", ki_sim_checker_at(i)->watch.name, ki_sim_checker_at(i)->about);
     printf("%-12s  %s\n", "agree", "after the healing all views of the core agree, and keep to it");
+    printf("%-12s  %s\n", "converge", "and later all its stores are equal: what they show, roots, contexts");
     return KI_EXIT_OK;
 }
 
@@ -130,7 +135,7 @@ static int swarm_list(void)
 static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_part *part, char buf[SWARM_COMMAND_MAX])
 {
     static struct sim_plan plan;
-    ki_sim_plan_draw(&plan, seed);
+    ki_sim_plan_draw(&plan, seed, sw->stores);
     const struct sim_part all = ki_sim_plan_part(&plan);
     FILE *to = fmemopen(buf, SWARM_COMMAND_MAX, "w");
     KI_ASSERT(to);
@@ -146,6 +151,8 @@ static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_
     }
     if (part->nodes != all.nodes)
         fprintf(to, " --nodes %u", part->nodes);
+    if (sw->stores)
+        fputs(" --stores", to);
     if (sw->canary)
         fprintf(to, " --canary %s", sw->canary);
     fclose(to);
@@ -160,7 +167,7 @@ static bool swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_v
 /* Returns how many runs it took. */
 static uint32_t swarm_shrink(const struct swarm *sw, const struct ki_swarm_result *r, struct sim_plan *plan)
 {
-    ki_swarm_draw(&sw->part, r->seed, plan);
+    ki_swarm_draw(&sw->part, r->seed, sw->stores, plan);
     return ki_sim_plan_shrink(plan, &r->verdict, swarm_run_apart, NULL);
 }
 
@@ -185,7 +192,7 @@ static void swarm_failure(const struct swarm *sw, const struct ki_swarm_result *
     static struct sim_plan plan;
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
-    ki_swarm_draw(&sw->part, r->seed, &plan);
+    ki_swarm_draw(&sw->part, r->seed, sw->stores, &plan);
     const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     printf("seed %llu FAILED: %s\n", (unsigned long long)r->seed, r->verdict.sentence);
@@ -258,7 +265,7 @@ static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_res
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
     bool details = sw->failed <= SWARM_DETAILS_MAX;
-    ki_swarm_draw(&sw->part, r->seed, &plan);
+    ki_swarm_draw(&sw->part, r->seed, sw->stores, &plan);
     const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     json_t *failure = json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "seed", ki_json_u64(r->seed), "checker",
@@ -277,24 +284,24 @@ static void swarm_trace(const struct swarm *sw, uint64_t seed)
 {
     static struct sim_plan plan;
     struct sim_verdict verdict;
-    ki_swarm_draw(&sw->part, seed, &plan);
+    ki_swarm_draw(&sw->part, seed, sw->stores, &plan);
     printf("seed %llu: ", (unsigned long long)seed);
     ki_sim_plan_print(&plan, stdout);
     ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, stdout, &verdict);
 }
 
 /* Returns false when out of memory. */
-static bool swarm_agreed_add(struct swarm *sw, uint64_t ms)
+static bool swarm_time(struct swarm_times *times, uint64_t us)
 {
-    if (sw->agreed_count == sw->agreed_cap) {
-        size_t cap = sw->agreed_cap ? sw->agreed_cap * 2 : 256;
-        uint64_t *more = realloc(sw->agreed_ms, cap * sizeof *more);
+    if (times->count == times->cap) {
+        size_t cap = times->cap ? times->cap * 2 : 256;
+        uint64_t *more = realloc(times->ms, cap * sizeof *more);
         if (!more)
             return false;
-        sw->agreed_ms = more;
-        sw->agreed_cap = cap;
+        times->ms = more;
+        times->cap = cap;
     }
-    sw->agreed_ms[sw->agreed_count++] = ms;
+    times->ms[times->count++] = us / 1000;
     return true;
 }
 
@@ -311,32 +318,49 @@ static bool swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
     else if (r->verdict.failed)
         swarm_failure(sw, r);
     else if (r->verdict.allowed_us == SIM_SWARM_AGREE_US)
-        return swarm_agreed_add(sw, r->verdict.agreed_us / 1000);
+        return swarm_time(&sw->agreed, r->verdict.agreed_us) &&
+               (!sw->stores || swarm_time(&sw->stored, r->verdict.stored_us));
     return true;
 }
 
 /* ---- all of them ---- */
 
-static uint64_t swarm_agreed(const struct swarm *sw, unsigned percent)
+static uint64_t swarm_rank(const struct swarm_times *times, unsigned percent)
 {
-    return sw->agreed_count > 0 ? ki_rank(sw->agreed_ms, sw->agreed_count, percent) : 0;
+    return times->count > 0 ? ki_rank(times->ms, times->count, percent) : 0;
+}
+
+static json_t *swarm_times_json(const struct swarm_times *times)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "worlds", (json_int_t)times->count, "p50", (json_int_t)swarm_rank(times, 50),
+                     "p99", (json_int_t)swarm_rank(times, 99), "max", (json_int_t)swarm_rank(times, 100));
+}
+
+static void swarm_times_text(struct swarm_times *times, const char *who, uint64_t allowed_us)
+{
+    if (times->count > 0)
+        printf("%s agree after %.2f s (median of %zu worlds), %.2f s (p99), %.2f s at most; %.0f s allowed\n", who,
+               (double)swarm_rank(times, 50) / 1e3, times->count, (double)swarm_rank(times, 99) / 1e3,
+               (double)swarm_rank(times, 100) / 1e3, (double)allowed_us / 1e6);
 }
 
 static int swarm_report_json(const struct swarm *sw, const char *digest, double wall_s, double rate)
 {
-    json_t *agreed =
-        json_pack("{s:I, s:I, s:I, s:I}", "worlds", (json_int_t)sw->agreed_count, "p50", (json_int_t)swarm_agreed(sw, 50),
-                  "p99", (json_int_t)swarm_agreed(sw, 99), "max", (json_int_t)swarm_agreed(sw, 100));
     json_t *root = json_pack("{s:I, s:I, s:b, s:s, s:O, s:o, s:f, s:f}", "run", (json_int_t)sw->run, "failed",
                              (json_int_t)sw->failed, "interrupted", (int)ki_sim_interrupted(), "digest", digest,
-                             "failures", sw->failures, "agreed_ms", agreed, "wall_s", wall_s, "seeds_per_s", rate);
+                             "failures", sw->failures, "agreed_ms", swarm_times_json(&sw->agreed),
+                             "wall_s", wall_s, "seeds_per_s", rate);
+    if (sw->stores)
+        json_object_set_new(root, "stored_ms", swarm_times_json(&sw->stored));
     return ki_json_print(root, KI_SIM_JSON_REALS);
 }
 
 static int swarm_report(struct swarm *sw, double wall_s)
 {
-    if (sw->agreed_count > 0)
-        qsort(sw->agreed_ms, sw->agreed_count, sizeof *sw->agreed_ms, ki_rank_order);
+    if (sw->agreed.count > 0)
+        qsort(sw->agreed.ms, sw->agreed.count, sizeof *sw->agreed.ms, ki_rank_order);
+    if (sw->stored.count > 0)
+        qsort(sw->stored.ms, sw->stored.count, sizeof *sw->stored.ms, ki_rank_order);
     double rate = wall_s > 0 ? (double)sw->run / wall_s : 0;
     int code = sw->failed ? KI_EXIT_FAILED : KI_EXIT_OK;
     if (ki_sim_interrupted())
@@ -349,18 +373,16 @@ static int swarm_report(struct swarm *sw, double wall_s)
     }
     printf("%llu seeds, %llu failed, in %.1f s (%.0f a second); digest %s\n", (unsigned long long)sw->run,
            (unsigned long long)sw->failed, wall_s, rate, digest);
-    if (sw->agreed_count > 0)
-        printf("healed cores agree after %.2f s (median of %zu worlds), %.2f s (p99), %.2f s at most; %.0f s allowed\n",
-               (double)swarm_agreed(sw, 50) / 1e3, sw->agreed_count, (double)swarm_agreed(sw, 99) / 1e3,
-               (double)swarm_agreed(sw, 100) / 1e3,
-               (double)SIM_SWARM_AGREE_US / 1e6);
+    swarm_times_text(&sw->agreed, "healed cores", SIM_SWARM_AGREE_US);
+    swarm_times_text(&sw->stored, "their stores", SIM_SWARM_AGREE_US + SIM_SWARM_STORE_US);
     return code;
 }
 
 /* Returns false with the reason printed. */
 static bool swarm_run_all(struct swarm *sw, uint64_t count)
 {
-    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs.value, .part = sw->part};
+    struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs.value, .part = sw->part,
+                                 .stores = sw->stores};
     struct ki_sim_progress progress;
     ki_sim_progress_begin(&progress);
     ki_sim_interruptible();
@@ -392,7 +414,8 @@ static int swarm_run(struct swarm *sw)
     bool fine = swarm_run_all(sw, sw->last - sw->first + 1);
     int code = swarm_report(sw, (double)(ki_sim_wall_us() - began_us) / 1e6);
     code = fine ? code : KI_EXIT_FAILED;
-    free(sw->agreed_ms);
+    free(sw->agreed.ms);
+    free(sw->stored.ms);
     json_decref(sw->failures);
     return code;
 }
@@ -405,6 +428,7 @@ int ki_cmd_sim_swarm(int argc, char **argv)
         {"seed", KI_FLAG_TEXT, &sw.seed, "n", "One seed; a git hash of 40 digits is one too."},
         {"only", KI_FLAG_TEXT, &sw.only, "n,n,...", "Of one seed's faults these, by their numbers in its plan; or none."},
         {"nodes", KI_FLAG_UINT_GIVEN, &sw.nodes, "n", "Of one seed's nodes the first."},
+        {"stores", KI_FLAG_BOOL, &sw.stores, NULL, "Every world has stores, which are written to: other worlds."},
         {"jobs", KI_FLAG_UINT_GIVEN, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
         {"shrink", KI_FLAG_BOOL, &sw.shrink, NULL, "Of what fails, finds the fewest faults and nodes that still do."},
         {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and what happens: its last 200,000 lines."},

@@ -15,16 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void ki_swarm_draw(const struct sim_part *part, uint64_t seed, struct sim_plan *out)
+void ki_swarm_draw(const struct sim_part *part, uint64_t seed, bool stores, struct sim_plan *out)
 {
-    ki_sim_plan_draw(out, seed);
+    ki_sim_plan_draw(out, seed, stores);
     ki_sim_plan_keep(out, part);
 }
 
-static void jobs_run(const struct sim_part *part, uint64_t seed, struct ki_swarm_result *out)
+static void jobs_run(const struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_result *out)
 {
     static struct sim_plan plan;
-    ki_swarm_draw(part, seed, &plan);
+    ki_swarm_draw(&jobs->part, seed, jobs->stores, &plan);
     memset(out, 0, sizeof *out);
     out->seed = seed;
     out->nodes = plan.node_count;
@@ -91,7 +91,7 @@ static bool jobs_start(struct ki_swarm_jobs *jobs, struct ki_swarm_worker *w, ui
     bool more = true;
     while (more) {
         struct ki_swarm_result result;
-        jobs_run(&jobs->part, seed, &result);
+        jobs_run(jobs, seed, &result);
         more = jobs_write(end, &result, sizeof result) && jobs->last - seed >= jobs->count;
         seed += jobs->count;
     }
@@ -132,7 +132,7 @@ bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_re
     if (jobs_read(w->from, out, sizeof *out))
         return true;
     static struct sim_plan plan;
-    ki_swarm_draw(&jobs->part, seed, &plan);
+    ki_swarm_draw(&jobs->part, seed, jobs->stores, &plan);
     *out = (struct ki_swarm_result){.seed = seed, .nodes = plan.node_count, .faults = ki_sim_plan_faults(&plan)};
     jobs_crashed(w->pid, &out->verdict);
     close(w->from);

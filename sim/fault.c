@@ -26,9 +26,21 @@ int kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state)
 {
     struct sim_node *n = ki_sim_node_at(s, node);
     KI_ASSERT(!n->k && (state == KITH_SIM_EMPTY || s->cfg.persist));
-    ki_sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP ? " with its records" : "");
+    ki_sim_trace(s, node, "fault restart%s", state == KITH_SIM_KEEP     ? " with its records"
+                                           : state == KITH_SIM_BACKUP ? " with its backup"
+                                                                      : "");
     SIM_TELL0(s, fault);
     return ki_sim_node_start(s, node, state);
+}
+
+void kith_sim_disk(kith_sim *s, uint32_t node, const struct kith_sim_disk *disk)
+{
+    struct sim_store *store = ki_sim_node_at(s, node)->store;
+    KI_ASSERT(store && disk->delay_min_us <= disk->delay_max_us);
+    ki_sim_trace(s, node, "fault disk %s, %u to %u us", disk->full ? "full" : "fine", (unsigned)disk->delay_min_us,
+                 (unsigned)disk->delay_max_us);
+    SIM_TELL0(s, fault);
+    store->disk = *disk;
 }
 
 void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)

@@ -189,6 +189,7 @@ void kith_sim_inject(kith_sim *s, const struct kith_addr *from, uint32_t to, con
     KI_ASSERT(ki_sim_node_at(s, to) && len <= 65507 && (from->ip_len == 4 || from->ip_len == 16));
     struct sim_datagram *d = link_copy(KITH_SIM_ALL, to, from, buf, len);
     ki_sim_trace_datagram(s, "fault injected", to, KITH_SIM_ALL, buf, len);
+    s->injected = true;
     SIM_TELL0(s, fault);
     ki_sim_digest(s, s->now_us);
     ki_sim_digest(s, to);

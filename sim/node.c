@@ -125,6 +125,7 @@ static void node_dispose(struct sim_node *n)
         free(n->disk[i].name);
     for (size_t i = 0; i < n->waiting_count; i++)
         free(n->waiting[i].ptr);
+    ki_sim_store_free(n->store);
     free((void *)(uintptr_t)n->config.name.ptr);
     free((void *)(uintptr_t)n->config.label.ptr);
     free(n->tags);
@@ -169,12 +170,19 @@ uint32_t kith_sim_find(const kith_sim *s, const struct kith_addr *addr)
 
 int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node)
 {
+    return kith_sim_add_with_store(s, config, NULL, node);
+}
+
+int kith_sim_add_with_store(kith_sim *s, const struct kith_config *config, const struct kith_store_config *store,
+                            uint32_t *node)
+{
     if (config->size != sizeof *config || s->count == KITH_SIM_ALL - 1)
         return KITH_ERR_ARG;
     if (kith_sim_find(s, &config->addr) != KITH_SIM_ALL)
         return KITH_ERR_ARG;
     struct sim_node *n = ki_sim_make(sizeof *n);
     node_configure(n, config);
+    n->store = store ? ki_sim_store_make(store) : NULL;
     n->due_us = KITH_NEVER;
     n->clock_base_us = s->now_us;
     n->mono_base_us = NODE_MONO_START_US + ki_rng_below(&s->node_rng, 1000000000); /* hosts were started at other times */
@@ -311,14 +319,17 @@ int ki_sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
     int error = kith_new(&k, &config);
     if (error)
         return error;
-    if (state == KITH_SIM_KEEP)
+    if (state != KITH_SIM_EMPTY)
         node_load(n, k);
-    error = kith_ready(k, ki_sim_node_time(s, n));
+    error = n->store ? ki_sim_store_open(n, k, state) : 0;
+    if (!error)
+        error = kith_ready(k, ki_sim_node_time(s, n));
     if (error) {
         kith_free(k);
         return error;
     }
     n->k = k;
+    n->begun = state;
     n->lives++;
     n->paused = false;
     n->slow_until_us = 0;
@@ -328,11 +339,13 @@ int ki_sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state)
         n->disk_durable = 0;
     while (n->disk_count > n->disk_durable)
         free(n->disk[--n->disk_count].name);
+    if (n->store)
+        ki_sim_store_begun(n);
     ki_sim_trace(s, node, "starts");
     ki_sim_digest(s, s->now_us);
     ki_sim_digest(s, node);
     SIM_TELL(s, born, node);
-    if (state == KITH_SIM_KEEP)
+    if (state != KITH_SIM_EMPTY)
         node_rejoin(s, node);
     ki_sim_node_dirty(s, node);
     return 0;
@@ -344,6 +357,8 @@ void ki_sim_node_stop(kith_sim *s, uint32_t node)
     if (!n->k)
         return;
     SIM_TELL(s, dying, node);
+    if (n->store)
+        ki_sim_store_stop(s, node);
     kith_free(n->k);
     n->k = NULL;
     n->paused = false;
@@ -403,6 +418,8 @@ void ki_sim_node_drain(kith_sim *s, uint32_t node)
         ki_sim_stream_act(s, node, &action);
     while (s->cfg.persist && kith_poll_record(n->k, &record))
         node_store(s, n, &record, now);
+    if (s->cfg.persist && n->store)
+        ki_sim_store_poll(s, node);
     node_schedule(s, node);
     SIM_TELL(s, drained, node);
 }

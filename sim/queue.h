@@ -11,6 +11,7 @@ enum sim_kind {
     SIM_DEADLINE, /* of node `id` */
     SIM_DATAGRAM, /* struct sim_datagram arrives at node `id` */
     SIM_REFUSED,  /* struct sim_datagram comes back to node `id`: nobody listens there */
+    SIM_ROWS,     /* a group of rows comes to the disk of node `id` in its life number `arg` */
     SIM_STREAM,   /* something is due for stream `id` with serial number `arg` */
     SIM_WAKE      /* of node `id` in its life number `*ptr`, a uint32_t; cookie in `arg` */
 };

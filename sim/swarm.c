@@ -84,8 +84,14 @@ static void swarm_add(struct sim_swarm *w, uint32_t n)
         c.intent_timeout_ms = 10000;
     }
     ki_sim_count_memory(&c, &w->memory[n]);
-    int error = kith_sim_add(w->s, &c, NULL);
+    struct kith_store_config store;
+    bool stored = ki_sim_swarm_has_store(w, n);
+    if (stored)
+        ki_sim_swarm_store_config(w, n, &store);
+    int error = kith_sim_add_with_store(w->s, &c, stored ? &store : NULL, NULL);
     KI_ASSERT(error == 0);
+    if (stored)
+        ki_sim_swarm_disk(w, n, false);
     kith_sim_side(w->s, n, plan->nodes[n].rack);
     ki_sim_swarm_join(w, n, plan->nodes[n].friend);
 }
@@ -95,13 +101,13 @@ static void swarm_live(struct sim_swarm *w)
     struct swarm_step steps[SWARM_STEPS];
     uint32_t count = swarm_steps(w->plan, steps);
     for (uint32_t i = 0; i < count && !kith_sim_violation(w->s); i++) {
-        kith_sim_run(w->s, steps[i].at_us);
+        ki_sim_swarm_run(w, steps[i].at_us);
         if (steps[i].fault)
             ki_sim_swarm_fault(w, steps[i].fault, steps[i].begins);
         else
             swarm_add(w, steps[i].node);
     }
-    kith_sim_run(w->s, w->plan->heal_us);
+    ki_sim_swarm_run(w, w->plan->heal_us);
     if (!kith_sim_violation(w->s))
         ki_sim_swarm_heal(w);
 }
@@ -116,6 +122,7 @@ static void swarm_verdict(const struct sim_swarm *w, struct sim_verdict *out)
                                 .events = totals.events,
                                 .virtual_us = kith_sim_now_us(w->s),
                                 .agreed_us = w->agreed_us,
+                                .stored_us = w->stored_us,
                                 .allowed_us = w->plan->agree_us};
     const char *violation = kith_sim_violation(w->s);
     if (!violation)

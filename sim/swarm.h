@@ -3,6 +3,7 @@
  *   swarm_plan.c   the number -> a plan          swarm.c       the plan carried out, and the verdict
  *   swarm_fault.c  one fault begun or ended      swarm_heal.c  the core mended, the rest frozen, and waiting
  *   swarm_hostile.c  what strangers send         shrink.c      a smaller plan that still fails
+ *   swarm_store.c    stores: in the plan, while the world lives, and after the healing
  *
  * A plan is data: leaving out some of its faults or nodes leaves all others as they were. */
 #ifndef KI_SIM_SWARM_H
@@ -14,14 +15,16 @@
 
 #define SIM_SWARM_NODES    100
 #define SIM_SWARM_AGREE_US (30 * KITH_SIM_SECOND) /* within which a healed core of profile lan agrees */
+#define SIM_SWARM_STORE_US (60 * KITH_SIM_SECOND) /* so much later its stores do */
 #define SIM_SWARM_FAULTS   64
 #define SIM_SWARM_RACKS    8 /* each node is in one; partitions run between them */
 
-/* name, what it says of itself in a plan's text */
+/* name, what it says of itself in a plan's text; from DISK on they are drawn only for worlds with stores */
 #define SIM_FAULTS(X)                                                                                                \
     X(CRASH, "crash") X(PAUSE, "pause") X(SLOW, "slow") X(ISOLATE, "isolate") X(SPLIT, "split") X(CLOG, "clog")      \
     X(LINK, "link") X(WEATHER, "weather") X(CLOCK, "clock") X(LEAVE, "leave") X(FORCE_LEAVE, "force-leave")          \
-    X(TAGS, "tags") X(JOIN, "join") X(OUTAGE, "outage") X(GARBAGE, "garbage") X(LURE, "lure") X(REPLAY, "replay")
+    X(TAGS, "tags") X(JOIN, "join") X(OUTAGE, "outage") X(GARBAGE, "garbage") X(LURE, "lure") X(REPLAY, "replay")     \
+    X(DISK, "disk") X(BACKUP, "backup") X(RESTORE, "restore") X(IMPORT, "import")
 
 enum sim_fault_kind {
 #define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,
@@ -48,6 +51,9 @@ struct sim_plan_node {
     uint32_t friend;   /* by whom it joins; itself: it does not */
     uint32_t rack;
     bool stock;        /* behaves as memberlist and Serf do */
+    bool store;        /* has a store, if the world has stores; and how: */
+    bool withhold, keep_id, watch;
+    uint32_t disk_ms;  /* the longest that its disk takes for a group */
     bool core;         /* healed at the end; others are frozen, */
     bool down;         /* for good, or else paused */
 };
@@ -61,6 +67,8 @@ struct sim_plan {
     bool tight;          /* small queues and tables */
     bool forgetful;      /* who is gone is forgotten within seconds, not a day */
     uint32_t datagram_max;
+    bool stores;
+    uint32_t gap_us;     /* between two steps of the stores' workload, on average */
     uint64_t heal_us;    /* when the faults end */
     uint64_t agree_us;   /* within which the core must agree then */
     struct sim_plan_node nodes[SIM_SWARM_NODES];
@@ -82,10 +90,12 @@ struct sim_verdict {
     char sentence[512];
     uint64_t agreed_us; /* after the healing, */
     uint64_t allowed_us; /* and how long it might have taken */
+    uint64_t stored_us;  /* likewise of its stores; 0: there are none, or no two */
     uint64_t digest, events, virtual_us;
 };
 
-void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed);
+/* stores: the world has some.  A seed is another world then. */
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, bool stores);
 /* Leaves out what is not in the part, as shrinking does. */
 void ki_sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);
 struct sim_part ki_sim_plan_part(const struct sim_plan *plan);
@@ -119,6 +129,9 @@ struct sim_swarm {
     struct sim_caught *caught;        /* ring of SIM_CAUGHT_MAX */
     uint64_t overheard;               /* datagrams in all */
     uint64_t agreed_us;
+    uint64_t stored_us;
+    uint64_t work_us;                 /* when the workload's next step is due, */
+    uint64_t work_step;               /* and its number */
 };
 
 bool ki_sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
@@ -127,5 +140,17 @@ void ki_sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool beg
 void ki_sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f);
 void ki_sim_swarm_overhear(struct sim_swarm *w);
 void ki_sim_swarm_heal(struct sim_swarm *w); /* and waits for the core to agree, or says that it does not */
+
+/* ---- swarm_store.c ---- */
+
+void ki_sim_plan_stores(struct sim_plan *plan, struct ki_rng *rng);       /* makes it a world with stores */
+void ki_sim_plan_store_faults(struct sim_plan *plan, struct ki_rng *rng); /* more faults, of stores */
+bool ki_sim_swarm_has_store(const struct sim_swarm *w, uint32_t node);
+void ki_sim_swarm_store_config(const struct sim_swarm *w, uint32_t node, struct kith_store_config *out);
+void ki_sim_swarm_disk(struct sim_swarm *w, uint32_t node, bool full);
+void ki_sim_swarm_import(struct sim_swarm *w, const struct sim_fault *f);
+void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us);            /* the world, and the workload in it */
+void ki_sim_swarm_stores_look(struct sim_swarm *w, uint64_t healed_us);   /* whether the stores agree now */
+void ki_sim_swarm_stores_wait(struct sim_swarm *w, uint64_t healed_us);   /* until they do, or says that they do not */
 
 #endif

@@ -30,10 +30,11 @@ static void fault_restart(struct sim_swarm *w, uint32_t node, const struct sim_f
 {
     if (kith_sim_life(w->s, node) != KITH_SIM_DOWN)
         return;
-    int error = kith_sim_restart(w->s, node, f->back ? KITH_SIM_EMPTY : KITH_SIM_KEEP);
+    enum kith_sim_state state = f->kind == SIM_FAULT_RESTORE ? KITH_SIM_BACKUP : f->back ? KITH_SIM_EMPTY : KITH_SIM_KEEP;
+    int error = kith_sim_restart(w->s, node, state);
     KI_ASSERT(error == 0); /* its memory has no limit */
     uint32_t count = kith_sim_count(w->s);
-    for (uint32_t i = 0; f->back && i < count; i++) {
+    for (uint32_t i = 0; state == KITH_SIM_EMPTY && i < count; i++) {
         uint32_t friend = (uint32_t)((f->luck + i) % count);
         if (friend != node && ki_sim_swarm_runs(w, friend)) {
             ki_sim_swarm_join(w, node, friend);
@@ -59,6 +60,17 @@ static void fault_outage(struct sim_swarm *w, const struct sim_fault *f, bool be
     }
 }
 
+#define FAULT_WRONG_S (11 * 3600) /* so no clock is a day ahead of another: beyond that a store refuses its writes */
+
+/* As much of a jump as leaves a clock wrong by hours only. */
+static int64_t fault_jump_s(const struct sim_swarm *w, uint32_t node, int64_t jump_s)
+{
+    int64_t right_us = (int64_t)(w->s->cfg.wall_us + kith_sim_now_us(w->s));
+    int64_t wrong_s = ((int64_t)kith_sim_time(w->s, node).wall_us - right_us) / (int64_t)KITH_SIM_SECOND;
+    int64_t least_s = -FAULT_WRONG_S - wrong_s, most_s = FAULT_WRONG_S - wrong_s;
+    return jump_s < least_s ? least_s : jump_s > most_s ? most_s : jump_s;
+}
+
 static void fault_clock(struct sim_swarm *w, const struct sim_fault *f)
 {
     struct ki_rng rng;
@@ -67,6 +79,8 @@ static void fault_clock(struct sim_swarm *w, const struct sim_fault *f)
     int32_t drift_ppm = (int32_t)ki_rng_below(&rng, 2 * (uint64_t)most_ppm + 1) - most_ppm;
     int64_t most_s = ki_rng_below(&rng, 2) ? 10 : 100000;
     int64_t jump_s = ki_rng_below(&rng, 2) ? 0 : (int64_t)ki_rng_below(&rng, 2 * (uint64_t)most_s + 1) - most_s;
+    if (w->plan->stores)
+        jump_s = fault_jump_s(w, f->node, jump_s);
     kith_sim_clock(w->s, f->node, drift_ppm, jump_s * (int64_t)KITH_SIM_SECOND);
 }
 
@@ -123,10 +137,15 @@ static void fault_force_leave(struct sim_swarm *w, const struct sim_fault *f)
 static void fault_of_node(struct sim_swarm *w, const struct sim_fault *f, bool begins)
 {
     bool runs = ki_sim_swarm_runs(w, f->node);
-    if (f->kind == SIM_FAULT_CRASH && begins)
+    bool crash = f->kind == SIM_FAULT_CRASH || f->kind == SIM_FAULT_RESTORE;
+    if (crash && begins)
         kith_sim_crash(w->s, f->node, fault_death(f));
-    else if (f->kind == SIM_FAULT_CRASH)
+    else if (crash)
         fault_restart(w, f->node, f);
+    else if (f->kind == SIM_FAULT_DISK && ki_sim_swarm_has_store(w, f->node))
+        ki_sim_swarm_disk(w, f->node, begins);
+    else if (f->kind == SIM_FAULT_BACKUP && begins && ki_sim_swarm_has_store(w, f->node))
+        kith_sim_backup(w->s, f->node);
     else if (f->kind == SIM_FAULT_PAUSE)
         kith_sim_pause(w->s, f->node, begins);
     else if (f->kind == SIM_FAULT_LEAVE && begins && runs)
@@ -137,6 +156,8 @@ static void fault_of_node(struct sim_swarm *w, const struct sim_fault *f, bool b
     }
     if (!begins || !runs)
         return;
+    if (f->kind == SIM_FAULT_IMPORT)
+        ki_sim_swarm_import(w, f);
     if (f->kind == SIM_FAULT_TAGS && !w->plan->bare)
         fault_tags(w, f);
     else if (f->kind == SIM_FAULT_FORCE_LEAVE && !w->plan->bare)

@@ -32,6 +32,8 @@ static void heal_core(struct sim_swarm *w, uint32_t node)
         error = kith_sim_restart(w->s, node, keeps ? KITH_SIM_KEEP : KITH_SIM_EMPTY);
     KI_ASSERT(error == 0); /* its memory has no limit */
     kith_sim_pause(w->s, node, false);
+    if (ki_sim_swarm_has_store(w, node))
+        ki_sim_swarm_disk(w, node, false);
 }
 
 static void heal_frozen(struct sim_swarm *w, uint32_t node)
@@ -166,12 +168,16 @@ void ki_sim_swarm_heal(struct sim_swarm *w)
     heal_all(w);
     for (uint64_t at_us = start_us; !kith_sim_violation(w->s); at_us += HEAL_LOOK_US) {
         kith_sim_run(w->s, at_us);
+        if (w->plan->stores)
+            ki_sim_swarm_stores_look(w, start_us);
         if (!heal_agrees(w))
             agreed_us = KITH_NEVER;
         else if (agreed_us == KITH_NEVER)
             agreed_us = at_us;
         if (agreed_us != KITH_NEVER && at_us - agreed_us >= HEAL_HOLD_US) {
             w->agreed_us = agreed_us - start_us;
+            if (w->plan->stores)
+                ki_sim_swarm_stores_wait(w, start_us);
             return;
         }
         if (agreed_us == KITH_NEVER && at_us - start_us > w->plan->agree_us)

@@ -1,6 +1,7 @@
 /* A number -> a world and its misfortunes.
  *
- * Three generators split from the seed, one for what the world is, one for its faults, one for who belongs to the core:
+ * Generators split from the seed, one for what the world is, one for its faults, one for who belongs to the core, one for
+ * its stores:
  * leaving a fault out, or drawing one more, moves nothing else.  Each fault carries whatever luck it needs.
  *
  * Small worlds are drawn most: most bugs of membership need few nodes, and small worlds are quick.  What is not loss of
@@ -183,15 +184,20 @@ static void plan_faults(struct sim_plan *plan, struct ki_rng *rng)
     }
 }
 
-void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed)
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, bool stores)
 {
-    struct ki_rng world, faults, core;
+    struct ki_rng world, faults, core, store;
     ki_rng_init(&world, seed);
     ki_rng_init(&faults, seed ^ 0x666175c7);
     ki_rng_init(&core, seed ^ 0xc07e);
+    ki_rng_init(&store, seed ^ 0x5704e);
     *plan = (struct sim_plan){.seed = seed};
     plan_world(plan, &world);
+    if (stores)
+        ki_sim_plan_stores(plan, &store);
     plan_faults(plan, &faults);
+    if (stores)
+        ki_sim_plan_store_faults(plan, &store);
     plan_core(plan, &core);
 }
 
@@ -246,7 +252,7 @@ static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *t
 {
     fprintf(to, "  %2u  %9.3f s  %-11s node-%u", number, (double)f->at_us / 1e6, plan_names[f->kind], f->node);
     if (f->kind == SIM_FAULT_CLOG || f->kind == SIM_FAULT_LINK || f->kind == SIM_FAULT_FORCE_LEAVE ||
-        f->kind == SIM_FAULT_JOIN)
+        f->kind == SIM_FAULT_JOIN || f->kind == SIM_FAULT_IMPORT)
         fprintf(to, " node-%u", f->other);
     if (f->kind == SIM_FAULT_SPLIT || f->kind == SIM_FAULT_OUTAGE)
         fprintf(to, " racks %04x", f->racks);
@@ -254,6 +260,8 @@ static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *t
         fprintf(to, " %s", f->way == 1 ? "out" : f->way == 2 ? "in" : "both ways");
     if (f->for_us)
         fprintf(to, " for %.3f s", (double)f->for_us / 1e6);
+    if (f->kind == SIM_FAULT_RESTORE)
+        fputs(", back with its backup", to);
     if (f->kind == SIM_FAULT_CRASH || f->kind == SIM_FAULT_OUTAGE || f->kind == SIM_FAULT_LEAVE)
         fprintf(to, ", back %s", f->back ? "empty" : "with its records");
     if (f->kind == SIM_FAULT_LINK || f->kind == SIM_FAULT_WEATHER) {
@@ -261,6 +269,18 @@ static void plan_print_fault(uint32_t number, const struct sim_fault *f, FILE *t
         plan_print_link(&f->link, to);
     }
     fputc('\n', to);
+}
+
+/* "3 stores of nodes 0, 1 withholding, 4 keeping its id" */
+static void plan_print_stores(const struct sim_plan *plan, FILE *to)
+{
+    fprintf(to, ", a write each %.0f ms, stores:", (double)plan->gap_us / 1e3);
+    for (uint32_t n = 0; n < plan->node_count; n++) {
+        const struct sim_plan_node *node = &plan->nodes[n];
+        if (node->store && !(plan->mixed && node->stock))
+            fprintf(to, " %u%s%s (%u ms)", n, node->withhold ? " withholds" : "", node->keep_id ? " keeps its id" : "",
+                    node->disk_ms);
+    }
 }
 
 void ki_sim_plan_print(const struct sim_plan *plan, FILE *to)
@@ -273,6 +293,8 @@ void ki_sim_plan_print(const struct sim_plan *plan, FILE *to)
             plan->sealed ? ", sealed" : "", plan->labelled ? ", labelled" : "", plan->bare ? ", bare" : "",
             plan->compress ? ", compressed" : "", plan->mixed ? ", half stock" : "", plan->tight ? ", tight limits" : "",
             plan->forgetful ? ", forgetful" : "", plan->quiet ? ", quiet" : "");
+    if (plan->stores)
+        plan_print_stores(plan, to);
     fprintf(to, ", datagrams of %u bytes, ", plan->datagram_max);
     plan_print_link(&plan->link, to);
     fputc('\n', to);

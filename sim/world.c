@@ -63,6 +63,7 @@ int kith_sim_new(kith_sim **out, const struct kith_sim_config *config)
     ki_map_init(&s->by_stream, &s->mem);
     s->net_rng = world_split(config->seed, "net");
     s->node_rng = world_split(config->seed, "node");
+    s->disk_rng = world_split(config->seed, "disk");
     s->polled = KITH_SIM_ALL;
     if (config->check)
         ki_sim_check_all(s);
@@ -260,6 +261,18 @@ static bool world_wake(kith_sim *s, struct sim_entry *entry, struct kith_sim_hap
     return true;
 }
 
+/* A process that is stopped hears of its disk when it goes on. */
+static void world_rows(kith_sim *s, struct sim_entry entry)
+{
+    const struct sim_node *n = s->nodes[entry.id];
+    if (!n->k || n->lives != entry.arg)
+        return;
+    if (n->paused)
+        ki_sim_node_hold(s, entry.id, entry, 0);
+    else
+        ki_sim_store_happens(s, entry.id);
+}
+
 static bool world_happens(kith_sim *s, struct sim_entry entry, struct kith_sim_happening *out)
 {
     s->totals.events++;
@@ -276,6 +289,9 @@ static bool world_happens(kith_sim *s, struct sim_entry entry, struct kith_sim_h
         return true;
     case SIM_REFUSED:
         ki_sim_refused(s, entry.ptr);
+        return false;
+    case SIM_ROWS:
+        world_rows(s, entry);
         return false;
     case SIM_STREAM:
         ki_sim_stream_happens(s, entry.id, entry.arg);

@@ -4,6 +4,7 @@
  *   queue.c    what happens when            link.c    datagrams on their way, faults of the network
  *   stream.c   streams on their way         fault.c   faults of nodes and clocks, and of the network as a whole
  *   trace.c    digest and text              observe.c who is told of what happens
+ *   rows.c     disks of stores              contents.c  what a store shows, as a number
  *   check_*.c  one checker each (observers), listed in check.c
  *
  * Built on the public interface and base/ alone. */
@@ -43,8 +44,32 @@ struct sim_record { /* one that a node has put out */
     bool stale; /* while the disk is made compact: it goes */
 };
 
+struct sim_row {
+    char *name, *value; /* owned */
+    size_t name_len, value_len;
+    bool is_gone;       /* in a group: the row goes */
+};
+
+struct sim_table {
+    struct sim_row *rows;
+    size_t count, cap;
+};
+
+struct sim_store { /* of a node: what lies under its store */
+    struct kith_store_config config;
+    struct kith_sim_disk disk;
+    struct sim_table durable, backup; /* in order of name */
+    struct sim_table group;           /* the one that is on its way, in order of polling */
+    bool group_out;
+    uint64_t group_seq;
+    uint64_t group_id, durable_id;    /* the replica's id when the group was polled; that of the last durable one */
+    bool vouched;                     /* the disk has all that was ever shown under the id on it */
+};
+
 struct sim_node {
     kith *k; /* NULL: down */
+    struct sim_store *store; /* NULL: it has none */
+    enum kith_sim_state begun; /* how this life began */
     struct kith_config config; /* name, tags, keys, label: owned */
     struct kith_tag *tags;
     struct kith_key *keys;
@@ -79,7 +104,7 @@ struct kith_sim {
     struct ki_mem mem;         /* for base/'s containers; never fails */
     uint64_t now_us;
     struct sim_queue queue;
-    struct ki_rng net_rng, node_rng; /* split by purpose: link luck, lives' seeds */
+    struct ki_rng net_rng, node_rng, disk_rng; /* split by purpose: link luck, lives' seeds, rows' delays */
 
     struct sim_node **nodes;
     uint32_t count;
@@ -105,6 +130,7 @@ struct kith_sim {
     char (*lines)[SIM_LINE];   /* ring of cfg.trace_lines */
     size_t line_first, line_count;
     char violation[512];
+    bool injected;             /* a stranger has spoken: it may have sent again what it overheard, in anybody's name */
 
     const struct sim_observer *observers[24];
     void *observer_state[24];
@@ -131,6 +157,7 @@ struct sim_observer {
     void (*event)(kith_sim *s, void *state, uint32_t node, const struct kith_event *event);
     void (*drained)(kith_sim *s, void *state, uint32_t node); /* after each input, when all was polled but events, */
     void (*settled)(kith_sim *s, void *state, uint32_t node); /* and when these were told too, if it still runs */
+    void (*backup)(kith_sim *s, void *state, uint32_t node);  /* of its durable rows has been made */
     void (*fault)(kith_sim *s, void *state);                  /* a fault of any kind has been made */
     void (*end)(kith_sim *s, void *state);                    /* releases what the state holds */
 };
@@ -187,6 +214,27 @@ void ki_sim_node_drain(kith_sim *s, uint32_t node);
 bool ki_sim_node_event(kith_sim *s, uint32_t node, struct kith_event *out); /* the next; observers are told */
 void ki_sim_node_due(kith_sim *s, uint32_t node);                           /* its entry in the queue has come */
 struct kith_time ki_sim_node_time(const kith_sim *s, const struct sim_node *n);
+
+/* ---- rows.c ---- */
+
+struct sim_store *ki_sim_store_make(const struct kith_store_config *config);
+void ki_sim_store_free(struct sim_store *store);
+/* Gives an instance that is not ready yet its store, with what the disk has. */
+int ki_sim_store_open(struct sim_node *n, kith *k, enum kith_sim_state state);
+void ki_sim_store_begun(struct sim_node *n);            /* the life has begun: the disk is what it was begun with */
+void ki_sim_store_poll(kith_sim *s, uint32_t node);     /* takes a group, if there is one and none is on its way */
+void ki_sim_store_happens(kith_sim *s, uint32_t node);  /* the group has come to the disk, or has failed */
+/* One takes in the rows that another exports now, or that are in its backup.  False: there are none, or it may not. */
+bool ki_sim_store_import(kith_sim *s, uint32_t from, uint32_t to, bool live);
+void ki_sim_store_stop(kith_sim *s, uint32_t node);     /* the life ends, and its group with it or not */
+
+/* ---- contents.c ---- */
+
+/* All that a store shows: equal numbers, equal contents.  Another order of walking gives the same. */
+uint64_t ki_sim_contents(kith *k, struct kith_time now);
+uint64_t ki_sim_contents_key(kith *k, struct kith_time now, struct kith_str key); /* of one; 0: nothing */
+/* The first key that two stores show differently; false: none. */
+bool ki_sim_contents_differ(kith *a, struct kith_time a_now, kith *b, struct kith_time b_now, char *key, size_t cap);
 
 /* ---- link.c ---- */
 

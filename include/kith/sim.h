@@ -33,7 +33,8 @@
  *   Errors      0 or a negative kith_error, as in kith.h.  Running out of memory ends the process: a simulation that
  *               has lost something is worth nothing.
  *   Misuse      calls abort(), in release builds too: a number that is no node's, a side beyond 63, more bytes than a
- *               datagram holds, a restart of a node that is not down, or with KEEP without config.persist;
+ *               datagram holds, a restart of a node that is not down, or with KEEP or BACKUP without config.persist;
+ *               the disk or the backup of a node without a store, a disk whose least delay is above its greatest;
  *               kith_sim_new() with another config.size, kith_sim_node_config() for a number above 16,777,214,
  *               kith_sim_clock() beyond its ranges, kith_sim_inject() from an address of neither 4 nor 16 bytes.
  *   Violations  end the run: after the first one that a checker finds (config.check) time stands still.
@@ -43,7 +44,7 @@
 #ifndef KITH_SIM_H
 #define KITH_SIM_H
 
-#include <kith/kith.h>
+#include <kith/store.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,7 +81,7 @@ struct kith_sim_config {
     uint64_t wall_us;          /* what the wall clocks say at virtual time 0 */
     struct kith_sim_link link; /* of every pair without one of its own */
     uint32_t receive_buffer;   /* bytes of datagrams that wait at a node that is paused; those beyond are lost */
-    bool persist;              /* keep each node's records as a disk would, for KITH_SIM_KEEP */
+    bool persist;              /* keep each node's records and rows as a disk would, for KITH_SIM_KEEP and _BACKUP */
     bool check;                /* run the checkers; kith_sim_violation() tells what they found */
     uint32_t trace_lines;      /* lines of text kept for kith_sim_trace(); 0: none are made */
 };
@@ -107,6 +108,15 @@ KITH_API void kith_sim_node_config(kith_sim *s, uint32_t node, enum kith_profile
  *  Returns: 0; KITH_ERR_ARG (as kith_new(), or the address is taken); KITH_ERR_NOMEM: its own memory_max is too little to
  *           start with, or its own config.memory refused. */
 KITH_API int kith_sim_add(kith_sim *s, const struct kith_config *config, uint32_t *node);
+
+/** The same, of a node with a store: each life opens it with this configuration, feeds it the rows that are on the node's
+ *  disk, and writes its groups there (kith_sim_disk()).  keep_id is what an honest driver makes of it: a life goes on under
+ *  the id on the disk only if the last one showed nothing under it that the disk has not.  The program may call
+ *  kith_poll_change(); rows are the simulation's.  To write and read use kith_sim_node() and kith_sim_time().
+ *  In:      store  copied.  NULL: none, as kith_sim_add().
+ *  Returns: also what kith_store_open() does. */
+KITH_API int kith_sim_add_with_store(kith_sim *s, const struct kith_config *config,
+                                     const struct kith_store_config *store, uint32_t *node);
 
 /** Makes a node join by another's address: kith_join(), without a ticket.  Use this one rather than kith_join(): the
  *  checker that watches where datagrams go must know whom a node was told of.
@@ -169,14 +179,27 @@ KITH_API void kith_sim_message(kith_sim *s, uint32_t from, uint32_t to, const vo
 
 /* PROCESS: the process is gone and its host refuses what comes (ICMP, TCP reset).  HOST: silence. */
 enum kith_sim_death { KITH_SIM_PROCESS, KITH_SIM_HOST };
-/* KEEP: with the records its last life wrote, and joining the members in them.  EMPTY: without. */
-enum kith_sim_state { KITH_SIM_KEEP, KITH_SIM_EMPTY };
+/* KEEP: with the records its last life wrote, and joining the members in them; and with the rows that were durable.
+ * EMPTY: without, as after the loss of the disk.  BACKUP: as KEEP, but with the rows of kith_sim_backup(), if there was
+ * one; else with none. */
+enum kith_sim_state { KITH_SIM_KEEP, KITH_SIM_EMPTY, KITH_SIM_BACKUP };
 
 /** Ends a node without a word (kill -9).  Does nothing to one that is down. */
 KITH_API void kith_sim_crash(kith_sim *s, uint32_t node, enum kith_sim_death how);
-/** Starts a node that is down (no other), with a new seed.  KEEP needs config.persist; EMPTY clears the records.
- *  Returns: 0; KITH_ERR_NOMEM as kith_sim_add(): it stays down, and its records stay. */
+/** Starts a node that is down (no other), with a new seed.  KEEP and BACKUP need config.persist; EMPTY clears the disk.
+ *  Returns: 0; KITH_ERR_NOMEM as kith_sim_add(): it stays down, and its disk stays. */
 KITH_API int kith_sim_restart(kith_sim *s, uint32_t node, enum kith_sim_state state);
+/** How the disk under a node's store takes the groups of rows.  A group that is on its way when the node ends may or may
+ *  not have come to the disk; those before it have, those after it have not. */
+struct kith_sim_disk {
+    uint32_t delay_min_us; /* until a group is durable: uniform from min to max; at first 0.5 to 5 ms */
+    uint32_t delay_max_us;
+    bool full;             /* then nothing of it is written, and it is offered again */
+};
+/** Changes it, for groups that are not on their way yet.  It stays so through all lives. */
+KITH_API void kith_sim_disk(kith_sim *s, uint32_t node, const struct kith_sim_disk *disk);
+/** Keeps a copy of the rows that are durable now, in place of an older one, for a restart with KITH_SIM_BACKUP. */
+KITH_API void kith_sim_backup(kith_sim *s, uint32_t node);
 /** Stops a node's time for it (SIGSTOP): it hears and does nothing; then everything at once. */
 KITH_API void kith_sim_pause(kith_sim *s, uint32_t node, bool paused);
 /** Holds up a node's traffic both ways until a time, while its clocks and timers run: a process too busy to read and
@@ -236,6 +259,10 @@ KITH_API const char *kith_sim_violation(const kith_sim *s);
 /** True when all nodes that run, are not paused and have not left have each other, and nobody else, with the status
  *  alive; a suspect is alive. */
 KITH_API bool kith_sim_agrees(kith_sim *s);
+
+/** True when all nodes with a store that run, are not paused and have not left show the same: keys, types, values,
+ *  elements, siblings, expiries.  A walk through all of it; what has expired is ended on the way. */
+KITH_API bool kith_sim_stores_agree(kith_sim *s);
 
 #ifdef __cplusplus
 }

@@ -201,9 +201,9 @@ struct kith_holder {
 KITH_API bool kith_next_holder(kith *k, struct kith_time now, struct kith_str key, uint64_t *cursor,
                                struct kith_holder *out);
 
-/** Waits until so many other members, alive now, are known to hold all that this node has written: the DONE event's count
- *  says how many there were, and its result is KITH_ERR_TIMEOUT if they were fewer.  timeout_ms 0: no end.
- *  Returns: 0; KITH_ERR_STATE; KITH_ERR_FULL (tickets_max); KITH_ERR_NOMEM. */
+/** Waits until so many other members, alive now, are known to hold all that this node has written under its present id:
+ *  the DONE event's count says how many there were, and its result is KITH_ERR_TIMEOUT if they were fewer.  timeout_ms 0: no
+ *  end.  Returns: 0; KITH_ERR_STATE; KITH_ERR_FULL (tickets_max); KITH_ERR_NOMEM. */
 KITH_API int kith_store_wait(kith *k, struct kith_time now, uint32_t members, uint32_t timeout_ms, kith_ticket *ticket);
 
 /* ----------------------------------------------------------------------------------------------- changes ---- */
@@ -251,6 +251,8 @@ struct kith_row {
                             * Nothing is durable before that one is: take the next without delay */
     uint64_t seq;
 };
+/** Takes the next row of a group.  Returns: false when there is no group to take, also in the middle of one, for want of
+ *  memory: drop what was taken of it, it will be offered again. */
 KITH_API bool kith_poll_row(kith *k, struct kith_time now, struct kith_row *out);
 
 /** Tells how the transaction went.  error != 0: nothing of the group was written; its rows are offered again. */

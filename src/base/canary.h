@@ -18,7 +18,13 @@
     X(CHATTY, "chatty", "answer", "tells news to strangers")                                    \
     X(MUTE, "mute", "events", "does not tell that a suspicion has ended")                       \
     X(ECHO, "echo", "storm", "asks once more whoever it has answered")                          \
-    X(GRUDGE, "grudge", "agree", "never refutes what is said of it")
+    X(GRUDGE, "grudge", "agree", "never refutes what is said of it")                            \
+    X(EAGER, "eager", "store", "takes over what a peer knows before its cells have come")       \
+    X(SAME_ID, "same-id", "store", "goes on under its replica id whatever the disk has lost")   \
+    X(BOAST, "boast", "holder", "holds every peer to have what was asked about")                \
+    X(BLURT, "blurt", "withhold", "pushes what is not durable yet")                             \
+    X(SILENT, "silent", "changes", "does not tell who watches what has come from elsewhere")    \
+    X(STALE, "stale", "converge", "says an old root when its context alone has grown")
 
 enum {
     KI_CANARY_NONE,

@@ -37,11 +37,11 @@ static int channel_root(struct kith *k, struct ki_peer *peer, enum ki_kith_messa
 
 static int channel_same(struct kith *k, struct ki_peer *peer, struct ki_reader *r)
 {
-    struct ki_hash128 root = {0, 0};
-    bool is_ours, has = ki_root(k, &root);
-    if (!ki_decode_kith_same(r, &root, &is_ours))
+    struct ki_kith_root root = {.replica = peer->replica};
+    bool is_that, has = ki_root(k, &root.root);
+    if (!ki_decode_kith_same(r, &root, &is_that))
         return channel_malformed(k);
-    if (has && is_ours) /* else it is another root that is the same */
+    if (has && is_that) /* else another root was meant, or another life of the peer says so */
         ki_root_is_same(k, peer);
     return 0;
 }
@@ -113,10 +113,11 @@ static void channel_say_root(struct kith *k, struct ki_peer *peer, enum ki_kith_
     if (!ki_root(k, &msg.root))
         return; /* it has changed since, and cannot be said just now */
     if (kind == KI_KITH_SAME) {
-        ki_encode_kith_same(w, &msg.root);
+        ki_encode_kith_same(w, &msg);
         return;
     }
     peer->said_us = k->now.mono_us;
+    peer->told_replica = msg.replica;
     ki_encode_kith_root(w, kind, &msg);
 }
 

@@ -91,7 +91,8 @@ void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_ro
         root_agrees(k, peer);
     else
         peer->is_same = false;
-    peer->say = is_equal ? KI_SAY_SAME : KI_SAY_ROOT_BACK;
+    bool knows_us = peer->told_replica == k->replica->store.replica;
+    peer->say = is_equal && knows_us ? KI_SAY_SAME : KI_SAY_ROOT_BACK;
     ki_channel_send(k, peer);
 }
 

@@ -11,6 +11,7 @@
  */
 #include "node/replica.h"
 
+#include "base/canary.h"
 #include "store/groups.h"
 
 #define PEERS_REFRESH_US 50000 /* in a pool that is too large to look through after each change of a member */
@@ -128,7 +129,8 @@ struct ki_peer *ki_peer_of(struct kith *k, uint32_t id)
 
 void ki_peer_is(struct kith *k, struct ki_peer *peer, uint64_t replica)
 {
-    (void)k;
+    if (replica == k->replica->store.replica)
+        return; /* somebody repeats our own words in its name */
     if (peer->replica == replica)
         return;
     peer->replica = replica;
@@ -161,7 +163,7 @@ static struct ki_run *peers_held(const struct ki_peer *peer, uint64_t origin)
 bool ki_peer_holds(const struct ki_peer *peer, struct ki_dot dot)
 {
     const struct ki_run *run = peers_held(peer, dot.replica);
-    return run && run->low <= dot.n && dot.n <= run->high;
+    return (run && run->low <= dot.n && dot.n <= run->high) || KI_CANARY(BOAST);
 }
 
 void ki_peer_held(struct kith *k, struct ki_peer *peer, struct ki_run run)

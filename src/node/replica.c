@@ -10,6 +10,7 @@
  */
 #include "node/store_link.h"
 
+#include "base/canary.h"
 #include "store/delta.h"
 #include "store/expiry.h"
 
@@ -99,7 +100,7 @@ void ki_replica_ready(struct kith *k)
     struct ki_replica *r = k->replica;
     if (!r)
         return;
-    if (!r->cfg.keep_id)
+    if (!r->cfg.keep_id && !KI_CANARY(SAME_ID))
         ki_replica_renew(k);
     if (!ki_secret_loaded(k))
         r->rows.has_secret = false; /* peers will tell it */
@@ -179,7 +180,6 @@ int kith_store_read_gauges(struct kith *k, struct kith_store_gauges *out)
         return KITH_ERR_STATE;
     *out = (struct kith_store_gauges){.keys = r->store.cells.key_count,
                                       .cells = r->store.cells.cell_count,
-                                      .bytes = r->mem.used,
                                       .replica = r->store.replica,
                                       .written = r->store.n,
                                       .expired = r->store.expired,
@@ -201,5 +201,6 @@ int kith_store_read_gauges(struct kith *k, struct kith_store_gauges *out)
     out->peers = r->peer_count;
     for (uint32_t i = 0; i < r->peer_count; i++)
         out->peers_in_sync += ki_in_sync(k, r->peers[i]);
+    out->bytes = r->mem.used; /* a root may have been computed for this */
     return 0;
 }

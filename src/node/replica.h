@@ -23,6 +23,7 @@ struct ki_peer {
     uint32_t id;        /* of the member */
     uint64_t name_hash; /* ids are given again */
     uint64_t replica;   /* its present id; 0: not known */
+    uint64_t told_replica; /* the id of ours that it was told last */
     struct ki_run *held; /* what this replica is known to have held: a run for each origin, in their order */
     uint32_t held_count, held_cap;
 

@@ -11,6 +11,7 @@
  */
 #include "store/changes.h"
 
+#include "base/canary.h"
 #include "store/groups.h"
 #include "store/kinds.h"
 
@@ -75,7 +76,7 @@ static struct ki_change *changes_of(struct ki_changes *changes, struct ki_span k
 
 void ki_changes_wrote(struct ki_changes *changes, const struct ki_cell_image *image)
 {
-    struct ki_change *change = changes_of(changes, image->key);
+    struct ki_change *change = KI_CANARY(SILENT) && changes->is_remote ? NULL : changes_of(changes, image->key);
     if (change)
         change->wrote |= (uint16_t)(1u << image->kind);
 }

@@ -36,6 +36,7 @@
  */
 #include "store/repair_parts.h"
 
+#include "base/canary.h"
 #include "base/hash.h"
 
 /* ---- life ---- */
@@ -227,6 +228,8 @@ static bool repair_fetch(struct ki_repair *r, size_t *budget)
     struct ki_dot at = r->lacking_at; /* what is known once stays known */
     switch (ki_session_lacking(&r->session, &at, budget, &run)) {
     case KI_MISSING_RUN:
+        if (KI_CANARY(EAGER))
+            break;
         if (!ki_session_is_twin(&r->session, (struct ki_dot){run.replica, run.low}))
             r->lacking_at = (struct ki_dot){run.replica, run.low};
         return false;

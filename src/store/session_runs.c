@@ -23,6 +23,7 @@
  */
 #include "store/session.h"
 
+#include "base/canary.h"
 #include "base/hash.h"
 
 /* Adds what `theirs` has and `mine` has not to `into`, from runs.cursor on. */
@@ -254,7 +255,7 @@ int ki_session_end(struct ki_session *session, size_t *budget)
     if (runs->stage == 0) {
         if (!ki_context_join(&session->store->context, &session->peer_context))
             return KI_STORE_MEMORY;
-        session->store->version++;
+        session->store->version += !KI_CANARY(STALE); /* another root, and rows to write, though no cell has changed */
         runs->stage++;
     }
     int error = 0;

@@ -33,15 +33,20 @@ bool ki_decode_kith_root(struct ki_reader *r, struct ki_kith_root *msg)
     return !r->bad && r->left == 0;
 }
 
-void ki_encode_kith_same(struct ki_writer *w, const struct ki_hash128 *root)
+static uint64_t kith_same(const struct ki_kith_root *msg)
 {
-    ki_encode_kith_front(w, KI_KITH_SAME);
-    ki_put_be(w, root->first >> 32, 4);
+    return (msg->root.first >> 32) ^ (msg->replica & UINT32_MAX);
 }
 
-bool ki_decode_kith_same(struct ki_reader *r, const struct ki_hash128 *ours, bool *is_ours)
+void ki_encode_kith_same(struct ki_writer *w, const struct ki_kith_root *msg)
 {
-    *is_ours = ki_take_be(r, 4) == ours->first >> 32;
+    ki_encode_kith_front(w, KI_KITH_SAME);
+    ki_put_be(w, kith_same(msg), 4);
+}
+
+bool ki_decode_kith_same(struct ki_reader *r, const struct ki_kith_root *msg, bool *is_that)
+{
+    *is_that = ki_take_be(r, 4) == kith_same(msg);
     return !r->bad && r->left == 0;
 }
 

@@ -44,9 +44,11 @@ struct ki_kith_held {
 void ki_encode_kith_held(struct ki_writer *w, const struct ki_kith_held *msg);
 bool ki_decode_kith_held(struct ki_reader *r, struct ki_kith_held *msg);
 
-/* SAME: the first 4 bytes of that root, so that an answer which was late is not taken for one about a newer root. */
-void ki_encode_kith_same(struct ki_writer *w, const struct ki_hash128 *root);
-bool ki_decode_kith_same(struct ki_reader *r, const struct ki_hash128 *ours, bool *is_ours);
+/* SAME: the first 4 bytes of that root and the last 4 of the sender's id, added bit by bit: what is said late, of an older
+ * root, or by another life of the peer, is not taken for what was asked. */
+void ki_encode_kith_same(struct ki_writer *w, const struct ki_kith_root *msg);
+/* *is_that: it says the same of this root, as this replica. */
+bool ki_decode_kith_same(struct ki_reader *r, const struct ki_kith_root *msg, bool *is_that);
 
 /* The front of the others: DELTA, DELTA_ON, REPAIR (the rest is the message). */
 void ki_encode_kith_front(struct ki_writer *w, enum ki_kith_message kind);

@@ -1,6 +1,7 @@
 /* The swarm in this very process, for the sanitizers: random worlds, every checker looking on, no violation.
  *
- * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run.  The long runs are those of `kith sim swarm`. */
+ * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run, and 40 with stores.  The long runs are those of
+ * `kith sim swarm`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,21 +15,32 @@
 
 static struct sim_plan plan;
 
-static void no_world_is_violated(void **state)
+static void run_worlds(bool stores, unsigned long long to)
 {
-    (void)state;
-    unsigned long long from = 1, to = 120;
+    unsigned long long from = 1;
     const char *seeds = getenv("KITH_SEEDS");
     if (seeds && sscanf(seeds, "%llu..%llu", &from, &to) != 2)
         fail_msg("KITH_SEEDS is not A..B: %s", seeds);
     for (unsigned long long seed = from; seed <= to; seed++) {
         struct sim_verdict verdict;
-        ki_sim_plan_draw(&plan, seed);
+        ki_sim_plan_draw(&plan, seed, stores);
         ki_sim_plan_run(&plan, 0, NULL, &verdict);
         if (verdict.failed)
-            fail_msg("%s\nagain: kith sim swarm --seeds %llu", verdict.sentence, seed);
+            fail_msg("%s\nagain: kith sim swarm --seeds %llu%s", verdict.sentence, seed, stores ? " --stores" : "");
     }
-    printf("seeds %llu..%llu\n", from, to);
+    printf("seeds %llu..%llu%s\n", from, to, stores ? " with stores" : "");
+}
+
+static void no_world_is_violated(void **state)
+{
+    (void)state;
+    run_worlds(false, 120);
+}
+
+static void no_world_with_stores_is_violated(void **state)
+{
+    (void)state;
+    run_worlds(true, 40);
 }
 
 /* The trace costs nothing but time: it must not change what happens. */
@@ -39,7 +51,7 @@ static void looking_changes_nothing(void **state)
     assert_non_null(nowhere);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         struct sim_verdict quiet, told;
-        ki_sim_plan_draw(&plan, seed);
+        ki_sim_plan_draw(&plan, seed, seed % 2);
         ki_sim_plan_run(&plan, 0, NULL, &quiet);
         ki_sim_plan_run(&plan, 100, nowhere, &told);
         assert_true(quiet.digest == told.digest && quiet.events == told.events);
@@ -52,6 +64,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_world_is_violated),
+        cmocka_unit_test(no_world_with_stores_is_violated),
         cmocka_unit_test(looking_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ PLANTED = os.environ.get("SWARM_PLANTED", "")
 SOURCE = Path(os.environ["KITH_SOURCE_DIR"])
 SOAK_LOG = SOURCE / "tests/regress/soak.log"
 SEEDS = 400
+STORE_SEEDS = 150
 SOAK_SEEDS = 20000
 
 
@@ -52,13 +53,30 @@ def random_worlds():
           f"{agreed['p50']} ms (p50), {agreed['p99']} ms (p99), {agreed['max']} ms (max)")
 
 
+def worlds_with_stores():
+    found = swarm("--stores", "--seeds", f"1..{STORE_SEEDS}")
+    assert found["run"] == STORE_SEEDS
+    agreed, stored = found["agreed_ms"], found["stored_ms"]
+    assert stored["worlds"] == agreed["worlds"] > STORE_SEEDS // 4, found
+    assert stored["p50"] <= stored["p99"] <= stored["max"] <= 90000, stored
+    print(f"  {STORE_SEEDS} seeds in {found['wall_s']:.1f} s; stores of {stored['worlds']} worlds agree after "
+          f"{stored['p50']} ms (p50), {stored['p99']} ms (p99), {stored['max']} ms (max)")
+    first = swarm("--stores", "--seeds", "1..20", "--jobs", "1")["digest"]
+    assert first == swarm("--stores", "--seeds", "1..20", "--jobs", "3")["digest"]
+    assert first != swarm("--seeds", "1..20")["digest"]
+    if OTHER and Path(OTHER).exists():
+        assert first == swarm("--stores", "--seeds", "1..20", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+    assert "stored_ms" not in swarm("--seeds", "1..2")
+
+
 def worlds_that_failed_before():
     lines = (SOURCE / "tests/regress/seeds.txt").read_text(encoding="utf-8").splitlines()
-    seeds = [line.split("#")[0].strip() for line in lines]
-    seeds = [int(seed) for seed in seeds if seed]
+    seeds = [line.split("#")[0].split() for line in lines]
+    seeds = [(int(seed[0]), *seed[1:]) for seed in seeds if seed]
     assert len(seeds) >= 10 and len(set(seeds)) == len(seeds), seeds
-    for seed in seeds:
-        swarm("--seed", str(seed), "--jobs", "1")
+    for seed, *stores in seeds:
+        assert stores in ([], ["stores"]), stores
+        swarm("--seed", str(seed), "--jobs", "1", *("--" + word for word in stores))
     print(f"  {len(seeds)} seeds of old")
 
 
@@ -106,6 +124,18 @@ def a_failure_says_what_is_needed():
     assert 10 < len(trace) <= 50 and "\n".join(trace) + "\n" in repeated.stdout, (trace, repeated.stdout)
     many = json.loads(run("--json", "--seeds", "1..10", "--canary", "old-news", program=[PLANTED]).stdout)["failures"]
     assert [bool(failure["trace"]) for failure in many] == [i < 3 for i in range(len(many))] and len(many) > 3, many
+
+
+def a_failure_of_stores_says_so():
+    if not PLANTED:
+        return
+    result = run("--stores", "--seeds", "1..3", "--canary", "eager", "--shrink", program=[PLANTED])
+    assert result.returncode == 1, result
+    assert re.search(r"^seed \d+ FAILED: \S+ node-\d+: store: .*$", result.stdout, re.M), result.stdout
+    for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
+        assert " --stores" in again, again
+        repeated = run(*again.split(), program=[PLANTED])
+        assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
 
 
 def what_shrinking_leaves_has_a_command():
@@ -206,28 +236,33 @@ def bad_input_is_one_line():
         assert result.returncode == 2 and result.stdout == "", (arguments, result)
         assert result.stderr.count("\n") == 1 and word in result.stderr, (arguments, result.stderr)
     listed = run("--list-checkers")
-    assert listed.returncode == 0 and "agree" in listed.stdout and "incarnation" in listed.stdout, listed
+    for checker in ("agree", "incarnation", "store", "holder", "withhold", "changes", "converge"):
+        assert listed.returncode == 0 and re.search(f"^{checker} ", listed.stdout, re.M), listed
 
 
 def soak():
-    """Seeds that were not run yet; the log says how far it has come."""
+    """Seeds that were not run yet, with and without stores; the log says how far it has come."""
     text = SOAK_LOG.read_text(encoding="utf-8")
     last = max([int(number) for number in re.findall(r"\.\.(\d+)", text)], default=100000)
-    found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}")
-    report = json.loads(found.stdout)
     git = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    agreed = report["agreed_ms"]
-    with SOAK_LOG.open("a", encoding="utf-8") as log:
-        log.write(f"{datetime.date.today()}  {git.stdout.strip() or '-'}  {last + 1}..{last + SOAK_SEEDS}  "
-                  f"{report['failed']} violations  agreed p50 {agreed['p50']} p99 {agreed['p99']} max {agreed['max']} ms\n")
-        for failure in report["failures"]:
-            log.write(f"    seed {failure['seed']}: {failure['sentence']}\n")
-    assert report["failed"] == 0, report["failures"]
+    failures = []
+    for stores in ([], ["--stores"]):
+        found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}", *stores)
+        report = json.loads(found.stdout)
+        agreed = report["stored_ms" if stores else "agreed_ms"]
+        with SOAK_LOG.open("a", encoding="utf-8") as log:
+            log.write(f"{datetime.date.today()}  {git.stdout.strip() or '-'}  {last + 1}..{last + SOAK_SEEDS}  "
+                      f"{report['failed']} violations  {'stores ' if stores else ''}agreed p50 {agreed['p50']} "
+                      f"p99 {agreed['p99']} max {agreed['max']} ms\n")
+            for failure in report["failures"]:
+                log.write(f"    seed {failure['seed']}: {failure['sentence']}\n")
+        failures += report["failures"]
+    assert not failures, failures
 
 
 def main():
-    tests = [random_worlds, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
-             a_failure_says_what_is_needed, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
+    tests = [random_worlds, worlds_with_stores, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
+             a_failure_says_what_is_needed, a_failure_of_stores_says_so, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
              the_bar_goes_on_after_a_failure, many_seeds_take_memory_as_they_come, bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
         tests.append(soak)
