@@ -110,8 +110,10 @@ void ki_channel_send(struct kith *k, struct ki_peer *peer)
 static void channel_say_root(struct kith *k, struct ki_peer *peer, enum ki_kith_message kind, struct ki_writer *w)
 {
     struct ki_kith_root msg = {.replica = k->replica->store.replica, .is_partial = k->replica->is_partial};
-    if (!ki_root(k, &msg.root))
-        return; /* it has changed since, and cannot be said just now */
+    if (!ki_root(k, &msg.root)) { /* not just now */
+        peer->say_late = kind == KI_KITH_ROOT ? KI_SAY_ROOT : KI_SAY_ROOT_BACK;
+        return;
+    }
     if (kind == KI_KITH_SAME) {
         ki_encode_kith_same(w, &msg);
         return;

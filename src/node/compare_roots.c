@@ -82,8 +82,10 @@ static void root_agrees(struct kith *k, struct ki_peer *peer)
 void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)
 {
     struct ki_hash128 root;
-    if (!ki_root(k, &root))
-        return; /* it will ask again */
+    if (!ki_root(k, &root)) {
+        peer->say_late = KI_SAY_ROOT_BACK;
+        return;
+    }
     k->replica->rounds++;
     ki_count(k, KI_COUNT_roots_compared);
     bool is_equal = root_equal(&root, &msg->root);
@@ -132,11 +134,36 @@ void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith
 
 /* ---- time ---- */
 
+void ki_roots_late(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        struct ki_peer *peer = r->peers[i];
+        if (peer->say_late == KI_SAY_NOTHING)
+            continue;
+        peer->say = peer->say_late;
+        peer->say_late = KI_SAY_NOTHING;
+        ki_channel_send(k, peer);
+    }
+}
+
+/* While a store is written to without a pause its sketch is whole for moments only: what waits is said then. */
+static void roots_settle(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_hash128 root;
+    if (!r->is_settling || !r->store.compare)
+        return;
+    enum ki_compare_state state = ki_compare_settle(&r->store, ROOTS_SETTLE);
+    r->is_settling = state == KI_COMPARE_MORE;
+    if (state == KI_COMPARE_WHOLE && ki_root(k, &root))
+        ki_roots_late(k);
+}
+
 void ki_roots_tick(struct kith *k)
 {
     struct ki_replica *r = k->replica;
-    if (r->is_settling && r->store.compare)
-        r->is_settling = ki_compare_settle(&r->store, ROOTS_SETTLE) == KI_COMPARE_MORE;
+    roots_settle(k);
     for (uint32_t i = 0; i < r->peer_count; i++) {
         struct ki_peer *peer = r->peers[i];
         if (peer->ask_us > k->now.mono_us)

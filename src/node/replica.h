@@ -41,7 +41,8 @@ struct ki_peer {
     bool is_same;         /* its root was ours, at same_version */
 
     /* to be said in the next datagram to it */
-    enum { KI_SAY_NOTHING, KI_SAY_ROOT, KI_SAY_ROOT_BACK, KI_SAY_SAME } say;
+    enum ki_say { KI_SAY_NOTHING, KI_SAY_ROOT, KI_SAY_ROOT_BACK, KI_SAY_SAME } say;
+    enum ki_say say_late; /* as soon as there is a root */
     bool asks_held, answers_held, is_queued;
     uint64_t answer_origin, answer_n; /* about which it has asked */
 };
@@ -166,6 +167,7 @@ void ki_root_on_ping(struct kith *k, uint32_t id);      /* a ping to this member
 void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
 void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
 void ki_root_is_same(struct kith *k, struct ki_peer *peer); /* the root that others may see now */
+void ki_roots_late(struct kith *k); /* there is a root: what had to wait for one can be said */
 void ki_roots_tick(struct kith *k);
 uint64_t ki_roots_deadline(const struct kith *k);
 bool ki_in_sync(const struct kith *k, const struct ki_peer *peer);

@@ -35,6 +35,7 @@ void kith_rows_durable(struct kith *k, struct kith_time now, uint64_t seq, int e
     if (error || r->rows.is_part || !r->cfg.withhold)
         return;
     ki_shown_durable(k);
+    ki_roots_late(k);
     ki_repairs_durable(k);
     ki_large_wake(k);
 }

@@ -440,6 +440,47 @@ static void small_datagrams(void **state)
     world_free(w);
 }
 
+/* One that is over must not keep the next one from beginning. */
+static void repairs_follow_each_other(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(2, &config, 0);
+    runs_until_agreed(w, 2, 10 * SECOND);
+    for (unsigned round = 0; round < 8; round++) {
+        world_cut(w, 0, 1, true);
+        write_many(w, round % 2, round * 10, round * 10 + 10, "value");
+        world_run(w, 100 * MS);
+        assert_false(agree(w, 2));
+        world_cut(w, 0, 1, false);
+        runs_until_agreed(w, 2, 6 * SECOND);
+    }
+    world_free(w);
+}
+
+/* More is written between any two probes than is taken into the sketch at one go. */
+static void writes_without_a_pause_do_not_keep_repairs_away(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(2, &config, 0);
+    runs_until_agreed(w, 2, 10 * SECOND);
+    world_cut(w, 0, 1, true);
+    write_many(w, 0, 0, 10, "lost on its way");
+    world_run(w, 100 * MS);
+    world_cut(w, 0, 1, false);
+    unsigned written = 10;
+    while (!shows(w, 1, "key-9", "lost on its way") && written < 200000) {
+        write_many(w, 0, written, written + 1000, "more");
+        written += 1000;
+        world_run(w, 100 * MS);
+    }
+    assert_in_range(written, 0, 199999);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +493,8 @@ int main(void)
         cmocka_unit_test(repairs_keep_to_their_rate),
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(losses_are_repaired),
+        cmocka_unit_test(repairs_follow_each_other),
+        cmocka_unit_test(writes_without_a_pause_do_not_keep_repairs_away),
         cmocka_unit_test(an_answer_is_about_its_root),
         cmocka_unit_test(small_datagrams),
     };
