@@ -76,7 +76,12 @@ static void changes_look(kith_sim *s, uint32_t node, struct changes_node *n)
     bool first = n->life != ki_sim_node_at(s, node)->lives;
     n->life = ki_sim_node_at(s, node)->lives;
     changes_walk(k, kith_sim_time(s, node), n);
+    size_t known = n->count;
     changes_take(k, n);
+    if (n->count > known) { /* new, and perhaps at its end already: looking ends it */
+        changes_walk(k, kith_sim_time(s, node), n);
+        changes_take(k, n);
+    }
     for (size_t i = 0; i < n->count; i++) {
         struct changes_key *key = &n->keys[i];
         if (!first && key->shows != key->showed && !key->told)

@@ -133,6 +133,13 @@ void ki_peer_is(struct kith *k, struct ki_peer *peer, uint64_t replica)
         return; /* somebody repeats our own words in its name */
     if (peer->replica == replica)
         return;
+    for (uint32_t i = 0; i < k->replica->peer_count; i++) { /* it is one member's: whoever says so last */
+        struct ki_peer *other = k->replica->peers[i];
+        if (other->replica == replica) {
+            other->replica = 0;
+            other->held_count = 0;
+        }
+    }
     peer->replica = replica;
     peer->held_count = 0;
     peer->is_same = false;

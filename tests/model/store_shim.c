@@ -78,7 +78,7 @@ struct shim *shim_clone(const struct shim *s)
 {
     struct shim *t = shim_new(s->store.replica);
     MUST(ki_context_copy(&t->store.context, &s->store.context));
-    t->store.n = s->store.n;
+    t->store.n = t->store.shown_n = s->store.n; /* a disk has seen it */
     t->store.clock = s->store.clock;
     for (uint32_t i = s->store.cells.cells_used; i-- > 0;) {
         uint32_t id;
