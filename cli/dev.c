@@ -25,6 +25,7 @@
 #define DEV_POLL_MS     200
 #define DEV_POLLS_A_SEC (1000 / DEV_POLL_MS)
 #define DEV_PORT_SPAN   500u /* how far from the wanted port to look */
+#define DEV_RESP_PORT   7379
 #define DEV_PORT_STEP   10u
 
 /* ---- saying ---- */
@@ -95,6 +96,7 @@ static bool dev_choose_ports(struct ki_dev *dev, uint16_t port, uint16_t rpc_por
 {
     dev->port = dev_port_find(dev, port, true, 0);
     dev->rpc_port = dev_port_find(dev, rpc_port, false, dev->port);
+    dev->resp_port = dev_port_find(dev, DEV_RESP_PORT, false, dev->port); /* none: no Redis doors */
     if (dev->port == 0 || dev->rpc_port == 0) {
         fprintf(stderr, "kith dev: no port near %u is free on all of %s - %s\n",
                 dev->port == 0 ? port : rpc_port, dev->nodes[0].ip, dev->nodes[dev->count - 1].ip);

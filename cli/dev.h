@@ -99,6 +99,7 @@ struct ki_dev {
     unsigned count;
     uint16_t port;
     uint16_t rpc_port;
+    uint16_t resp_port; /* 0: no Redis doors */
     const char *profile;
     uint64_t started_ms;
     bool quitting;

@@ -46,6 +46,7 @@ const char *ki_dev_process_text(enum ki_dev_process process)
 struct dev_node_launch {
     char bind[48];
     char rpc_addr[48];
+    char resp_addr[48];
     char name[32];
     char profile[32];
     char *argv[8];
@@ -79,10 +80,14 @@ static bool dev_node_prepare(struct dev_node_launch *launch, const struct ki_dev
     const struct ki_dev *dev = node->dev;
     snprintf(launch->bind, sizeof launch->bind, "-bind=%s:%u", node->ip, dev->port);
     snprintf(launch->rpc_addr, sizeof launch->rpc_addr, "-rpc-addr=%s:%u", node->ip, dev->rpc_port);
+    if (dev->resp_port != 0)
+        snprintf(launch->resp_addr, sizeof launch->resp_addr, "-resp-addr=%s:%u", node->ip, dev->resp_port);
+    else
+        snprintf(launch->resp_addr, sizeof launch->resp_addr, "-resp-addr=none");
     snprintf(launch->name, sizeof launch->name, "-node=%s", node->name);
     snprintf(launch->profile, sizeof launch->profile, "-profile=%s", dev->profile);
-    char *argv[] = {program,          command,         launch->name, launch->bind,
-                    launch->rpc_addr, launch->profile, NULL};
+    char *argv[] = {program,          command,           launch->name,    launch->bind,
+                    launch->rpc_addr, launch->resp_addr, launch->profile, NULL};
     memcpy(launch->argv, argv, sizeof argv);
     return dev_node_environment(launch);
 }

@@ -156,8 +156,8 @@ void ki_dev_screen_draw(struct ki_dev *dev)
     screen_escape(&frame, "\033[2m");
     const struct ki_dev_node *node = &dev->nodes[dev->selected];
     if (node->pid != 0)
-        screen_put(&frame, "%s: pid %d; ask it: kith members -rpc-addr %s:%u", node->name,
-                   (int)node->pid, node->ip, dev->rpc_port);
+        screen_put(&frame, "%s: pid %d; ask it: kith members -rpc-addr %s:%u, redis-cli -h %s -p %u", node->name,
+                   (int)node->pid, node->ip, dev->rpc_port, node->ip, dev->resp_port);
     else
         screen_put(&frame, "%s: no process; r starts it again", node->name);
     screen_line(&frame);
