@@ -72,7 +72,8 @@ static void net_timer_due(uv_timer_t *timer)
     ki_net_kick(net);
 }
 
-/* libuv's timers count milliseconds of the same monotonic clock; rounding up never fires before the deadline. */
+/* libuv's timers count milliseconds of the same monotonic clock; rounding up never fires before the deadline.  What is due at
+ * once, the next slice of long work, does not wait for the next millisecond. */
 static void net_set_timer(struct ki_net *net)
 {
     uint64_t deadline_us = kith_deadline(net->k);
@@ -81,7 +82,8 @@ static void net_set_timer(struct ki_net *net)
         net->timer_at_ms = 0;
         return;
     }
-    uint64_t at_ms = deadline_us / 1000 + (deadline_us % 1000 != 0);
+    bool is_due = deadline_us <= ki_net_now().mono_us;
+    uint64_t at_ms = deadline_us / 1000 + (!is_due && deadline_us % 1000 != 0);
     if (at_ms == net->timer_at_ms)
         return; /* already set: the common case when a datagram changed nothing */
     uv_update_time(net->loop);

@@ -174,6 +174,8 @@ static int link_hello_received(struct kith *k, struct ki_link *link, struct ki_s
     if (!peer || reader.bad || version < LINK_HELLO_VERSION)
         return KITH_ERR_REFUSED;
     ki_peer_is(k, peer, replica);
+    if (link->is_dialler && r->store.cells.cell_count == 0)
+        peer->ask_us = k->now.mono_us; /* who has nothing need not wait for the next probe */
     uint8_t made[KI_ROW_SECRET_LEN];
     if (!secret && !r->rows.has_secret && !link->is_dialler) { /* who is dialled has to make one */
         ki_crng_fill(&k->crng, made, sizeof made);
