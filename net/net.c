@@ -72,8 +72,8 @@ static void net_timer_due(uv_timer_t *timer)
     ki_net_kick(net);
 }
 
-/* libuv's timers count milliseconds of the same monotonic clock; rounding up never fires before the deadline.  What is due at
- * once, the next slice of long work, does not wait for the next millisecond. */
+/* libuv's timers count milliseconds of the same monotonic clock; rounding up never fires before the deadline.  What is due
+ * at once, the next slice of long work, does not wait for the next millisecond. */
 static void net_set_timer(struct ki_net *net)
 {
     uint64_t deadline_us = kith_deadline(net->k);
