@@ -254,11 +254,6 @@ static bool session_reserve(struct ki_session *session, size_t mine_count, const
     return session->peer_only && session->is_expected && session->drops && session->sends;
 }
 
-static bool session_item_less(struct ki_item a, struct ki_item b)
-{
-    return a.a != b.a ? a.a < b.a : a.b < b.b;
-}
-
 static int session_sort_mine(struct ki_session *session, const struct ki_dotted_item *mine_only, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -268,7 +263,7 @@ static int session_sort_mine(struct ki_session *session, const struct ki_dotted_
             return KI_STORE_MALFORMED; /* not ours */
         if (twin < session->peer_only_count) {
             session->damaged_count++;
-            if (session_item_less(mine_only[i].item, session->peer_only[twin].item))
+            if (ki_item_less(mine_only[i].item, session->peer_only[twin].item))
                 session->is_expected[twin] = true;
             else
                 session->sends[session->send_count++] = dot;
@@ -318,19 +313,7 @@ int ki_session_learn(struct ki_session *session, const struct ki_dotted_item *mi
 bool ki_session_cell(const struct ki_session *session, size_t place, struct ki_cell_image *image)
 {
     KI_ASSERT(place < session->send_count);
-    struct ki_dot dot = session->sends[place];
-    const struct ki_limbo *limbo = session_limbo(session, dot);
-    if (session->has_failed)
-        return false;
-    if (limbo) { /* what is live now under this dot would be another content */
-        struct ki_reader r = ki_reader(limbo->bytes, limbo->len);
-        ki_cell_decode(&r, &session->store->config.limits, image);
-        return !r.bad;
-    }
-    uint32_t id = ki_cells_by_dot(&session->store->cells, dot);
-    KI_ASSERT(id != KI_NO_CELL);
-    *image = ki_cells_image(&session->store->cells, id);
-    return true;
+    return ki_session_image(session, session->sends[place], image);
 }
 
 int ki_session_receive(struct ki_session *session, uint64_t wall_ms, const struct ki_cell_image *image,

@@ -136,11 +136,6 @@ int ki_session_sort(struct ki_session *session, size_t *budget)
 
 /* ---- cells ---- */
 
-static bool runs_item_less(struct ki_item a, struct ki_item b)
-{
-    return a.a != b.a ? a.a < b.a : a.b < b.b;
-}
-
 static int runs_take_twin(struct ki_session *session, const struct ki_cell_image *image, const uint8_t item_key[16])
 {
     struct ki_store *store = session->store;
@@ -149,7 +144,7 @@ static int runs_take_twin(struct ki_session *session, const struct ki_cell_image
         return KI_STORE_MEMORY;
     if (id != KI_NO_CELL) {
         struct ki_cell_image own = ki_cells_image(&store->cells, id);
-        bool is_greater = runs_item_less(ki_cell_item(&own, item_key), ki_cell_item(image, item_key));
+        bool is_greater = ki_item_less(ki_cell_item(&own, item_key), ki_cell_item(image, item_key));
         int error = is_greater ? ki_store_replace(store, image) : 0;
         if (error)
             return error;

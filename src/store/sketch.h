@@ -15,6 +15,12 @@ struct ki_item {
     uint64_t a, b;
 };
 
+/* Some order, the same everywhere. */
+static inline bool ki_item_less(struct ki_item x, struct ki_item y)
+{
+    return x.a != y.a ? x.a < y.a : x.b < y.b;
+}
+
 /* What several items make together. */
 struct ki_coded {
     uint64_t a, b;  /* XOR of the items */
