@@ -108,23 +108,6 @@ int ki_put_sibling(struct ki_store *store, uint64_t wall_ms, struct ki_span key,
 
 /* ---- elements ---- */
 
-static int ops_put(struct ki_store *store, uint64_t wall_ms, const struct ki_write *write, bool *is_new)
-{
-    uint32_t key;
-    enum ki_type type = ki_kind_rule(write->kind)->type;
-    int error = ops_need(store, write->key, type, &key);
-    if (error)
-        return error;
-    uint32_t first = ops_element(store, key, type, write->field);
-    ki_store_begin(store);
-    error = ops_supersede_chain(store, first, type);
-    if (!error)
-        error = ki_store_write(store, wall_ms, write);
-    if (!error && is_new)
-        *is_new = first == KI_NO_CELL;
-    return error;
-}
-
 /* Whether an element has a cell of ours that nobody has seen: nobody can have removed it elsewhere, so that adding it again
  * would say nothing. */
 static bool ops_is_unseen(const struct ki_store *store, uint32_t first)
@@ -137,15 +120,27 @@ static bool ops_is_unseen(const struct ki_store *store, uint32_t first)
     return false;
 }
 
+static int ops_put(struct ki_store *store, uint64_t wall_ms, const struct ki_write *write, bool *is_new)
+{
+    uint32_t key;
+    enum ki_type type = ki_kind_rule(write->kind)->type;
+    int error = ops_need(store, write->key, type, &key);
+    if (error)
+        return error;
+    uint32_t first = ops_element(store, key, type, write->field);
+    bool says_nothing = write->kind == KI_KIND_SET && ops_is_unseen(store, first);
+    ki_store_begin(store);
+    if (!says_nothing)
+        error = ops_supersede_chain(store, first, type);
+    if (!error && !says_nothing)
+        error = ki_store_write(store, wall_ms, write);
+    if (!error && is_new)
+        *is_new = first == KI_NO_CELL;
+    return error;
+}
+
 int ki_set_add(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span member, bool *is_new)
 {
-    uint32_t id = ki_cells_key(&store->cells, key);
-    bool is_set = id != KI_NO_KEY && ki_key_type(&store->cells, id) == KI_TYPE_SET;
-    if (is_set && ops_is_unseen(store, ki_cells_element(&store->cells, id, KI_TYPE_SET, member))) {
-        if (is_new)
-            *is_new = false;
-        return 0;
-    }
     return ops_put(store, wall_ms, &(struct ki_write){.kind = KI_KIND_SET, .key = key, .field = member}, is_new);
 }
 
@@ -291,11 +286,15 @@ static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     return ki_store_write(store, wall_ms, &write);
 }
 
-static struct ki_shown ops_shown_at(const struct ki_store *store, struct ki_span key, enum ki_type type,
-                                    struct ki_span field)
+static struct ki_shown ops_shown_at(const struct ki_store *store, uint32_t id, enum ki_type type, struct ki_span field)
 {
-    uint32_t id = ki_cells_key(&store->cells, key);
     return type == KI_TYPE_HASH ? ki_field_shown(store, id, field) : ki_string_shown(store, id);
+}
+
+/* The key that was written to: it was there, or is new. */
+static uint32_t ops_made(const struct ki_store *store, uint32_t id, struct ki_span key)
+{
+    return id != KI_NO_KEY ? id : ki_cells_key(&store->cells, key);
 }
 
 static int ops_increase(struct ki_store *store, uint64_t wall_ms, struct ki_write write, int64_t by, int64_t *result)
@@ -305,10 +304,10 @@ static int ops_increase(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     int error = ops_need(store, write.key, type, &id);
     if (error)
         return error;
-    struct ki_shown shown = ops_shown_at(store, write.key, type, write.field);
+    struct ki_shown shown = ops_shown_at(store, id, type, write.field);
     error = ops_add_integer(store, wall_ms, write, ops_element(store, id, type, write.field), &shown, by);
     if (!error && result)
-        *result = ops_shown_at(store, write.key, type, write.field).integer;
+        *result = ops_shown_at(store, ops_made(store, id, write.key), type, write.field).integer;
     return error;
 }
 
@@ -319,12 +318,12 @@ static int ops_increase_real(struct ki_store *store, uint64_t wall_ms, struct ki
     int error = ops_need(store, write.key, type, &id);
     if (error)
         return error;
-    struct ki_shown shown = ops_shown_at(store, write.key, type, write.field);
+    struct ki_shown shown = ops_shown_at(store, id, type, write.field);
     error = ops_count_on(&shown, true);
     if (!error)
         error = ops_add_real(store, wall_ms, write, ops_element(store, id, type, write.field), ops_number(&shown), by);
     if (!error && result)
-        *result = ops_shown_at(store, write.key, type, write.field).real;
+        *result = ops_shown_at(store, ops_made(store, id, write.key), type, write.field).real;
     return error;
 }
 
