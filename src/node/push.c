@@ -11,6 +11,10 @@
  * What does not fit a datagram goes over links, by the same rule.  So does, in small pools, what is written faster than a
  * datagram a millisecond: over links nothing is lost, and nobody is overrun.
  *
+ * A group that is more than a millisecond's work where it arrives (a MULTI of thousands, the DEL of a large set) goes in
+ * parts, each a delta of its own, over links, which keep their order.  In pools where packets are passed on there is no
+ * order: there it is left to repairs.
+ *
  * Deliberately not here: links; repair.
  */
 #include "node/store_link.h"
@@ -25,6 +29,7 @@
 #define PUSH_RUN_MAX 12    /* of a retired dot beside others of its replica; a group's front is counted below */
 #define PUSH_GROUP_FRONT 24
 #define PUSH_BURST_MAX 32768 /* bytes of a group that goes over links: about a millisecond's work where it arrives */
+#define PUSH_WHOLE_MAX 1024 /* cells, and retired dots, of one delta: likewise */
 #define PUSH_RANGE_MAX 512 /* numbers of a group that are looked through to measure it again: about 25 us */
 
 /* ---- packets ---- */
@@ -108,45 +113,104 @@ static void push_close(struct kith *k)
     r->push.estimate = r->push.op_len = r->push.runs = 0;
 }
 
-static void push_encode(struct ki_store *store, uint8_t *bytes, size_t len)
-{
-    struct ki_writer w = ki_writer(bytes, len);
-    ki_delta_encode(store, &w);
-    KI_ASSERT(!w.full && w.len == len);
-}
-
 static void push_small(struct kith *k, size_t len)
 {
     struct ki_replica *r = k->replica;
     struct ki_packet *packet = push_packet(k, len);
     if (!packet)
         return;
-    push_encode(&r->store, packet->bytes, len);
+    struct ki_writer w = ki_writer(packet->bytes, len);
+    ki_delta_encode(&r->store, &w);
+    KI_ASSERT(!w.full && w.len == len);
     packet->kind = r->peer_count <= KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA : KI_KITH_DELTA_ON;
     packet->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
     push_enqueue(k, packet, KI_NO_MEMBER);
 }
 
-static void push_large(struct kith *k, size_t len)
+/* To those of `targets` that have heard all before; whom it cannot be sent to hears no more. */
+static void push_large(struct kith *k, const struct ki_delta_part *part, uint32_t *targets, uint32_t *count)
 {
-    uint32_t targets[KI_PUSH_DIRECT_MAX];
-    struct ki_large *large = ki_large_new(k, len);
-    if (!large)
+    struct ki_replica *r = k->replica;
+    size_t len = ki_delta_part_len(&r->store, part);
+    struct ki_large *large = *count > 0 ? ki_large_new(k, len) : NULL;
+    if (!large) {
+        *count = 0;
         return;
-    push_encode(&k->replica->store, large->bytes, len);
-    large->seq = k->replica->cfg.withhold ? ki_rows_due(&k->replica->rows) : 0;
+    }
+    struct ki_writer w = ki_writer(large->bytes, len);
+    ki_delta_part_encode(&r->store, part, &w);
+    KI_ASSERT(!w.full && w.len == len);
+    large->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
+    *count = ki_large_send(k, large, targets, *count);
+}
+
+/* The retired dots of a group, at most PUSH_WHOLE_MAX a part. */
+static void push_retired(struct kith *k, uint32_t *targets, uint32_t *count)
+{
+    struct ki_replica *r = k->replica;
+    struct ki_context retired;
+    struct ki_run run;
+    uint64_t room = PUSH_WHOLE_MAX;
+    ki_context_init(&retired, &r->mem);
+    for (struct ki_dot at = {0, 0}; *count > 0 && ki_context_next(&r->store.note.retired, at, &run);) {
+        run.low = at.replica == run.replica ? ki_max_u64(run.low, at.n) : run.low;
+        run.high = ki_min_u64(run.high, run.low + room - 1);
+        if (!ki_context_add_run(&retired, run))
+            *count = 0; /* a repair tells it */
+        at = (struct ki_dot){run.replica, run.high + 1};
+        room -= run.high - run.low + 1;
+        if (room > 0)
+            continue;
+        push_large(k, &(struct ki_delta_part){.retired = &retired}, targets, count);
+        ki_context_clear(&retired);
+        room = PUSH_WHOLE_MAX;
+    }
+    if (room < PUSH_WHOLE_MAX)
+        push_large(k, &(struct ki_delta_part){.retired = &retired}, targets, count);
+    ki_context_free(&retired);
+}
+
+static void push_parts(struct kith *k, uint32_t *targets, uint32_t *count)
+{
+    struct ki_replica *r = k->replica;
+    uint64_t places = ki_delta_places(&r->store);
+    struct ki_context none;
+    ki_context_init(&none, &r->mem);
+    for (uint64_t from = 0; from < places; from += PUSH_WHOLE_MAX) {
+        struct ki_delta_part part = {.from = from, .to = ki_min_u64(places, from + PUSH_WHOLE_MAX), .retired = &none};
+        push_large(k, &part, targets, count);
+    }
+    push_retired(k, targets, count);
+    ki_context_free(&none);
+}
+
+static bool push_is_whole(const struct ki_store *store)
+{
+    return ki_delta_places(store) <= PUSH_WHOLE_MAX && store->note.retired_count <= PUSH_WHOLE_MAX;
+}
+
+static void push_by_links(struct kith *k)
+{
+    struct ki_replica *r = k->replica;
+    uint32_t targets[KI_PUSH_DIRECT_MAX];
     uint32_t count = push_targets(k, KI_NO_MEMBER, targets);
-    ki_large_send(k, large, targets, count);
+    struct ki_delta_part whole = {.to = ki_delta_places(&r->store), .retired = &r->store.note.retired};
+    if (push_is_whole(&r->store))
+        push_large(k, &whole, targets, &count);
+    else if (r->peer_count <= KI_PUSH_DIRECT_MAX)
+        push_parts(k, targets, &count);
+    else
+        ki_count(k, KI_COUNT_pushes_dropped);
 }
 
 static void push_now(struct kith *k)
 {
     struct ki_replica *r = k->replica;
-    size_t len = ki_delta_len(&r->store);
+    size_t len = push_is_whole(&r->store) ? ki_delta_len(&r->store) : SIZE_MAX - PUSH_FRONT;
     if (PUSH_FRONT + len <= ki_message_room(k))
         push_small(k, len);
     else
-        push_large(k, len);
+        push_by_links(k);
     r->push.last_us = k->now.mono_us;
     push_close(k);
 }
@@ -202,6 +266,10 @@ void ki_replica_committed(struct kith *k)
     }
     r->push.op_len = push_measure(r);
     r->push.estimate += r->push.op_len;
+    if (ki_max_u64(ki_delta_places(&r->store), r->store.note.retired_count) >= PUSH_WHOLE_MAX) {
+        push_now(k);
+        return;
+    }
     if (r->push.estimate + r->push.op_len <= ki_message_room(k))
         return;
     /* another like it might not fit; but while others just got a datagram, the rest of this millisecond's goes over links */
@@ -247,7 +315,7 @@ static void push_forward_large(struct kith *k, const struct ki_peer *from, struc
         return;
     memcpy(large->bytes, delta.ptr, delta.len);
     uint32_t count = push_targets(k, from->id, targets);
-    ki_large_send(k, large, targets, count);
+    (void)ki_large_send(k, large, targets, count);
 }
 
 static void push_forward(struct kith *k, const struct ki_peer *from, struct ki_span delta)

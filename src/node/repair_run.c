@@ -20,7 +20,7 @@
 #define REPAIR_THEIRS_EACH 3  /* and of these of one peer */
 #define REPAIR_BUDGET 2500    /* a tick, all sessions together: 0.1 to 0.3 us each */
 #define REPAIR_SETTLE 2048    /* cells a tick while the sketch is made whole, */
-#define REPAIR_SETTLE_ALL 65536 /* and when there is but one moment for it, or it will not come to an end */
+#define REPAIR_SETTLE_LATE 16384 /* and when it does not come to an end: some ms */
 #define REPAIR_PATIENCE_US 1000000
 #define REPAIR_SILENCE_US 60000000 /* nothing was said over a link for so long: the peer has none, or forgot it; */
 #define REPAIR_QUIET_US 15000000   /* or heard in datagrams, as six tries in a row */
@@ -227,14 +227,19 @@ static void repair_go(struct kith *k, struct ki_repair_run *run)
     run->is_busy = true;
     run->spoke_us = k->now.mono_us;
     ki_repair_start(&run->repair, k->now.mono_us / 1000);
-    struct ki_backlog *backlog = run->backlog;
-    run->backlog = run->backlog_last = NULL;
-    run->backlog_bytes = 0;
-    while (backlog) {
-        struct ki_backlog *next = backlog->next;
+}
+
+/* Takes from the backlog what is so many bytes, or a message more. */
+static void repair_catch_up(struct kith *k, struct ki_repair_run *run, size_t bytes)
+{
+    for (size_t done = 0; run->backlog && done < bytes;) {
+        struct ki_backlog *backlog = run->backlog;
+        run->backlog = backlog->next;
+        run->backlog_last = backlog->next ? run->backlog_last : NULL;
+        run->backlog_bytes -= backlog->len;
+        done += backlog->len;
         repair_receive(k, run, ki_span(backlog->bytes, backlog->len));
         ki_mem_free(&k->replica->mem, backlog);
-        backlog = next;
     }
 }
 
@@ -252,21 +257,32 @@ static bool repair_snapshot(struct kith *k, struct ki_repair_run *run, uint32_t 
     return false;
 }
 
+static bool repair_waits_for_rows(const struct ki_replica *r)
+{
+    return r->cfg.withhold && ki_rows_due(&r->rows) != r->rows.durable;
+}
+
+static uint32_t repair_patience(const struct kith *k, const struct ki_repair_run *run)
+{
+    return k->now.mono_us - run->begun_us > REPAIR_PATIENCE_US ? REPAIR_SETTLE_LATE : REPAIR_SETTLE;
+}
+
 static void repair_wait(struct kith *k, struct ki_repair_run *run)
 {
-    const struct ki_replica *r = k->replica;
-    if (r->cfg.withhold && ki_rows_due(&r->rows) != r->rows.durable)
-        return; /* ki_repairs_group() */
-    bool is_late = k->now.mono_us - run->begun_us > REPAIR_PATIENCE_US;
-    if (repair_snapshot(k, run, is_late ? REPAIR_SETTLE_ALL : REPAIR_SETTLE))
+    struct ki_replica *r = k->replica;
+    if (repair_waits_for_rows(r)) { /* ki_repairs_group(), and there is little left to do then */
+        if (r->store.compare)
+            (void)ki_compare_settle(&r->store, REPAIR_SETTLE);
+    } else if (repair_snapshot(k, run, repair_patience(k, run))) {
         repair_go(k, run);
+    }
 }
 
 void ki_repairs_group(struct kith *k)
 {
     struct ki_replica *r = k->replica;
     for (struct ki_repair_run *run = r->runs; run; run = run->next) {
-        if (run->state != KI_RUN_WAITS || run->is_over || !repair_snapshot(k, run, REPAIR_SETTLE_ALL))
+        if (run->state != KI_RUN_WAITS || run->is_over || !repair_snapshot(k, run, repair_patience(k, run)))
             continue;
         run->state = KI_RUN_HELD;
         run->wait_seq = r->rows.seq;
@@ -295,7 +311,7 @@ static void repair_step(struct kith *k, struct ki_repair_run *run, size_t *budge
 
 static bool repair_is_due(const struct kith *k, const struct ki_repair_run *run)
 {
-    return run->is_busy || ki_repair_deadline_ms(&run->repair) <= k->now.mono_us / 1000 ||
+    return run->is_busy || run->backlog || ki_repair_deadline_ms(&run->repair) <= k->now.mono_us / 1000 ||
            ki_repair_is_over(&run->repair);
 }
 
@@ -351,6 +367,8 @@ void ki_repairs_tick(struct kith *k)
             repair_give_up(k, run);
         else if (run->state == KI_RUN_WAITS)
             repair_wait(k, run);
+        else if (run->state == KI_RUN_GOES && run->backlog)
+            repair_catch_up(k, run, REPAIR_STREAM_MESSAGE);
         else if (run->state == KI_RUN_GOES && repair_is_due(k, run))
             repair_step(k, run, &budget);
     }
@@ -362,10 +380,10 @@ uint64_t ki_repairs_deadline(const struct kith *k)
 {
     const struct ki_replica *r = k->replica;
     uint64_t next_us = KITH_NEVER;
-    bool is_dirty = r->cfg.withhold && ki_rows_due(&r->rows) != r->rows.durable;
+    bool can_settle = r->store.compare && (!repair_waits_for_rows(r) || !ki_compare_is_whole(&r->store));
     for (const struct ki_repair_run *run = r->runs; run; run = run->next) {
-        bool waits = run->state == KI_RUN_WAITS && !is_dirty && r->store.compare;
-        if (run->is_over || waits || (run->state == KI_RUN_GOES && repair_is_due(k, run)))
+        bool works = run->state == KI_RUN_WAITS && can_settle;
+        if (run->is_over || works || (run->state == KI_RUN_GOES && repair_is_due(k, run)))
             return k->now.mono_us;
         uint64_t due_ms = run->state == KI_RUN_GOES ? ki_repair_deadline_ms(&run->repair) : UINT64_MAX;
         next_us = ki_min_u64(next_us, due_ms < UINT64_MAX / 1000 ? due_ms * 1000 : KITH_NEVER);
@@ -473,10 +491,13 @@ void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *lin
     }
     if (!run || run->is_over || run->link != link)
         return;
-    if (run->state == KI_RUN_GOES)
+    if (run->state == KI_RUN_GOES && !run->backlog) {
         repair_receive(k, run, message);
-    else if (link)
+    } else if (link) {
         repair_keep(k, run, message);
+        if (run->state == KI_RUN_GOES)
+            repair_catch_up(k, run, 2 * message.len); /* it comes to an end, however fast more comes */
+    }
 }
 
 static bool repair_poll(struct kith *k, struct ki_repair_run *run, void *buf, size_t cap, size_t *len)

@@ -236,9 +236,10 @@ static size_t link_poll(struct kith *k, struct ki_link *link, uint8_t *channel, 
     return len;
 }
 
-void ki_large_send(struct kith *k, struct ki_large *large, const uint32_t *targets, uint32_t count)
+uint32_t ki_large_send(struct kith *k, struct ki_large *large, uint32_t *targets, uint32_t count)
 {
     struct ki_replica *r = k->replica;
+    uint32_t sent = 0;
     large->uses = 1;
     r->large_bytes += large->len;
     for (uint32_t i = 0; i < count; i++) {
@@ -259,8 +260,10 @@ void ki_large_send(struct kith *k, struct ki_large *large, const uint32_t *targe
         data->last = place;
         ki_link_wake(k, link);
         ki_count(k, KI_COUNT_pushes_out);
+        targets[sent++] = targets[i];
     }
     link_let_go(r, large);
+    return sent;
 }
 
 struct ki_large *ki_large_new(struct kith *k, size_t len)

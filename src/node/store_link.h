@@ -65,7 +65,8 @@ extern const struct ki_link_owner ki_store_link_owner;
 void ki_secret_tell(struct kith *k, uint32_t id); /* to a peer that has another one */
 bool ki_secret_take(struct kith *k, const uint8_t secret[KI_ROW_SECRET_LEN]); /* if it is smaller than ours */
 struct ki_large *ki_large_new(struct kith *k, size_t len); /* NULL, and counted: there is no room */
-void ki_large_send(struct kith *k, struct ki_large *large, const uint32_t *targets, uint32_t count);
+/* Takes `large` over.  Of the targets those remain, in front, whose links it waits for; their count. */
+uint32_t ki_large_send(struct kith *k, struct ki_large *large, uint32_t *targets, uint32_t count);
 void ki_large_wake(struct kith *k); /* what waited for a group of rows may go */
 
 /* repair_run.c */

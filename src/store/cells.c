@@ -402,9 +402,14 @@ void ki_cells_wait(struct ki_cells *cells, uint32_t id)
     cells_list_place(&cells->waiting, id, &ki_cells_at(cells, id)->is_waiting);
 }
 
+bool ki_cells_has_waiting(const struct ki_cells *cells)
+{
+    return cells->waiting.count > 0 || cells->looked_count < cells->cells_used;
+}
+
 uint32_t ki_cells_next_waiting(struct ki_cells *cells)
 {
-    while (cells->waiting.count > 0 || cells->looked_count < cells->cells_used) {
+    while (ki_cells_has_waiting(cells)) {
         bool listed = cells->waiting.count > 0;
         uint32_t id = listed ? cells->waiting.list[--cells->waiting.count] : cells->looked_count++;
         struct ki_cell *cell = ki_cells_at(cells, id);

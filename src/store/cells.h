@@ -134,6 +134,7 @@ bool ki_cells_sketched(struct ki_cells *cells, uint32_t id, struct ki_item item)
 void ki_cells_unsketched(struct ki_cells *cells, uint32_t id);
 /* Another cell that is not sketched yet, and will not be named again.  KI_NO_CELL: all are. */
 uint32_t ki_cells_next_waiting(struct ki_cells *cells);
+bool ki_cells_has_waiting(const struct ki_cells *cells); /* or what it was has gone by now */
 /* Rows on a disk: from now on it is known which cells are not yet there, and which are there no more.  false: memory is
  * out. */
 bool ki_cells_keep_rows(struct ki_cells *cells);

@@ -70,6 +70,11 @@ enum ki_compare_state ki_compare_settle(struct ki_store *store, uint32_t budget)
     return KI_COMPARE_MORE;
 }
 
+bool ki_compare_is_whole(const struct ki_store *store)
+{
+    return !ki_cells_has_waiting(&store->cells);
+}
+
 void ki_compare_retire(struct ki_store *store, uint32_t id)
 {
     if (!store->compare || !ki_cells_is_sketched(&store->cells, id))

@@ -24,6 +24,8 @@ enum ki_compare_state {
 /* Takes in up to so many of the cells that have come since: about 0.3 us each. */
 enum ki_compare_state ki_compare_settle(struct ki_store *store, uint32_t budget);
 
+bool ki_compare_is_whole(const struct ki_store *store); /* nothing has come since */
+
 /* Equal roots: equal cells and equal contexts (R23).  Only when it is whole. */
 struct ki_hash128 ki_compare_root(struct ki_store *store);
 

@@ -2,7 +2,7 @@
  *
  *   cell count varint | cells (cell.c) | retired dots (a context, context_wire.c), to the end
  *
- * A cell whose dot is retired in the same delta is not sent (R6); a reader takes it as retired.
+ * A cell whose dot is retired in the same group is not sent (R6); a reader takes it as retired.
  *
  * A reader checks everything before anything is applied: limits and canonical form.  After that the bytes can be walked
  * without failing.
@@ -22,7 +22,7 @@ bool ki_delta_is_empty(const struct ki_store *store)
 }
 
 /* The cells to tell, by number: the new ones, then those carried along.  KI_NO_CELL: this one lives no more, or is new. */
-static uint64_t delta_most(const struct ki_store *store)
+uint64_t ki_delta_places(const struct ki_store *store)
 {
     return store->note.end_n - store->note.first_n + store->note.carried_count;
 }
@@ -38,18 +38,35 @@ static uint32_t delta_cell(const struct ki_store *store, uint64_t i)
     return is_new ? KI_NO_CELL : ki_cells_by_dot(&store->cells, dot);
 }
 
-static uint64_t delta_cell_count(const struct ki_store *store)
+static uint64_t delta_cell_count(const struct ki_store *store, const struct ki_delta_part *part)
 {
     uint64_t count = 0;
-    for (uint64_t i = 0; i < delta_most(store); i++)
+    for (uint64_t i = part->from; i < part->to; i++)
         count += delta_cell(store, i) != KI_NO_CELL;
     return count;
 }
 
+static struct ki_delta_part delta_whole(const struct ki_store *store)
+{
+    return (struct ki_delta_part){.to = ki_delta_places(store), .retired = &store->note.retired};
+}
+
 size_t ki_delta_len(const struct ki_store *store)
 {
-    size_t len = ki_varint_len(delta_cell_count(store)) + ki_context_encoded_len(&store->note.retired);
-    for (uint64_t i = 0; i < delta_most(store); i++) {
+    struct ki_delta_part whole = delta_whole(store);
+    return ki_delta_part_len(store, &whole);
+}
+
+void ki_delta_encode(struct ki_store *store, struct ki_writer *w)
+{
+    struct ki_delta_part whole = delta_whole(store);
+    ki_delta_part_encode(store, &whole, w);
+}
+
+size_t ki_delta_part_len(const struct ki_store *store, const struct ki_delta_part *part)
+{
+    size_t len = ki_varint_len(delta_cell_count(store, part)) + ki_context_encoded_len(part->retired);
+    for (uint64_t i = part->from; i < part->to; i++) {
         uint32_t id = delta_cell(store, i);
         if (id == KI_NO_CELL)
             continue;
@@ -59,11 +76,11 @@ size_t ki_delta_len(const struct ki_store *store)
     return len;
 }
 
-void ki_delta_encode(struct ki_store *store, struct ki_writer *w)
+void ki_delta_part_encode(struct ki_store *store, const struct ki_delta_part *part, struct ki_writer *w)
 {
     store->shown_n = store->n;
-    ki_put_varint(w, delta_cell_count(store));
-    for (uint64_t i = 0; i < delta_most(store); i++) {
+    ki_put_varint(w, delta_cell_count(store, part));
+    for (uint64_t i = part->from; i < part->to; i++) {
         uint32_t id = delta_cell(store, i);
         if (id == KI_NO_CELL)
             continue;
@@ -71,7 +88,7 @@ void ki_delta_encode(struct ki_store *store, struct ki_writer *w)
         ki_cell_encode(w, &image);
     }
     struct ki_context_cursor cursor = {.ended = false};
-    size_t len = w->full ? 0 : ki_context_encode(&store->note.retired, &cursor, w->start + w->len, w->cap - w->len);
+    size_t len = w->full ? 0 : ki_context_encode(part->retired, &cursor, w->start + w->len, w->cap - w->len);
     if (cursor.ended)
         w->len += len;
     else
@@ -83,6 +100,7 @@ void ki_delta_end(struct ki_store *store)
     store->note.first_n = store->note.end_n = store->n + 1;
     store->note.carried_count = 0;
     ki_context_clear(&store->note.retired);
+    store->note.retired_count = 0;
 }
 
 /* ---- reading ---- */
@@ -99,6 +117,19 @@ bool ki_delta_next(const struct ki_delta *delta, struct ki_delta_cursor *cursor,
     cursor->left--;
     ki_cell_decode(&cursor->r, &delta->limits, image);
     return !cursor->r.bad;
+}
+
+/* 2^62 retired dots are 20 bytes; to look for the cells of so many is not. */
+static bool delta_retires_too_many(const struct ki_context *retired, uint64_t dots_max)
+{
+    struct ki_run run;
+    uint64_t left = dots_max;
+    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
+        if (run.high - run.low >= left)
+            return true;
+        left -= run.high - run.low + 1;
+    }
+    return false;
 }
 
 static int delta_check_cells(struct ki_delta *delta, struct ki_reader *r, size_t cells_max)
@@ -138,7 +169,9 @@ int ki_delta_open(struct ki_delta *delta, struct ki_mem *mem, const struct ki_st
             return KI_STORE_MEMORY;
         }
     }
-    return ki_context_decode_is_whole(&decoder) ? 0 : KI_STORE_MALFORMED;
+    if (!ki_context_decode_is_whole(&decoder))
+        return KI_STORE_MALFORMED;
+    return delta_retires_too_many(&delta->retired, config->delta_cells_max) ? KI_STORE_TOO_LONG : 0;
 }
 
 void ki_delta_close(struct ki_delta *delta)

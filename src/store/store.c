@@ -122,6 +122,7 @@ static void store_retire_noted(struct ki_store *store)
     for (uint32_t i = 0; i < store->retiring_count; i++) {
         uint32_t id = store->retiring[i];
         bool fits = store->is_alone || ki_context_add(&store->note.retired, ki_cells_dot(&store->cells, id));
+        store->note.retired_count += !store->is_alone;
         KI_ASSERT(fits);
         store_let_go(store, id, false);
     }
@@ -232,21 +233,9 @@ static int store_enter_all(struct ki_store *store, const struct ki_delta *delta)
     return KI_STORE_MEMORY;
 }
 
-/* The live cells among retired dots: by number while these are few, else by looking at every cell once, however many runs
- * there are and however long: a peer can say 2^62 dots in 20 bytes. */
 static void store_retire_live(struct ki_store *store, const struct ki_context *retired)
 {
     struct ki_run run;
-    uint64_t count = 0;
-    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
-        count += ki_min_u64(run.high - run.low + 1, store->cells.cells_used);
-    if (count >= store->cells.cells_used) {
-        for (uint32_t id = 0; id < store->cells.cells_used; id++) {
-            if (ki_cells_at(&store->cells, id)->kind != 0 && ki_context_has(retired, ki_cells_dot(&store->cells, id)))
-                store_let_go(store, id, false);
-        }
-        return;
-    }
     for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
         for (uint64_t n = run.low; n <= run.high; n++) {
             uint32_t id = ki_cells_by_dot(&store->cells, (struct ki_dot){run.replica, n});

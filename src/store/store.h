@@ -26,7 +26,7 @@ enum ki_store_error {
 struct ki_store_config {
     struct ki_cell_limits limits;
     struct ki_hybrid_bounds bounds;
-    size_t delta_cells_max; /* of a peer's delta */
+    size_t delta_cells_max; /* of a peer's delta: as many cells, and as many retired dots */
 };
 
 /* What one local group of operations made.  Cells that it wrote and retired itself are among the retired only (R6). */
@@ -35,6 +35,7 @@ struct ki_delta_note {
     struct ki_dot *carried;  /* others' cells that must go along (R14) */
     uint32_t carried_count, carried_cap;
     struct ki_context retired;
+    uint64_t retired_count; /* dots in it */
 };
 
 struct ki_store {
@@ -92,6 +93,16 @@ bool ki_delta_is_empty(const struct ki_store *store);
 size_t ki_delta_len(const struct ki_store *store);
 void ki_delta_encode(struct ki_store *store, struct ki_writer *w);
 void ki_delta_end(struct ki_store *store);
+
+/* A part of the group, as a delta of its own: the cells that live at these of its places, from `from` and below `to`, and
+ * some retired dots.  Who tells parts tells all cells first: a cell is known as dead only where its successor is known. */
+struct ki_delta_part {
+    uint64_t from, to;
+    const struct ki_context *retired;
+};
+uint64_t ki_delta_places(const struct ki_store *store);
+size_t ki_delta_part_len(const struct ki_store *store, const struct ki_delta_part *part);
+void ki_delta_part_encode(struct ki_store *store, const struct ki_delta_part *part, struct ki_writer *w);
 
 /* Takes one in, wholly or not at all (R5).  KI_STORE_FINE, MEMORY, MALFORMED, TOO_LONG or AHEAD. */
 int ki_store_merge(struct ki_store *store, uint64_t wall_ms, struct ki_span delta);

@@ -328,6 +328,56 @@ static void large_values_go_over_links(void **state)
     world_free(w);
 }
 
+static uint64_t keys(struct world *w, unsigned n)
+{
+    struct kith_store_gauges g;
+    kith_store_read_gauges(world_node(w, n), &g);
+    return g.keys;
+}
+
+/* More than one call's work where it arrives: others get it at once, in parts, each old key until its new value is there. */
+static void large_groups_go_in_parts(void **state)
+{
+    enum { KEYS = 5000, ROUNDS = 3 };
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(3, &config, 0);
+    uint64_t before = counter(w, 0, "pushes_out");
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        char key[16], value[16];
+        assert_int_equal(kith_store_begin(world_node(w, 0)), 0);
+        for (unsigned i = 0; i < KEYS; i++) {
+            snprintf(key, sizeof key, "key-%u", i);
+            snprintf(value, sizeof value, "%u of %u", round, i);
+            assert_int_equal(kith_set(world_node(w, 0), world_now(w), text(key), text(value), KITH_NEVER_MS), 0);
+            assert_int_equal(kith_set_add(world_node(w, 0), world_now(w), text("all"), text(value), NULL), 0);
+        }
+        assert_int_equal(kith_store_commit(world_node(w, 0), world_now(w)), 0);
+        for (unsigned step = 0; step < 400; step++) {
+            world_run(w, 100);
+            assert_true(round == 0 || keys(w, 1) == KEYS + 1);
+        }
+        assert_true(shows(w, 1, "key-4999", value));
+        snprintf(value, sizeof value, "%u of 0", round);
+        assert_true(shows(w, 2, "key-0", value));
+        assert_int_equal(keys(w, 2), KEYS + 1);
+    }
+    uint64_t parts = counter(w, 0, "pushes_out") - before;
+    assert_in_range(parts, 2 * ROUNDS * 2 * KEYS / 1024, 2 * ROUNDS * (2 * KEYS + KEYS) / 1024 + 2 * 2 * ROUNDS);
+    assert_int_equal(kith_delete(world_node(w, 0), world_now(w), text("all"), NULL), 0); /* one run of dots, and long */
+    world_run(w, 20 * MS);
+    assert_int_equal(keys(w, 1), KEYS);
+    assert_int_equal(keys(w, 2), KEYS);
+    for (unsigned n = 0; n < 3; n++) {
+        struct kith_store_gauges g;
+        kith_store_read_gauges(world_node(w, n), &g);
+        assert_int_equal(counter(w, n, "deltas_refused"), 0);
+        assert_int_equal(g.differences, 0); /* no repair brought any of it */
+    }
+    world_free(w);
+}
+
 static void losses_are_repaired(void **state)
 {
     (void)state;
@@ -492,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_newcomer_gets_everything),
         cmocka_unit_test(repairs_keep_to_their_rate),
         cmocka_unit_test(large_values_go_over_links),
+        cmocka_unit_test(large_groups_go_in_parts),
         cmocka_unit_test(losses_are_repaired),
         cmocka_unit_test(repairs_follow_each_other),
         cmocka_unit_test(writes_without_a_pause_do_not_keep_repairs_away),

@@ -74,15 +74,16 @@ static void test_retirements(void **state)
     }
 }
 
-/* A run goes by number while it is shorter than the store, else by looking at every cell: its ends and no more. */
+/* Longer and shorter than the store: its ends and no more.  One longer than a delta may be changes nothing. */
 static void test_runs(void **state)
 {
     (void)state;
     static const struct ki_run runs[] = {{2, 990, 990}, {2, 991, 995}, {2, 980, 1000}, {2, 1000, 1001},
-                                         {2, 985, 999}, {2, 1, 999},    {2, 1, 1000},   {2, 999, 5000},
-                                         {2, 1, KI_DOT_N_MAX},          {2, 1001, 5000}};
+                                         {2, 985, 999}, {2, 1, 999},    {2, 1, 1000},   {2, 999, 2500},
+                                         {2, 1, KI_DOT_N_MAX},          {2, 1001, 3000}, {2, 1000, 3000}};
     for (size_t i = 0; i < KI_COUNT(runs) * 2; i++) {
         struct ki_run run = runs[i / 2];
+        bool is_refused = run.high - run.low >= REPLICA_CELLS_MAX;
         uint64_t count = i % 2 ? 30 : 12; /* of each replica */
         struct replica r;
         struct ki_context retired;
@@ -95,14 +96,60 @@ static void test_runs(void **state)
         buf[0] = 0;
         size_t len = 1 + ki_context_encode(&retired, &cursor, buf + 1, sizeof buf - 1);
         ki_context_free(&retired);
-        assert_int_equal(merge(&r, ki_span(buf, len)), 0);
+        assert_int_equal(merge(&r, ki_span(buf, len)), is_refused ? KI_STORE_TOO_LONG : 0);
         for (uint64_t n = 1001 - count; n <= 1000; n++) {
             bool lives = ki_cells_by_dot(&r.store.cells, (struct ki_dot){2, n}) != KI_NO_CELL;
-            assert_int_equal(lives, n < run.low || n > run.high);
+            assert_int_equal(lives, n < run.low || n > run.high || is_refused);
         }
         assert_true(r.store.cells.cell_count >= 2 * count);
         replica_check(&r);
         replica_free(&r);
+    }
+}
+
+/* A group told in parts, whatever their size: whoever takes all of them knows what one who takes the whole does. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static uint8_t whole[1 << 16];
+    for (uint64_t size = 1; size < 60; size = size * 3 / 2 + 1) {
+        struct replica from, a, b;
+        struct ki_context none;
+        char key[] = "a";
+        replica_new(&from, 1);
+        replica_new(&a, 2);
+        replica_new(&b, 3);
+        ki_context_init(&none, &from.mem);
+        for (unsigned i = 0; i < 60; i++) { /* places of cells that are gone by the end, and live ones */
+            key[0] = (char)('a' + i * 7 % 20);
+            assert_int_equal(ki_set(&from.store, REPLICA_WALL_MS, replica_text(key), replica_text("v"), 0), 0);
+            if (i == 20) {
+                replica_tell(&from, &a);
+                assert_int_equal(ki_context_join(&b.store.context, &a.store.context), 1);
+                for (uint32_t id = 0; id < a.store.cells.cells_used; id++) {
+                    struct ki_cell_image image = ki_cells_image(&a.store.cells, id);
+                    uint32_t ignored;
+                    assert_true(ki_cells_add(&b.store.cells, &image, KI_NO_KEY, &ignored));
+                }
+            }
+        }
+        for (uint64_t at = 0; at < ki_delta_places(&from.store) + 1; at += size) {
+            bool is_last = at + size > ki_delta_places(&from.store);
+            struct ki_delta_part part = {.from = at, .to = ki_min_u64(at + size, ki_delta_places(&from.store))};
+            part.retired = is_last ? &from.store.note.retired : &none;
+            struct ki_writer w = ki_writer(buf, sizeof buf);
+            ki_delta_part_encode(&from.store, &part, &w);
+            assert_int_equal(w.len, ki_delta_part_len(&from.store, &part));
+            assert_int_equal(merge(&b, ki_span(buf, w.len)), 0);
+        }
+        assert_int_equal(merge(&a, ki_span(whole, replica_take_delta(&from, whole, sizeof whole))), 0);
+        assert_int_equal(a.store.cells.cell_count, 20);
+        assert_int_equal(b.store.cells.cell_count, 20);
+        assert_true(ki_context_equal(&a.store.context, &b.store.context));
+        replica_check(&b);
+        replica_free(&from);
+        replica_free(&a);
+        replica_free(&b);
     }
 }
 
@@ -137,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_limit_of_cells),
         cmocka_unit_test(test_retirements),
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_shares_of_many_replicas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
