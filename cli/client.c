@@ -31,19 +31,19 @@ int ki_client_failed(const struct ki_rpc_client *client, int result, const char 
 {
     fprintf(stderr, "%s: ", what);
     /* Serf's errors have several lines, and blank ones at the end. */
-    size_t len = strlen(client->error);
-    while (len > 0 && client->error[len - 1] == '\n')
+    size_t len = strlen(client->line.error);
+    while (len > 0 && client->line.error[len - 1] == '\n')
         len--;
     for (size_t at = 0; at <= len;) {
-        const char *end = memchr(client->error + at, '\n', len - at);
-        size_t line = (end ? (size_t)(end - client->error) : len) - at;
-        size_t indent = line > 0 && client->error[at] == '\t' ? 1 : 0;
+        const char *end = memchr(client->line.error + at, '\n', len - at);
+        size_t line = (end ? (size_t)(end - client->line.error) : len) - at;
+        size_t indent = line > 0 && client->line.error[at] == '\t' ? 1 : 0;
         fputs(indent ? "    " : "", stderr);
-        ki_print_safe(stderr, ki_span(client->error + at + indent, line - indent));
+        ki_print_safe(stderr, ki_span(client->line.error + at + indent, line - indent));
         putc('\n', stderr);
         at += line + 1;
     }
-    return client->unreachable ? KI_EXIT_UNREACHABLE : result;
+    return client->line.unreachable ? KI_EXIT_UNREACHABLE : result;
 }
 
 int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_options *options)

@@ -3,7 +3,7 @@
  * Sockets do not block, because an agent that is stopped accepts a connection (the kernel does) and then never reads nor
  * answers; every wait is a poll() with a deadline.
  *
- * Not here: what is said over the connection (rpc_client.c, resp_client.c).  `kith dev` talks to many agents at once and
+ * Not here: what comes and goes over the connection (line.c).  `kith dev` talks to many agents at once and
  * has its own (dev_link.c). */
 #include "cli/dial.h"
 

@@ -154,7 +154,7 @@ static int monitor_follow(struct monitor *monitor, const char *level)
     do
         code = monitor_next(monitor);
     while (code < 0);
-    if (monitor->log_answered && monitor->client.unreachable) {
+    if (monitor->log_answered && monitor->client.line.unreachable) {
         fprintf(stderr, "Remote side ended the monitor: the agent has exited or crashed.\n");
         code = KI_EXIT_FAILED; /* it was there */
     }

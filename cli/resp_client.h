@@ -2,7 +2,7 @@
 #ifndef KI_CLI_RESP_CLIENT_H
 #define KI_CLI_RESP_CLIENT_H
 
-#include "cli/dial.h"
+#include "cli/line.h"
 #include "cli/resp_reply.h"
 
 #define KI_RESP_WAIT_MS      15000  /* for an answer that the agent has at hand, and between two pieces of one */
@@ -10,18 +10,11 @@
 #define KI_RESP_ARGS_MAX     64     /* of ki_resp_ask() */
 
 struct ki_resp_client {
-    int fd;
-    uint8_t *buf;
-    size_t len; /* bytes in buf */
-    size_t cap;
-    size_t taken; /* of them given out */
+    struct ki_line line;
     struct ki_reply_reader reader;
-    bool unreachable; /* no agent there, or it went away or fell silent */
-    bool refused;     /* it answered with an error, which is in error: "CODE text" */
-    char error[512];  /* of the last failure */
 };
 
-/* Connects, and authenticates if `password` is not empty.  Returns: true; false with the reason in error.  Close it in
+/* Connects, and authenticates if `password` is not empty.  Returns: true; false with the reason in line.error.  Close it in
  * either case. */
 bool ki_resp_open(struct ki_resp_client *client, const char *addr, const char *password);
 void ki_resp_close(struct ki_resp_client *client);
@@ -29,7 +22,7 @@ void ki_resp_close(struct ki_resp_client *client);
 /* Sends a request. */
 bool ki_resp_send(struct ki_resp_client *client, const struct ki_span *args, size_t count);
 /* Waits for the next reply.  Out: reply  borrowed until the next call.
- * Returns: true; false with the reason in error; a reply that is an error is a failure too. */
+ * Returns: true; false with the reason in line.error; a reply that is an error is a failure too. */
 bool ki_resp_receive(struct ki_resp_client *client, uint32_t timeout_ms, struct ki_reply *reply);
 
 /* Both.  The _ask form takes texts, the last one NULL, and waits KI_RESP_WAIT_MS. */

@@ -5,8 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/base.h"
-#include "cli/dial.h"
+#include "cli/line.h"
 #include "wire/msgpack.h"
 
 #define KI_RPC_WAIT_MS      15000  /* for an answer that the agent has at hand */
@@ -15,26 +14,20 @@
 #define KI_RPC_REPLY_MAX    (64u << 20) /* bytes: 100,000 members with full tags fit */
 
 struct ki_rpc_client {
-    int fd;
+    struct ki_line line;
     uint64_t seq; /* of the newest request */
-    uint8_t *buf;
-    size_t len; /* bytes in buf */
-    size_t cap;
-    size_t taken;     /* of them given out */
-    bool unreachable; /* no agent there, or it went away or fell silent */
-    char error[512];  /* of the last failure */
 };
 
 /* Connects, shakes hands, and authenticates if `auth` is not empty.  In: addr  "host:port",
  * "[ip6]:port" or "host".
- * Returns: true; false with the reason in error.  Close it in either case. */
+ * Returns: true; false with the reason in line.error.  Close it in either case. */
 bool ki_rpc_open(struct ki_rpc_client *client, const char *addr, const char *auth);
 void ki_rpc_close(struct ki_rpc_client *client);
 
 /* Sends a request and waits for its answer.
  * In:  body   the encoded body, or NULL.   reply   NULL for a command whose answer is but a header.
  * Out: reply  the encoded body of the answer, borrowed until the next call.
- * Returns: true; false with the reason in error: the agent's own words if it answered. */
+ * Returns: true; false with the reason in line.error: the agent's own words if it answered. */
 bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
                  uint32_t timeout_ms, struct ki_span *reply);
 

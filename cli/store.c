@@ -23,7 +23,7 @@ static const char *store_environment(const char *name, const char *otherwise)
 
 struct ki_door ki_door(const char *command)
 {
-    return (struct ki_door){.client.fd = -1,
+    return (struct ki_door){.client.line.fd = -1,
                             .command = command,
                             .addr = store_environment("KITH_RESP_ADDR", "127.0.0.1:7379"),
                             .password = store_environment("KITH_RESP_AUTH", "")};
@@ -103,23 +103,23 @@ static void store_wrong_type(struct ki_door *door, const char *key)
 int ki_door_failed(struct ki_door *door, const char *key)
 {
     struct ki_resp_client *client = &door->client;
-    int result = client->unreachable ? KI_EXIT_UNREACHABLE : KI_EXIT_FAILED;
+    int result = client->line.unreachable ? KI_EXIT_UNREACHABLE : KI_EXIT_FAILED;
     fprintf(stderr, "kith %s: ", door->command);
     if (key) {
         store_print(key);
         fputs(" at ", stderr);
     }
-    if (key || client->fd >= 0) { /* who cannot connect says where himself */
+    if (key || client->line.fd >= 0) { /* who cannot connect says where himself */
         store_print(door->addr);
         fputs(": ", stderr);
     }
-    if (client->refused && strncmp(client->error, "WRONGTYPE", 9) == 0) {
+    if (client->line.refused && strncmp(client->line.error, "WRONGTYPE", 9) == 0) {
         store_wrong_type(door, key);
     } else {
-        size_t code = client->refused ? strcspn(client->error, " ") : 0;
-        const char *sentence = client->error + code + (code > 0 && client->error[code] == ' ');
-        for (size_t i = 0; client->refused && i < KI_COUNT(store_errors); i++) {
-            if (strncmp(client->error, store_errors[i].word, strlen(store_errors[i].word)) == 0) {
+        size_t code = client->line.refused ? strcspn(client->line.error, " ") : 0;
+        const char *sentence = client->line.error + code + (code > 0 && client->line.error[code] == ' ');
+        for (size_t i = 0; client->line.refused && i < KI_COUNT(store_errors); i++) {
+            if (strncmp(client->line.error, store_errors[i].word, strlen(store_errors[i].word)) == 0) {
                 sentence = store_errors[i].sentence;
                 break;
             }

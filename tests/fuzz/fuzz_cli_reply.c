@@ -60,8 +60,8 @@ static void reply_take(struct ki_rpc_client *client, bool has_body)
         if (has_body)
             reply_members(body);
     } else {
-        LONE_CHECK(client->error[0] != '\0' || client->unreachable || body.len == 0);
-        reply_print(ki_span(client->error, strlen(client->error)));
+        LONE_CHECK(client->line.error[0] != '\0' || client->line.unreachable || body.len == 0);
+        reply_print(ki_span(client->line.error, strlen(client->line.error)));
         if (body.len > 0)
             reply_members(body); /* a refusal may have a body */
     }
@@ -79,9 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     LONE_CHECK(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
     LONE_CHECK(send(fds[1], data + 1, size - 1, MSG_NOSIGNAL) == (ssize_t)(size - 1));
     LONE_CHECK(shutdown(fds[1], SHUT_WR) == 0);
-    struct ki_rpc_client client = {.fd = fds[0]};
+    struct ki_rpc_client client = {.line.fd = fds[0]};
     reply_take(&client, data[0] & 1);
-    for (int i = 0; i < 4 && !client.unreachable && client.error[0] == '\0'; i++) { /* what follows, as a stream */
+    for (int i = 0; i < 4 && !client.line.unreachable && client.line.error[0] == '\0'; i++) { /* what follows, as a stream */
         uint64_t seq;
         struct ki_span refusal, object;
         if (!ki_rpc_header(&client, KI_RPC_WAIT_MS, &seq, &refusal))

@@ -38,21 +38,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     LONE_CHECK(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
     LONE_CHECK(size == 0 || send(fds[1], data, size, MSG_NOSIGNAL) == (ssize_t)size);
     LONE_CHECK(shutdown(fds[1], SHUT_WR) == 0);
-    struct ki_resp_client client = {.fd = fds[0]};
+    struct ki_resp_client client = {.line.fd = fds[0]};
     size_t replies = 0;
     for (;;) {
         struct ki_reply reply;
         bool done = replies == 0 ? ki_resp_ask(&client, &reply, "GET", "k", NULL)
                                  : ki_resp_receive(&client, KI_RESP_WAIT_MS, &reply);
-        if (!done && !client.refused)
+        if (!done && !client.line.refused)
             break;
         replies++;
         if (done)
             (void)resp_walk(reply, 0, &sum);
         else
-            LONE_CHECK(strlen(client.error) < sizeof client.error);
+            LONE_CHECK(strlen(client.line.error) < sizeof client.line.error);
     }
-    LONE_CHECK(client.error[0] != '\0' && replies <= size / 3);
+    LONE_CHECK(client.line.error[0] != '\0' && replies <= size / 3);
     ki_resp_close(&client);
     close(fds[1]);
     return 0;

@@ -156,7 +156,7 @@ static struct ki_resp_client client_of(const char *answers, size_t len, int *ser
     assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(send(fds[1], answers, len, 0), (ssize_t)len);
     *server = fds[1];
-    return (struct ki_resp_client){.fd = fds[0]};
+    return (struct ki_resp_client){.line.fd = fds[0]};
 }
 
 static void asks_and_answers(void **state)
@@ -173,19 +173,19 @@ static void asks_and_answers(void **state)
     assert_int_equal(recv(server, buf, sizeof buf, 0), sizeof asked - 1);
     assert_memory_equal(buf, asked, sizeof asked - 1);
     assert_false(ki_resp_ask(&client, &reply, "GET", "k", NULL));
-    assert_true(client.refused);
-    assert_false(client.unreachable);
-    assert_string_equal(client.error, "WRONGTYPE no");
+    assert_true(client.line.refused);
+    assert_false(client.line.unreachable);
+    assert_string_equal(client.line.error, "WRONGTYPE no");
     assert_true(ki_resp_receive(&client, 100, &reply));
     assert_true(ki_reply_has(reply, 1));
     assert_false(ki_reply_has(reply, 2));
     assert_false(ki_resp_receive(&client, 100, &reply)); /* silence */
-    assert_true(client.unreachable);
-    assert_false(client.refused);
-    assert_string_equal(client.error, "the agent does not answer");
+    assert_true(client.line.unreachable);
+    assert_false(client.line.refused);
+    assert_string_equal(client.line.error, "the agent does not answer");
     assert_int_equal(shutdown(server, SHUT_WR), 0);
     assert_false(ki_resp_receive(&client, 100, &reply));
-    assert_string_equal(client.error, "the agent closed the connection");
+    assert_string_equal(client.line.error, "the agent closed the connection");
     close(server);
     ki_resp_close(&client);
 }
