@@ -61,7 +61,7 @@ def identical(options):
     message, added, cpu = (out[(name, keys)] for name in ("message_bytes", "added_bytes", "cpu_us"))
     few = figures("bench_rounds", 1000, 60)
     show("Replicas that hold the same, %s keys" % number(keys), ("a round", "value", "goal"), [
-        ("messages (kinds 1 and 3), bytes", message, verdict(message, "<=", 32)),
+        ("messages (kinds 9 and 3), bytes", message, verdict(message, "<=", 32)),
         ("with the heads of the compounds they ride in, bytes", added, verdict(added, "<=", 32)),
         ("datagrams with nothing else in them", out[("alone", keys)], "0"),
         ("CPU of both beyond a pair without keys, µs", cpu, ""),

@@ -35,6 +35,16 @@ static int channel_root(struct kith *k, struct ki_peer *peer, enum ki_kith_messa
     return 0;
 }
 
+static int channel_brief(struct kith *k, struct ki_peer *peer, struct ki_reader *r)
+{
+    struct ki_kith_root root = {.replica = peer->replica};
+    bool is_that, has = ki_root(k, &root.root);
+    if (!ki_decode_kith_brief(r, &root, &is_that))
+        return channel_malformed(k);
+    ki_root_compared(k, peer, has, is_that && peer->replica != 0);
+    return 0;
+}
+
 static int channel_same(struct kith *k, struct ki_peer *peer, struct ki_reader *r)
 {
     struct ki_kith_root root = {.replica = peer->replica};
@@ -81,6 +91,8 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
     case KI_KITH_ROOT:
     case KI_KITH_ROOT_BACK:
         return channel_root(k, peer, kind, &reader, is_partial);
+    case KI_KITH_BRIEF:
+        return channel_brief(k, peer, &reader);
     case KI_KITH_SAME:
         return channel_same(k, peer, &reader);
     case KI_KITH_DELTA:
@@ -119,6 +131,10 @@ static void channel_say_root(struct kith *k, struct ki_peer *peer, enum ki_kith_
         return;
     }
     peer->said_us = k->now.mono_us;
+    if (kind == KI_KITH_ROOT && peer->told_replica == msg.replica) {
+        ki_encode_kith_brief(w, &msg);
+        return;
+    }
     peer->told_replica = msg.replica;
     ki_encode_kith_root(w, kind, &msg);
 }

@@ -1,8 +1,10 @@
 /* Do we agree?  Roots ride on pings and acks.
  *
- * A node says its root with each of its probes of a peer, about once a second to one of them: the peer says that it has the
- * same one, or says its own.  Different roots are usual while writes are under way, so a mismatch is looked at again one
- * gossip interval later, and only the second in a row begins a session.
+ * A node says its root with each of its probes of a peer, about once a second to one of them: the peer says that it has
+ * the same one, or says its own.  Whom we have told who we are hears half a root, mixed with our id; should it have
+ * forgotten us, the two differ, it says its own, and hears a whole one the next time.  Different roots are usual while
+ * writes are under way, so a mismatch is looked at again one gossip interval later, and only the second in a row begins a
+ * session.
  *
  * Equal roots are equal cells and equal contexts (R23): the peer holds all that we do.
  *
@@ -79,16 +81,14 @@ static void root_agrees(struct kith *k, struct ki_peer *peer)
     ki_held_all(k, peer);
 }
 
-void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)
+void ki_root_compared(struct kith *k, struct ki_peer *peer, bool has_root, bool is_equal)
 {
-    struct ki_hash128 root;
-    if (!ki_root(k, &root)) {
+    if (!has_root) {
         peer->say_late = KI_SAY_ROOT_BACK;
         return;
     }
     k->replica->rounds++;
     ki_count(k, KI_COUNT_roots_compared);
-    bool is_equal = root_equal(&root, &msg->root);
     if (is_equal)
         root_agrees(k, peer);
     else
@@ -96,6 +96,13 @@ void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_ro
     bool knows_us = peer->told_replica == k->replica->store.replica;
     peer->say = is_equal && knows_us ? KI_SAY_SAME : KI_SAY_ROOT_BACK;
     ki_channel_send(k, peer);
+}
+
+void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)
+{
+    struct ki_hash128 root;
+    bool has = ki_root(k, &root);
+    ki_root_compared(k, peer, has, has && root_equal(&root, &msg->root));
 }
 
 void ki_root_is_same(struct kith *k, struct ki_peer *peer)
@@ -108,6 +115,7 @@ void ki_root_is_same(struct kith *k, struct ki_peer *peer)
 void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)
 {
     struct ki_hash128 root;
+    peer->told_replica = 0; /* it may not know us */
     if (!ki_root(k, &root))
         return;
     if (root_equal(&root, &msg->root)) {

@@ -165,6 +165,7 @@ void ki_push_free(struct kith *k);
 bool ki_root(struct kith *k, struct ki_hash128 *root); /* that others may see; false: there is none just now */
 void ki_root_on_ping(struct kith *k, uint32_t id);      /* a ping to this member is being built */
 void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
+void ki_root_compared(struct kith *k, struct ki_peer *peer, bool has_root, bool is_equal); /* by the way it was asked */
 void ki_root_answered(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg);
 void ki_root_is_same(struct kith *k, struct ki_peer *peer); /* the root that others may see now */
 void ki_roots_late(struct kith *k); /* there is a root: what had to wait for one can be said */

@@ -9,7 +9,6 @@
 
 #include "store/expiry.h"
 
-
 /* Before a write: a store that may be written to.  NULL: there is none. */
 static struct ki_replica *write_to(struct kith *k, struct kith_time now, struct kith_str key)
 {
@@ -47,6 +46,8 @@ int kith_store_begin(struct kith *k)
     struct ki_replica *r = k->replica;
     if (!r || !r->is_ready || r->in_group)
         return KITH_ERR_STATE;
+    if (r->store.is_impersonated)
+        ki_replica_renew(k); /* no group changes its id half way */
     r->in_group = true;
     return 0;
 }

@@ -33,6 +33,18 @@ bool ki_decode_kith_root(struct ki_reader *r, struct ki_kith_root *msg)
     return !r->bad && r->left == 0;
 }
 
+void ki_encode_kith_brief(struct ki_writer *w, const struct ki_kith_root *msg)
+{
+    ki_encode_kith_front(w, KI_KITH_BRIEF);
+    ki_put_be(w, msg->root.first ^ msg->replica, 8);
+}
+
+bool ki_decode_kith_brief(struct ki_reader *r, const struct ki_kith_root *msg, bool *is_that)
+{
+    *is_that = ki_take_be(r, 8) == (msg->root.first ^ msg->replica);
+    return !r->bad && r->left == 0;
+}
+
 static uint64_t kith_same(const struct ki_kith_root *msg)
 {
     return (msg->root.first >> 32) ^ (msg->replica & UINT32_MAX);

@@ -16,7 +16,8 @@ enum ki_kith_message {
     KI_KITH_DELTA_ON = 5,  /* likewise; pass it on if it is news to you */
     KI_KITH_HELD_ASK = 6,  /* what do you hold of this replica, around this number? */
     KI_KITH_HELD = 7,      /* this */
-    KI_KITH_REPAIR = 8     /* a message of a repair session (store/repair.h) */
+    KI_KITH_REPAIR = 8,    /* a message of a repair session (store/repair.h) */
+    KI_KITH_BRIEF = 9      /* ROOT, to one that knows who we are */
 };
 
 #define KI_KITH_PARTIAL 0x80 /* in the kind of ROOT and ROOT_BACK: the sender has refused cells of others */
@@ -43,6 +44,11 @@ struct ki_kith_held {
 };
 void ki_encode_kith_held(struct ki_writer *w, const struct ki_kith_held *msg);
 bool ki_decode_kith_held(struct ki_reader *r, struct ki_kith_held *msg);
+
+/* BRIEF: the first 8 bytes of the root and the sender's id, added bit by bit. */
+void ki_encode_kith_brief(struct ki_writer *w, const struct ki_kith_root *msg);
+/* *is_that: the root is this one, and so is who says so. */
+bool ki_decode_kith_brief(struct ki_reader *r, const struct ki_kith_root *msg, bool *is_that);
 
 /* SAME: the first 4 bytes of that root and the last 4 of the sender's id, added bit by bit: what is said late, of an older
  * root, or by another life of the peer, is not taken for what was asked. */

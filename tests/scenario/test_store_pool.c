@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "store/cell.h"
 #include "world.h"
 
 #define MS 1000ull
@@ -395,6 +396,82 @@ static void losses_are_repaired(void **state)
     world_free(w);
 }
 
+static void count_kinds(void *arg, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len)
+{
+    unsigned *kinds = arg;
+    (void)from;
+    (void)to;
+    for (size_t i = 0; i + 2 < len; i++) {
+        if (buf[i] == 8 && buf[i + 1] == 0x4b && (buf[i + 2] & 0x7f) < 10)
+            kinds[buf[i + 2] & 0x7f]++;
+    }
+}
+
+/* Halves of roots and short answers, and nothing else; also when one of the two has forgotten who the other is. */
+static void equal_stores_say_little(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = world_new();
+    struct kith_config c;
+    world_store(w, &config);
+    for (unsigned n = 0; n < 2; n++) {
+        world_config(&c, n);
+        c.compress = false;
+        world_add(w, n, &c);
+    }
+    for (unsigned life = 0; life < 3; life++) {
+        unsigned kinds[10] = {0};
+        assert_int_equal(world_join(w, 1, 0, NULL), 0);
+        write_many(w, 0, 10 * life, 10 * life + 10, "value");
+        runs_until_agreed(w, 2, 20 * SECOND);
+        world_run(w, 5 * SECOND);
+        world_set_tap(w, count_kinds, kinds);
+        world_run(w, 20 * SECOND);
+        assert_in_range(kinds[9], 20, 50); /* each probes the other */
+        assert_int_equal(kinds[3], kinds[9]);
+        assert_int_equal(kinds[1] + kinds[2] + kinds[8], 0);
+        world_set_tap(w, NULL, NULL);
+        world_crash(w, 1);
+        world_add(w, 1, &c);
+    }
+    world_free(w);
+}
+
+/* Somebody writes under our id: the next write, or the next group as a whole, goes under a new one. */
+static void an_id_in_use_is_given_up(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(2, &config, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        struct kith_store_gauges before, after;
+        uint8_t message[100];
+        char key[] = {(char)('a' + round), 0};
+        kith_store_read_gauges(world_node(w, 0), &before);
+        struct ki_cell_image image = {.dot = {before.replica, 1000}, .kind = KI_KIND_SET, .stamp = 1};
+        image.key = image.field = ki_span("theirs", 6);
+        struct ki_writer m = ki_writer(message, sizeof message);
+        ki_put(&m, "\x08\x4b\x04\x01", 4); /* a delta of one cell */
+        ki_cell_encode(&m, &image);
+        world_inject(w, 0, 1, message, m.len);
+        assert_int_equal(counter(w, 0, "replica_id_met"), round + 1);
+        if (round > 0)
+            assert_int_equal(kith_store_begin(world_node(w, 0)), 0);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(kith_set(world_node(w, 0), world_now(w), text(key), text("ours"), KITH_NEVER_MS), 0);
+        if (round > 0)
+            assert_int_equal(kith_store_commit(world_node(w, 0), world_now(w)), 0);
+        kith_store_read_gauges(world_node(w, 0), &after);
+        assert_true(after.replica != before.replica);
+        world_run(w, 5 * MS);
+        assert_true(shows(w, 1, key, "ours"));
+    }
+    world_free(w);
+}
+
 /* ---- evidence ---- */
 
 static bool disk_works;
@@ -414,7 +491,7 @@ static void wait_for_root(void *arg, unsigned from, const struct kith_addr *to, 
     bool *is_said = arg;
     (void)to;
     for (size_t i = 0; from == 0 && i + 2 < len; i++)
-        *is_said = *is_said || memcmp(buf + i, "\x08\x4b\x01", 3) == 0;
+        *is_said = *is_said || memcmp(buf + i, "\x08\x4b\x01", 3) == 0 || memcmp(buf + i, "\x08\x4b\x09", 3) == 0;
 }
 
 /* A root is asked for before a write is durable, and found to be the same after. */
@@ -544,6 +621,8 @@ int main(void)
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(large_groups_go_in_parts),
         cmocka_unit_test(losses_are_repaired),
+        cmocka_unit_test(equal_stores_say_little),
+        cmocka_unit_test(an_id_in_use_is_given_up),
         cmocka_unit_test(repairs_follow_each_other),
         cmocka_unit_test(writes_without_a_pause_do_not_keep_repairs_away),
         cmocka_unit_test(an_answer_is_about_its_root),

@@ -419,6 +419,11 @@ static bool check_channel(const struct vector *v)
         assert_true(ki_decode_kith_root(&r, &root));
         root.is_partial = v->in[2] & KI_KITH_PARTIAL;
         ki_encode_kith_root(&w, kind, &root);
+    } else if (kind == KI_KITH_BRIEF) { /* any two that together are the value */
+        bool is_that;
+        root = (struct ki_kith_root){.replica = 0x0102030405060708 ^ 5, .root.first = 5};
+        assert_true(ki_decode_kith_brief(&r, &root, &is_that) && is_that);
+        ki_encode_kith_brief(&w, &root);
     } else if (kind == KI_KITH_HELD_ASK) {
         assert_true(ki_decode_kith_held_ask(&r, &ask) && ask.n == 300);
         ki_encode_kith_held_ask(&w, &ask);
