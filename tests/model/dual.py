@@ -6,7 +6,7 @@ The encoders here are written from PROTOCOL.md, not from the C code.
 import ctypes
 import os
 
-from store import Delta, Session, Store, WrongType, digest
+from store import Delta, Session, Store, WrongType
 
 KIND = {"reg": 1, "ctr": 2, "mv": 4, "set": 7, "hash": 8}
 FINE, TYPE, NUMBER = 0, -2, -3
@@ -25,9 +25,10 @@ lib.shim_put.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctyp
 lib.shim_merge.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
 lib.shim_read.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 lib.shim_learn.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t,
-                           ctypes.c_char_p, ctypes.c_size_t]
+                           ctypes.c_char_p, ctypes.c_size_t, ctypes.c_bool]
 lib.shim_send.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-lib.shim_receive.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint64]
+lib.shim_receive.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+lib.shim_item.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
 
 
 class Disagreement(Exception):
@@ -93,11 +94,6 @@ def encode_delta(delta):
 
 def out(length):
     return ctypes.string_at(lib.shim_out(), length)
-
-
-def item(cell):
-    number = digest(cell)
-    return int(number[:16], 16), int(number[16:], 16)
 
 
 # ---- replicas ----
@@ -200,19 +196,34 @@ class Dual(Store):
 
 
 class DualSession(Session):
+    """Where the C store does more or less than the rules ask for, the model does as well:
+
+    of two contents under one dot both are sent, and each side waits for the other's (R19); what has come by another way
+    meanwhile, or is known to be dead by now, is not waited for (R20); a cell that comes again is no error.
+    """
     def __init__(self, store):
-        super().__init__(store)
+        self.twins = frozenset()
         self.handle = lib.shim_open(store.handle)
+        super().__init__(store)
+
+    def digest(self, cell):
+        told, numbers = encode_cell(cell), (ctypes.c_uint64 * 2)()
+        lib.shim_item(self.store.handle, told, len(told), numbers)
+        return f"{numbers[0]:016x}{numbers[1]:016x}"
 
     def learn(self, peer_items, peer_context, peer_only):
         mine = self.only(peer_items)
         super().learn(peer_items, peer_context, peer_only)
+        self.twins = mine.keys() & peer_only.keys()
+        self.send = sorted({*self.send, *(self.cells[dot] for dot in self.twins)})
+        self.expect.update(peer_only[dot] for dot in self.twins)
         lists = []
         for dots in (mine, peer_only):
-            numbers = [n for dot, i in sorted(dots.items()) for n in (*dot, int(i[:16], 16), int(i[16:], 16))]
+            numbers = [n for dot in dots for n in dot]
             lists += [(ctypes.c_uint64 * len(numbers))(*numbers), len(dots)]
         context = encode_runs(peer_context.runs)
-        same("learning", lib.shim_learn(self.handle, *lists, context, len(context)), FINE)
+        sorts = len(self.twins) > 0 or len(context) % 2 == 0      # before cells come, or after
+        same("learning", lib.shim_learn(self.handle, *lists, context, len(context), sorts), FINE)
         for place, cell in enumerate(self.send):
             same("a cell to send", out(lib.shim_send(self.handle, place)), encode_cell(cell))
         same("another cell to send", lib.shim_send(self.handle, len(self.send)), 0)
@@ -221,13 +232,16 @@ class DualSession(Session):
         if self.closed:
             return super().receive(cell)
         told = encode_cell(cell)
-        code = lib.shim_receive(self.handle, told, len(told), *item(cell))
+        for _ in range(2):
+            same("receiving", lib.shim_receive(self.handle, told, len(told)), FINE)
         fine = super().receive(cell)
-        same("receiving", code == FINE, fine)
         self.store.agree()
         return fine
 
     def complete(self):
+        if self.peer_context is not None:
+            self.expect.difference_update([item for dot, item in self.peer_only.items()
+                                           if dot not in self.twins and self.store.context.has(dot)])
         complete = super().complete()
         if not self.closed:
             same("complete", bool(lib.shim_is_complete(self.handle)), complete)

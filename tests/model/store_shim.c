@@ -20,9 +20,11 @@ struct shim {
 struct shim_session {
     struct ki_session session;
     bool is_open;
+    unsigned turns;
 };
 
 static uint8_t out[1 << 16];
+static const uint8_t item_key[16] = "a key of a pool";
 
 /* ---- replicas ---- */
 
@@ -39,12 +41,13 @@ SHOWN int shim_merge(struct shim *s, const uint8_t *bytes, size_t len);
 SHOWN size_t shim_state(struct shim *s);
 SHOWN size_t shim_read(struct shim *s, const char *key);
 SHOWN const uint8_t *shim_out(void);
+SHOWN void shim_item(struct shim *s, const uint8_t *bytes, size_t len, uint64_t item[2]);
 SHOWN struct shim_session *shim_open(struct shim *s);
 SHOWN int shim_learn(struct shim_session *x, const uint64_t *mine, size_t mine_count, const uint64_t *theirs,
-                     size_t theirs_count, const uint8_t *context, size_t context_len);
+                     size_t theirs_count, const uint8_t *context, size_t context_len, bool sorts);
 SHOWN size_t shim_send(struct shim_session *x, size_t place);
-SHOWN int shim_receive(struct shim_session *x, const uint8_t *bytes, size_t len, uint64_t a, uint64_t b);
-SHOWN int shim_is_complete(const struct shim_session *x);
+SHOWN int shim_receive(struct shim_session *x, const uint8_t *bytes, size_t len);
+SHOWN int shim_is_complete(struct shim_session *x);
 SHOWN void shim_finish(struct shim_session *x);
 SHOWN void shim_close(struct shim_session *x);
 SHOWN void shim_session_free(struct shim_session *x);
@@ -241,58 +244,106 @@ struct shim_session *shim_open(struct shim *s)
     return x;
 }
 
-/* items: replica, n, a, b each */
-static void shim_items(struct ki_dotted_item *items, const uint64_t *numbers, size_t count)
+/* Small budgets, and not always the same, so that everything is cut wherever it can be.  Nothing changes in between. */
+static size_t shim_budget(struct shim_session *x)
 {
-    for (size_t i = 0; i < count; i++, numbers += 4)
-        items[i] = (struct ki_dotted_item){.dot = {numbers[0], numbers[1]}, .item = {numbers[2], numbers[3]}};
+    MUST(x->turns < 100000); /* each call gets on */
+    return 1 + x->turns++ % 6;
 }
 
-int shim_learn(struct shim_session *x, const uint64_t *mine, size_t mine_count, const uint64_t *theirs,
-               size_t theirs_count, const uint8_t *context, size_t context_len)
+static int shim_whole(struct shim_session *x, int (*step)(struct ki_session *, size_t *))
 {
-    struct ki_dotted_item items[2][64];
-    struct ki_context peer;
-    struct ki_reader r = ki_reader(context, context_len);
-    MUST(mine_count <= 64 && theirs_count <= 64);
-    shim_items(items[0], mine, mine_count);
-    shim_items(items[1], theirs, theirs_count);
-    ki_context_init(&peer, x->session.store->mem);
-    struct ki_context_decoder decoder = {.into = &peer, .replicas_max = 1000, .runs_max = 1000};
-    MUST(ki_context_decode(&decoder, &r, SIZE_MAX) == KI_CONTEXT_FINE && r.left == 0);
-    int error = ki_session_learn(&x->session, items[0], mine_count, items[1], theirs_count, &peer);
-    ki_context_free(&peer);
+    int error;
+    do {
+        size_t budget = shim_budget(x);
+        error = step(&x->session, &budget);
+    } while (error == KI_SESSION_MORE);
     return error;
+}
+
+static void shim_dots(struct ki_context *to, const uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++, numbers += 2)
+        MUST(ki_context_add(to, (struct ki_dot){numbers[0], numbers[1]}));
+}
+
+/* sorts: else that is done when we are asked whether it is complete, and cells come before. */
+int shim_learn(struct shim_session *x, const uint64_t *mine, size_t mine_count, const uint64_t *theirs,
+               size_t theirs_count, const uint8_t *context, size_t context_len, bool sorts)
+{
+    struct ki_session *session = &x->session;
+    struct ki_reader r = ki_reader(context, context_len);
+    struct ki_context_decoder decoder = {.into = &session->peer_context, .replicas_max = 1000, .runs_max = 1000};
+    session->runs.is_difference = true;
+    shim_dots(&session->runs.mine, mine, mine_count);
+    MUST(ki_context_decode(&decoder, &r, SIZE_MAX) == KI_CONTEXT_FINE && r.left == 0);
+    int error = shim_whole(x, ki_session_give);
+    shim_dots(&session->runs.theirs, theirs, theirs_count);
+    return error || !sorts ? error : shim_whole(x, ki_session_sort);
 }
 
 size_t shim_send(struct shim_session *x, size_t place)
 {
+    const struct ki_context *give = &x->session.runs.give;
     struct ki_cell_image image;
     struct ki_writer w = ki_writer(out, sizeof out);
-    if (place >= x->session.send_count)
+    struct ki_run run;
+    struct ki_dot at = {0, 0};
+    while (ki_context_next(give, at, &run) && place > run.high - run.low) {
+        place -= run.high - run.low + 1;
+        at = (struct ki_dot){run.replica, run.high + 1};
+    }
+    if (!ki_context_next(give, at, &run))
         return 0;
-    MUST(ki_session_cell(&x->session, place, &image));
+    MUST(ki_session_image(&x->session, (struct ki_dot){run.replica, run.low + place}, &image));
     ki_cell_encode(&w, &image);
     return w.len;
 }
 
-int shim_receive(struct shim_session *x, const uint8_t *bytes, size_t len, uint64_t a, uint64_t b)
+static struct ki_cell_image shim_cell(const struct ki_store *store, const uint8_t *bytes, size_t len)
 {
     struct ki_cell_image image;
     struct ki_reader r = ki_reader(bytes, len);
-    ki_cell_decode(&r, &x->session.store->config.limits, &image);
+    ki_cell_decode(&r, &store->config.limits, &image);
     MUST(!r.bad && r.left == 0);
-    return ki_session_receive(&x->session, 0, &image, (struct ki_item){a, b});
+    return image;
 }
 
-int shim_is_complete(const struct shim_session *x)
+/* What tells cells apart, and which of two under one dot stays. */
+void shim_item(struct shim *s, const uint8_t *bytes, size_t len, uint64_t item[2])
 {
-    return ki_session_is_complete(&x->session);
+    struct ki_cell_image image = shim_cell(&s->store, bytes, len);
+    struct ki_item is = ki_cell_item(&image, item_key);
+    item[0] = is.a;
+    item[1] = is.b;
+}
+
+int shim_receive(struct shim_session *x, const uint8_t *bytes, size_t len)
+{
+    struct ki_cell_image image = shim_cell(x->session.store, bytes, len);
+    return ki_session_take(&x->session, 0, &image, item_key);
+}
+
+int shim_is_complete(struct shim_session *x)
+{
+    struct ki_session *session = &x->session;
+    enum ki_missing missing = KI_MISSING_MORE;
+    struct ki_dot at = {0, 0};
+    struct ki_run run;
+    if (!session->runs.is_given)
+        return false;
+    MUST(session->runs.is_sorted || shim_whole(x, ki_session_sort) == 0);
+    while (missing == KI_MISSING_MORE) {
+        size_t budget = shim_budget(x);
+        missing = ki_session_lacking(session, &at, &budget, &run);
+    }
+    MUST(!session->has_failed);
+    return missing == KI_MISSING_END;
 }
 
 void shim_finish(struct shim_session *x)
 {
-    MUST(ki_session_finish(&x->session) == 0);
+    MUST(shim_whole(x, ki_session_end) == 0);
 }
 
 void shim_close(struct shim_session *x)

@@ -12,7 +12,7 @@ import sys
 import time
 
 from dual import Disagreement, Dual, DualSession, encode_delta
-from store import WrongType, join_deltas
+from store import Cell, Delta, WrongType, exchange, introduce, join_deltas
 from world import Violation, World
 
 SOAK = "KITH_SOAK" in os.environ
@@ -235,9 +235,51 @@ def delta_laws():
     return f"{tried} orders, groupings and repetitions"
 
 
+# ---- damage, which no history leads to ----
+
+def damaged(rng):
+    """Two replicas with the same few dots, whose contents may differ; and the contents of each."""
+    stores, contents = (Dual(1), Dual(2)), {}
+    for n in range(1, 6):
+        for store in stores:
+            cell = Cell((9, n), f"k{n}", "reg", "", (n, 0, 9), rng.choice("ab"))
+            if rng.random() < .9:
+                store.merge(Delta((cell,), frozenset()))
+                contents.setdefault(n, []).append(cell)
+    return stores, contents
+
+
+def two_contents():
+    """Of two contents the same stays everywhere, unless the dot is dead: before the session, while it lasts, or after (R19)."""
+    rng, mended = random.Random(1), 0
+    for _ in range(LAWS):
+        (x, y), contents = damaged(rng)
+
+        def retire():
+            for store, n in itertools.product((x, y), range(1, 6)):
+                if rng.random() < .05 and store.delete(f"k{n}").retired:
+                    contents[n] = []
+
+        retire()
+        a, b = DualSession(x), DualSession(y)
+        retire()
+        introduce(a, b)
+        flying = [(b, cell) for cell in a.send] + [(a, cell) for cell in b.send]
+        for to, cell in rng.sample(flying, len(flying)):
+            retire()
+            to.receive(cell)
+        a.finish()
+        b.finish()
+        exchange(x, y, DualSession)
+        wanted = {(9, n): max(cells, key=a.digest) for n, cells in contents.items() if cells}
+        assert x.cells == y.cells == wanted and x.canon() == y.canon(), (x.cells, y.cells, wanted)
+        mended += len(a.twins)
+    return f"{mended} dots with two contents"
+
+
 def main():
     failed = 0
-    for test in (delta_laws, random_histories, exhaustive_searches):
+    for test in (delta_laws, two_contents, random_histories, exhaustive_searches):
         try:
             print(f"ok      {test.__name__}: {test()}", flush=True)
         except (AssertionError, Disagreement, Violation) as fault:
