@@ -1,7 +1,8 @@
-/* Sessions that learn from sets of dots (session.h), so that a million cells that differ are a few runs.
+/* What follows from the difference between two snapshots: what is sent, what has to come, and the end (R17 to R21).
  *
  * Each side names the dots of what the other may lack: of the differing items, when these are known, or of all that was
- * live in its snapshot.  With both contexts that says everything:
+ * live in its snapshot.  Sets of dots, so that a million cells that differ are a few runs.  With both contexts that says
+ * everything:
  *
  *     give      mine less the peer's context
  *     expected  theirs less our context at the snapshot
@@ -12,11 +13,14 @@
  * Whole sets cannot show one dot with two contents (R19): sketches do that, and a later session by them will.  Among
  * differing items alone such a dot is in both sets; then each side sends its own, and the greater item stays on both.
  *
- * A cell may join whenever it comes, as if by a delta: what joins late, and was dead to the peer, is dropped at the end.
+ * A cell may join whenever it comes, waited for or not, as if by a delta: what joins late, and was dead to the peer, is
+ * dropped at the end.  But nothing of the peer's context joins before nothing is lacking: whoever claimed a dot whose cell,
+ * or whose successor, never came would pass for having known it dead.
  *
- * The end is cut: first the peer's context joins, in one call, then drops go in slices.  All that lives at the peer is here
- * by then, so whatever its context claims as dead has its successors here.  A crash between the slices leaves cells that
- * the peer knows as dead, as before the session, and the next one drops them.
+ * The end is the join with a past state of the peer's, and it is cut: first the peer's context joins, in one call, then
+ * drops go in slices.  All that lives at the peer is here by then, so whatever its context claims as dead has its successors
+ * here.  A crash between the slices leaves cells that the peer knows as dead, as before the session, and the next one drops
+ * them.
  *
  * Invariant: what is in give was live at the snapshot, and can be given until the session is closed or has failed.
  * Deliberately not here: where the sets come from.
@@ -201,21 +205,19 @@ enum ki_missing ki_session_lacking(const struct ki_session *session, struct ki_d
 
 /* ---- the end ---- */
 
-/* Kills the dots of a run from the cursor on, as far as the budget goes.  Each was live here at some time, so no run is
- * longer than what the store had. */
+/* Kills the dots of a run as far as the budget goes, but always one, and sets the cursor behind it.  Each was live here at
+ * some time, so no run is longer than what the store had. */
 static bool runs_kill(struct ki_session *session, struct ki_run run, size_t *budget, const struct ki_context *dead)
 {
-    struct ki_dot *at = &session->runs.cursor;
     for (uint64_t n = run.low; n <= run.high; n++) {
         struct ki_dot dot = {run.replica, n};
-        *at = dot;
-        if (*budget == 0)
-            return false;
-        *budget -= *budget < 4 ? *budget : 4; /* a cell that goes costs that much */
         if (!dead || ki_context_has(dead, dot))
             ki_store_kill(session->store, dot);
+        session->runs.cursor = (struct ki_dot){run.replica, n + 1};
+        *budget -= ki_min_size(*budget, 4); /* a cell that goes costs that much */
+        if (*budget == 0)
+            return false;
     }
-    *at = (struct ki_dot){run.replica, run.high + 1};
     return true;
 }
 

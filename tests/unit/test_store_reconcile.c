@@ -9,13 +9,13 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "session_steps.h"
 #include "store/compare.h"
 #include "store/delta.h"
 #include "store/ops.h"
 #include "store/peel.h"
-#include "store/session.h"
 
-enum { CELLS = 2048, FOUND_MAX = 1024 };
+enum { CELLS = 2048 };
 
 static const struct ki_store_config config = {.limits = {.key_max = 100, .field_max = 100, .value_max = 100},
                                               .bounds = {.warn_ms = 250, .clamp_ms = 5000, .refuse_ms = 3600000},
@@ -117,8 +117,6 @@ struct side {
     struct ki_store *store;
     struct ki_session session;
     struct ki_sketch sketch; /* as at the snapshot */
-    struct ki_dotted_item only[FOUND_MAX];
-    size_t only_count;
 };
 
 static void open_side(struct side *side, struct ki_store *store)
@@ -127,12 +125,6 @@ static void open_side(struct side *side, struct ki_store *store)
     *side = (struct side){.store = store};
     assert_true(ki_sketch_copy(&side->sketch, store->mem, &store->compare->sketch));
     assert_true(ki_session_open(&side->session, store, &(struct ki_session_limits){.limbo_bytes_max = 1 << 20}));
-}
-
-static int by_dot(const void *a, const void *b)
-{
-    const struct ki_dotted_item *x = a, *y = b;
-    return ki_dot_compare(x->dot, y->dot);
 }
 
 /* Decodes; each side names the dots of the items that only it has. */
@@ -145,42 +137,38 @@ static void find_difference(struct side *mine, struct side *theirs)
         assert_true(ki_peel_cell(&peel, i, &theirs->sketch.cells[i]));
     assert_int_equal(ki_peel_run(&peel, UINT32_MAX), KI_PEEL_DONE);
     while ((found = ki_peel_next(&peel))) {
-        struct side *side = found->mine ? mine : theirs;
-        struct ki_dotted_item *only = &side->only[side->only_count++];
-        assert_true(side->only_count <= FOUND_MAX);
-        only->item = found->item;
-        assert_true(ki_session_dot(&side->session, found->item, &only->dot));
+        struct ki_session *session = found->mine ? &mine->session : &theirs->session;
+        struct ki_dot dot;
+        assert_true(ki_session_dot(session, found->item, &dot));
+        assert_true(ki_context_add(&session->runs.mine, dot));
     }
     ki_peel_free(&peel);
-    qsort(mine->only, mine->only_count, sizeof *mine->only, by_dot);
-    qsort(theirs->only, theirs->only_count, sizeof *theirs->only, by_dot);
 }
 
 static void learn(struct side *side, const struct side *peer)
 {
-    assert_int_equal(ki_session_learn(&side->session, side->only, side->only_count, peer->only, peer->only_count,
-                                      &peer->session.context),
-                     0);
+    assert_int_equal(session_learn(&side->session, &peer->session.runs.mine, &peer->session.context), 0);
 }
 
 static void send_all(const struct side *from, struct side *to)
 {
-    for (size_t i = 0; i < from->session.send_count; i++) {
+    for (struct ki_dot dot = {0, 0}; session_next(&from->session, &dot); dot.n++) {
         uint8_t bytes[512];
         struct ki_writer w = ki_writer(bytes, sizeof bytes);
         struct ki_cell_image image;
-        assert_true(ki_session_cell(&from->session, i, &image));
+        assert_true(ki_session_image(&from->session, dot, &image));
         ki_cell_encode(&w, &image);
         struct ki_reader r = ki_reader(bytes, w.len);
         ki_cell_decode(&r, &config.limits, &image);
         assert_false(r.bad);
-        struct ki_item item = ki_cell_item(&image, to->store->compare->item_key);
-        assert_int_equal(ki_session_receive(&to->session, 1000, &image, item), 0);
+        assert_int_equal(ki_session_take(&to->session, 1000, &image, to->store->compare->item_key), 0);
     }
 }
 
-static void close_side(struct side *side)
+static void finish_side(struct side *side)
 {
+    assert_true(session_is_complete(&side->session));
+    assert_int_equal(session_whole(&side->session, ki_session_end), 0);
     ki_session_close(&side->session);
     ki_sketch_free(&side->sketch);
 }
@@ -201,10 +189,8 @@ static void exchange(struct ki_store *a, struct ki_store *b, struct ki_rng *rng,
         write_something(i % 2 ? a : b, i % 2 ? b : a, rng, ki_rng_below(rng, 2));
     send_all(&x, &y);
     send_all(&y, &x);
-    assert_int_equal(ki_session_finish(&x.session), 0);
-    assert_int_equal(ki_session_finish(&y.session), 0);
-    close_side(&x);
-    close_side(&y);
+    finish_side(&x);
+    finish_side(&y);
 }
 
 static void two_stores_come_to_agree(void **state)

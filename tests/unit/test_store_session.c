@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
+#include "session_steps.h"
+#include "store/compare.h"
 #include "store_state.h"
 
 enum { NOW = 1000, ITEMS_MAX = 64, CELL_MAX = 200 };
@@ -22,31 +24,16 @@ struct side {
     size_t count;
 };
 
+static const uint8_t item_key[16] = "a key of a pool";
+
 static struct ki_item item_of(const struct ki_cell_image *image)
 {
-    static const uint8_t key[16] = "a key of a pool";
-    uint8_t bytes[CELL_MAX];
-    struct ki_writer w = ki_writer(bytes, sizeof bytes);
-    ki_cell_encode(&w, image);
-    assert_false(w.full);
-    struct ki_hash128 hash = ki_siphash128(key, bytes, w.len);
-    return (struct ki_item){.a = hash.first, .b = hash.second};
+    return ki_cell_item(image, item_key);
 }
 
 static bool item_equal(struct ki_item a, struct ki_item b)
 {
     return a.a == b.a && a.b == b.b;
-}
-
-static bool item_less(struct ki_item a, struct ki_item b)
-{
-    return a.a != b.a ? a.a < b.a : a.b < b.b;
-}
-
-static int by_dot(const void *a, const void *b)
-{
-    const struct ki_dotted_item *x = a, *y = b;
-    return ki_dot_compare(x->dot, y->dot);
 }
 
 static void side_open_within(struct side *side, struct replica *replica, uint64_t limbo_bytes_max)
@@ -62,7 +49,6 @@ static void side_open_within(struct side *side, struct replica *replica, uint64_
         assert_true(side->count < ITEMS_MAX);
         side->items[side->count++] = (struct ki_dotted_item){.item = item_of(&image), .dot = image.dot};
     }
-    qsort(side->items, side->count, sizeof *side->items, by_dot);
 }
 
 static void side_open(struct side *side, struct replica *replica)
@@ -70,24 +56,26 @@ static void side_open(struct side *side, struct replica *replica)
     side_open_within(side, replica, 1 << 20);
 }
 
-static size_t side_only(const struct side *side, const struct side *other, struct ki_dotted_item *only)
+static void side_only(const struct side *side, const struct side *other, struct ki_context *only)
 {
-    size_t count = 0;
     for (size_t i = 0; i < side->count; i++) {
         bool both = false;
         for (size_t k = 0; k < other->count; k++)
             both |= item_equal(side->items[i].item, other->items[k].item);
         if (!both)
-            only[count++] = side->items[i];
+            assert_true(ki_context_add(only, side->items[i].dot));
     }
-    return count;
 }
 
 static int side_learn(struct side *side, const struct side *other)
 {
-    struct ki_dotted_item mine[ITEMS_MAX], theirs[ITEMS_MAX];
-    size_t mine_count = side_only(side, other, mine), their_count = side_only(other, side, theirs);
-    return ki_session_learn(&side->session, mine, mine_count, theirs, their_count, &other->session.context);
+    struct ki_context theirs;
+    ki_context_init(&theirs, &side->replica->mem);
+    side_only(side, other, &side->session.runs.mine);
+    side_only(other, side, &theirs);
+    int error = session_learn(&side->session, &theirs, &other->session.context);
+    ki_context_free(&theirs);
+    return error;
 }
 
 static void introduce(struct side *a, struct side *b)
@@ -96,33 +84,45 @@ static void introduce(struct side *a, struct side *b)
     assert_int_equal(side_learn(b, a), 0);
 }
 
+static int take(struct side *to, const struct ki_cell_image *image)
+{
+    return ki_session_take(&to->session, NOW, image, item_key);
+}
+
 /* One cell, over the wire. */
-static int carry(struct side *from, struct side *to, size_t place)
+static int carry(struct side *from, struct side *to, struct ki_dot dot)
 {
     struct ki_cell_image image;
     uint8_t bytes[CELL_MAX];
     struct ki_writer w = ki_writer(bytes, sizeof bytes);
-    assert_true(ki_session_cell(&from->session, place, &image));
+    assert_true(ki_session_image(&from->session, dot, &image));
     ki_cell_encode(&w, &image);
     assert_false(w.full);
     struct ki_reader r = ki_reader(bytes, w.len);
     ki_cell_decode(&r, &to->replica->store.config.limits, &image);
     assert_true(!r.bad && r.left == 0);
-    return ki_session_receive(&to->session, NOW, &image, item_of(&image));
+    return take(to, &image);
+}
+
+static int carry_first(struct side *from, struct side *to)
+{
+    struct ki_dot dot = {0, 0};
+    assert_true(session_next(&from->session, &dot));
+    return carry(from, to, dot);
 }
 
 static void carry_all(struct side *a, struct side *b)
 {
-    for (size_t i = 0; i < a->session.send_count; i++)
-        assert_int_equal(carry(a, b, i), 0);
-    for (size_t i = 0; i < b->session.send_count; i++)
-        assert_int_equal(carry(b, a, i), 0);
+    for (struct ki_dot dot = {0, 0}; session_next(&a->session, &dot); dot.n++)
+        assert_int_equal(carry(a, b, dot), 0);
+    for (struct ki_dot dot = {0, 0}; session_next(&b->session, &dot); dot.n++)
+        assert_int_equal(carry(b, a, dot), 0);
 }
 
 static void side_finish(struct side *side)
 {
-    assert_true(ki_session_is_complete(&side->session));
-    assert_int_equal(ki_session_finish(&side->session), 0);
+    assert_true(session_is_complete(&side->session));
+    assert_int_equal(session_whole(&side->session, ki_session_end), 0);
     ki_session_close(&side->session);
 }
 
@@ -195,7 +195,7 @@ static void test_limbo_has_a_limit(void **unused)
     assert_int_equal(a->store.cells.cell_count, 4);
     state_of(&a->store, &before);
     assert_int_equal(side_learn(&small, &world.right), KI_STORE_MEMORY);
-    assert_false(ki_session_is_complete(&small.session));
+    assert_false(session_is_complete(&small.session));
     state_of(&a->store, &delta);
     assert_true(state_equal(&before, &delta));
     ki_session_close(&small.session);
@@ -234,13 +234,11 @@ static void test_much_limbo(void **unused)
     (void)unused;
     static struct side many;
     enum { MANY = 20000 };
-    static struct ki_dotted_item mine[MANY];
     struct ki_cell_image image;
     uint8_t name[4];
     for (uint32_t i = 0; i < MANY; i++) {
         ki_store_be(name, i, 4);
         assert_int_equal(ki_set(&world.a.store, NOW, ki_span(name, 4), text("v"), 0), 0);
-        mine[i] = (struct ki_dotted_item){.dot = {10, i + 1}, .item = {i, i}};
     }
     many.replica = &world.a;
     assert_true(ki_session_open(&many.session, &world.a.store, &(struct ki_session_limits){.limbo_bytes_max = 1 << 24}));
@@ -248,13 +246,74 @@ static void test_much_limbo(void **unused)
         ki_store_be(name, i, 4);
         assert_int_equal(ki_delete(&world.a.store, ki_span(name, 4), NULL), 0);
     }
-    assert_int_equal(ki_session_learn(&many.session, mine, MANY, NULL, 0, &world.b.store.context), 0);
-    assert_int_equal(many.session.send_count, MANY);
+    assert_true(ki_context_add_run(&many.session.runs.mine, (struct ki_run){10, 1, MANY}));
+    assert_int_equal(session_learn(&many.session, &world.b.store.context, &world.b.store.context), 0);
+    assert_int_equal(session_give_count(&many.session), MANY);
     for (uint32_t i = 0; i < MANY; i++) {
-        assert_true(ki_session_cell(&many.session, i, &image));
+        assert_true(ki_session_image(&many.session, (struct ki_dot){10, i + 1}, &image));
         assert_int_equal(ki_load_be(image.key.ptr, 4), i);
     }
     ki_session_close(&many.session);
+}
+
+/* When it is known what the peer lacks, no more than that is kept. */
+static void test_limbo_is_for_the_peer(void **unused)
+{
+    (void)unused;
+    set(&world.a, "k", "both have it");
+    replica_tell(&world.a, &delta);
+    assert_int_equal(replica_hear(&world.b, NOW, &delta), 0);
+    set(&world.a, "l", "the peer lacks it");
+    side_open(&world.left, &world.a);
+    side_open(&world.right, &world.b);
+    introduce(&world.left, &world.right);
+    assert_int_equal(ki_delete(&world.a.store, text("k"), NULL), 0);
+    assert_int_equal(world.left.session.limbo_count, 0);
+    assert_int_equal(ki_delete(&world.a.store, text("l"), NULL), 0);
+    assert_int_equal(world.left.session.limbo_count, 1);
+    carry_all(&world.left, &world.right);
+    side_finish(&world.left);
+    side_finish(&world.right);
+    assert_true(shows(&world.b, "l", "the peer lacks it"));
+}
+
+/* A peer names items.  Those that the snapshot had are found, and no others: neither what was written since, nor what has
+ * taken the place of a damaged cell (R19). */
+static void test_items_of_the_snapshot(void **unused)
+{
+    (void)unused;
+    static const uint8_t secret[KI_SECRET_LEN] = "a secret of a pool";
+    struct ki_store *store = &world.a.store;
+    struct ki_cell_image images[4];
+    struct ki_dot dot;
+    assert_true(ki_compare_begin(store, secret, ITEMS_MAX));
+    const char *const keys[] = {"stays", "goes", "rots", "late"};
+    for (uint32_t i = 0; i < 4; i++) {
+        if (i == 3) {
+            while (ki_compare_settle(store, 1) == KI_COMPARE_MORE) {
+            }
+            side_open(&world.left, &world.a);
+        }
+        set(&world.a, keys[i], "value");
+        images[i] = ki_cells_image(&store->cells, ki_cells_by_dot(&store->cells, (struct ki_dot){10, i + 1}));
+    }
+    struct ki_item items[4], other;
+    for (size_t i = 0; i < 4; i++)
+        items[i] = ki_cell_item(&images[i], store->compare->item_key);
+    images[2].value = text("another");
+    other = ki_cell_item(&images[2], store->compare->item_key);
+    assert_int_equal(ki_store_replace(store, &images[2]), 0);
+    assert_int_equal(ki_delete(store, text("goes"), NULL), 0);
+    while (ki_compare_settle(store, 1) == KI_COMPARE_MORE) {
+    }
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_true(ki_session_dot(&world.left.session, items[i], &dot));
+        assert_true(dot.replica == 10 && dot.n == i + 1);
+    }
+    assert_false(ki_session_dot(&world.left.session, items[3], &dot));
+    assert_false(ki_session_dot(&world.left.session, other, &dot));
+    assert_false(ki_session_dot(&world.left.session, (struct ki_item){1, 1}, &dot));
+    ki_session_close(&world.left.session);
 }
 
 /* ---- what comes meanwhile ---- */
@@ -280,6 +339,31 @@ static void test_late_and_dead(void **unused)
     assert_true(replicas_agree(&world.a, &world.b));
 }
 
+/* What has come by a delta, or is known to be dead by one, has not to come again. */
+static void test_came_otherwise(void **unused)
+{
+    (void)unused;
+    static struct state gone;
+    set(&world.b, "k", "value");
+    set(&world.b, "l", "value");
+    replica_tell(&world.b, &delta);
+    side_open(&world.left, &world.a);
+    side_open(&world.right, &world.b);
+    assert_int_equal(ki_delete(&world.b.store, text("l"), NULL), 0);
+    replica_tell(&world.b, &gone);
+    introduce(&world.left, &world.right);
+    assert_false(session_is_complete(&world.left.session));
+    assert_int_equal(replica_hear(&world.a, NOW, &gone), 0); /* l is dead here, and was never seen */
+    assert_false(session_is_complete(&world.left.session));
+    assert_int_equal(replica_hear(&world.a, NOW, &delta), 0);
+    assert_true(session_is_complete(&world.left.session));
+    carry_all(&world.left, &world.right); /* no harm */
+    side_finish(&world.left);
+    side_finish(&world.right);
+    assert_true(shows(&world.a, "k", "value") && shows(&world.a, "l", NULL));
+    assert_true(replicas_agree(&world.a, &world.b));
+}
+
 /* ---- damage: one dot, two contents ---- */
 
 /* a and b hold dot (1, 1) with different contents; returns which is to stay. */
@@ -297,7 +381,7 @@ static const char *damage(void)
         items[i] = item_of(&image);
         replica_close(&twin);
     }
-    return item_less(items[0], items[1]) ? "two" : "one";
+    return ki_item_less(items[0], items[1]) ? "two" : "one";
 }
 
 static void test_damage_is_mended(void **unused)
@@ -309,7 +393,9 @@ static void test_damage_is_mended(void **unused)
     introduce(&world.left, &world.right);
     assert_int_equal(world.left.session.damaged_count, 1);
     assert_int_equal(world.right.session.damaged_count, 1);
-    assert_int_equal(world.left.session.send_count + world.right.session.send_count, 1);
+    assert_int_equal(session_give_count(&world.left.session), 1); /* each side its own */
+    assert_int_equal(session_give_count(&world.right.session), 1);
+    assert_false(session_is_complete(&world.left.session) || session_is_complete(&world.right.session));
     carry_all(&world.left, &world.right);
     side_finish(&world.left);
     side_finish(&world.right);
@@ -406,66 +492,58 @@ static void test_refused_cell(void **unused)
     side_open(&world.right, &world.b);
     struct ki_cell_image image;
     introduce(&world.left, &world.right);
-    assert_int_equal(carry(&world.left, &world.right, 0), 0);
+    assert_int_equal(carry_first(&world.left, &world.right), 0);
     state_of(&world.a.store, &before);
-    assert_int_equal(carry(&world.right, &world.left, 0), KI_STORE_AHEAD);
-    assert_true(world.left.session.has_failed && !ki_session_is_complete(&world.left.session));
-    assert_int_equal(carry(&world.right, &world.left, 0), KI_STORE_MEMORY);
-    assert_false(ki_session_cell(&world.left.session, 0, &image));
+    assert_int_equal(carry_first(&world.right, &world.left), KI_STORE_AHEAD);
+    assert_true(world.left.session.has_failed && !session_is_complete(&world.left.session));
+    assert_int_equal(carry_first(&world.right, &world.left), KI_STORE_MEMORY);
+    assert_false(ki_session_image(&world.left.session, (struct ki_dot){10, 1}, &image));
     side_finish(&world.right);
     ki_session_close(&world.left.session);
     state_of(&world.a.store, &delta);
     assert_true(state_equal(&before, &delta));
 }
 
-static void lie(int error, const struct ki_dotted_item *mine, size_t mine_count, const struct ki_dotted_item *theirs,
-                size_t their_count, const struct ki_context *context)
+static void lie(int error, const struct ki_dot *mine, const struct ki_dot *theirs, const struct ki_context *context)
 {
     struct ki_session session;
+    struct ki_context named;
+    ki_context_init(&named, &world.a.mem);
     assert_true(ki_session_open(&session, &world.a.store, &(struct ki_session_limits){.limbo_bytes_max = 1000}));
-    assert_int_equal(ki_session_learn(&session, mine, mine_count, theirs, their_count, context), error);
+    assert_true(!mine || ki_context_add(&session.runs.mine, *mine));
+    assert_true(!theirs || ki_context_add(&named, *theirs));
+    assert_int_equal(session_learn(&session, &named, context), error);
     assert_int_equal(session.has_failed, error != 0);
-    assert_true(error == 0 || !ki_session_is_complete(&session));
+    assert_int_equal(session_is_complete(&session), error == 0 && !theirs);
     ki_session_close(&session);
+    ki_context_free(&named);
 }
 
+/* What is live there is known there. */
 static void test_lies(void **unused)
 {
     (void)unused;
     set(&world.a, "k", "value");
-    set(&world.a, "l", "value");
-    set(&world.a, "dead", "value");
-    assert_int_equal(ki_delete(&world.a.store, text("dead"), NULL), 0);
     struct ki_context context;
     ki_context_init(&context, &world.a.mem);
     assert_true(ki_context_add_run(&context, (struct ki_run){20, 1, 3}));
     state_of(&world.a.store, &before);
-    const struct ki_dotted_item k = {.dot = {10, 1}, .item = {1, 1}}, l = {.dot = {10, 2}, .item = {2, 2}},
-                                dead = {.dot = {10, 3}, .item = {3, 3}}, unknown = {.dot = {10, 4}, .item = {4, 4}},
-                                zero = {.dot = {10, 0}, .item = {5, 5}}, p = {.dot = {20, 1}, .item = {6, 6}},
-                                q = {.dot = {20, 2}, .item = {7, 7}}, beyond = {.dot = {20, 4}, .item = {8, 8}},
-                                none = {.dot = {20, 0}, .item = {9, 9}}, most = {.dot = {20, UINT64_MAX}, .item = {9, 9}};
-    lie(0, (struct ki_dotted_item[]){k, l}, 2, (struct ki_dotted_item[]){p, q}, 2, &context);
-    lie(0, NULL, 0, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, &dead, 1, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, &unknown, 1, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, &zero, 1, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, &p, 1, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, (struct ki_dotted_item[]){k, k}, 2, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, (struct ki_dotted_item[]){l, k}, 2, NULL, 0, &context);
-    lie(KI_STORE_MALFORMED, NULL, 0, (struct ki_dotted_item[]){p, p}, 2, &context);
-    lie(KI_STORE_MALFORMED, NULL, 0, (struct ki_dotted_item[]){q, p}, 2, &context);
-    lie(KI_STORE_MALFORMED, NULL, 0, &beyond, 1, &context);
-    lie(KI_STORE_MALFORMED, NULL, 0, &none, 1, &context);
-    lie(KI_STORE_MALFORMED, NULL, 0, &most, 1, &context);
-    lie(KI_STORE_MALFORMED, &k, 1, &k, 1, &context); /* damage in a dot that the peer does not know */
+    const struct ki_dot k = {10, 1}, p = {20, 3}, beyond = {20, 4}, most = {20, KI_DOT_N_MAX}, stranger = {21, 1};
+    lie(0, &k, &p, &context);
+    lie(0, &k, NULL, &context);
+    lie(0, NULL, NULL, &context);
+    lie(KI_STORE_MALFORMED, NULL, &beyond, &context);
+    lie(KI_STORE_MALFORMED, NULL, &most, &context);
+    lie(KI_STORE_MALFORMED, NULL, &stranger, &context);
+    lie(KI_STORE_MALFORMED, &k, &beyond, &context);
+    lie(KI_STORE_MALFORMED, &k, &k, &context); /* damage in a dot that the peer does not know */
     state_of(&world.a.store, &delta);
     assert_true(state_equal(&before, &delta));
-    assert_false(world.a.store.is_impersonated);
+    assert_true(!world.a.store.is_impersonated && world.a.store.damaged == 0);
     ki_context_free(&context);
 }
 
-/* Cells that nobody waits for change nothing, and do not end the session. */
+/* Cells that nobody waits for are like a delta's: too early, from a third, twice.  Another content is old news. */
 static void test_unexpected_cells(void **unused)
 {
     (void)unused;
@@ -476,16 +554,40 @@ static void test_unexpected_cells(void **unused)
     struct ki_cell_image wanted = ki_cells_image(&world.b.store.cells, 0), changed = wanted;
     struct ki_cell_image stranger = ki_cells_image(&world.c.store.cells, 0);
     changed.value = text("another");
-    struct ki_item item = item_of(&wanted);
-    assert_int_equal(ki_session_receive(&world.left.session, NOW, &wanted, item), KI_STORE_MALFORMED); /* too early */
+    assert_int_equal(take(&world.left, &wanted), 0); /* before it is known what differs */
     introduce(&world.left, &world.right);
-    assert_int_equal(ki_session_receive(&world.left.session, NOW, &stranger, item_of(&stranger)), KI_STORE_MALFORMED);
-    assert_int_equal(ki_session_receive(&world.left.session, NOW, &changed, item_of(&changed)), KI_STORE_MALFORMED);
-    assert_int_equal(world.a.store.cells.cell_count, 0);
-    assert_int_equal(ki_session_receive(&world.left.session, NOW, &wanted, item), 0);
-    assert_int_equal(ki_session_receive(&world.left.session, NOW, &wanted, item), KI_STORE_MALFORMED); /* twice */
+    assert_true(session_is_complete(&world.left.session));
+    assert_int_equal(take(&world.left, &stranger), 0);
+    state_of(&world.a.store, &before);
+    assert_int_equal(take(&world.left, &changed), 0);
+    assert_int_equal(take(&world.left, &wanted), 0);
+    state_of(&world.a.store, &delta);
+    assert_true(state_equal(&before, &delta));
     side_finish(&world.left);
     side_finish(&world.right);
+    assert_true(shows(&world.a, "k", "value") && shows(&world.a, "other", "value"));
+    exchange(&world.a, &world.b);
+    assert_true(shows(&world.b, "other", "value"));
+}
+
+/* A cell that the peer knew dead, sent by that peer: it joins, and goes at the end like any that came late. */
+static void test_a_dead_cell_is_sent(void **unused)
+{
+    (void)unused;
+    set(&world.b, "k", "value");
+    struct ki_cell_image image = ki_cells_image(&world.b.store.cells, 0);
+    set(&world.b, "k", "newer");
+    image.value = text("value"); /* its bytes have gone with the cell */
+    image.key = text("k");
+    side_open(&world.left, &world.a);
+    side_open(&world.right, &world.b);
+    introduce(&world.left, &world.right);
+    assert_int_equal(take(&world.left, &image), 0);
+    assert_int_equal(world.a.store.cells.cell_count, 1);
+    carry_all(&world.left, &world.right);
+    side_finish(&world.left);
+    side_finish(&world.right);
+    assert_true(shows(&world.a, "k", "newer"));
     assert_true(replicas_agree(&world.a, &world.b));
 }
 
@@ -512,6 +614,21 @@ static void test_impostor(void **unused)
     replica_tell(&world.a, &delta);
     assert_int_equal(replica_hear(&impostor, NOW, &delta), 0);
     assert_true(shows(&impostor, "k", "ours again"));
+    replica_close(&impostor);
+}
+
+/* A cell alone tells it, too. */
+static void test_impostor_by_a_cell(void **unused)
+{
+    (void)unused;
+    static struct replica impostor;
+    replica_open(&impostor, 10);
+    set(&impostor, "k", "value");
+    struct ki_cell_image image = ki_cells_image(&impostor.store.cells, 0);
+    side_open(&world.left, &world.a);
+    assert_int_equal(take(&world.left, &image), 0);
+    assert_true(world.a.store.is_impersonated);
+    ki_session_close(&world.left.session);
     replica_close(&impostor);
 }
 
@@ -597,7 +714,10 @@ int main(void)
         IN_WORLD(test_limbo_has_a_limit),
         IN_WORLD(test_sent_as_it_was),
         IN_WORLD(test_much_limbo),
+        IN_WORLD(test_limbo_is_for_the_peer),
+        IN_WORLD(test_items_of_the_snapshot),
         IN_WORLD(test_late_and_dead),
+        IN_WORLD(test_came_otherwise),
         IN_WORLD(test_damage_is_mended),
         IN_WORLD(test_damage_retired_where_less),
         IN_WORLD(test_damage_retired_where_greater),
@@ -607,7 +727,9 @@ int main(void)
         IN_WORLD(test_refused_cell),
         IN_WORLD(test_lies),
         IN_WORLD(test_unexpected_cells),
+        IN_WORLD(test_a_dead_cell_is_sent),
         IN_WORLD(test_impostor),
+        IN_WORLD(test_impostor_by_a_cell),
         IN_WORLD(test_two_at_once),
         IN_WORLD(test_two_at_once_turned),
         IN_WORLD(test_two_bring_the_same),
