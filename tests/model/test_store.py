@@ -75,6 +75,17 @@ def random_actions(rng, count):
             yield action
 
 
+def late_actions(rng, count):
+    """What was written before a session comes while it lasts, when the peer may know it dead: else that is rare."""
+    for _ in range(rng.randrange(2, 7)):
+        yield random_op(rng, rng.randrange(count))
+    yield ("open", 0, 1)
+    yield ("accept", 0)
+    for _ in range(rng.randrange(4, 14)):
+        yield rng.choice((("deliver", rng.randrange(12), rng.random() < .25), ("flow", 0, rng.randrange(6)),
+                          ("finish", 0, rng.randrange(2)), random_op(rng, rng.randrange(count))))
+
+
 def replay(shape, actions, quiet_end=True):
     """The world, or the sentence that says what went wrong."""
     count, always, skew = shape
@@ -108,7 +119,7 @@ def random_histories():
         count = rng.choice((2, 3, 3))
         shape = (count, tuple(n for n in range(count) if rng.random() < .3),
                  tuple(rng.choice((0, 0, 5, -4)) for _ in range(count)))
-        actions = list(random_actions(rng, count))
+        actions = list((late_actions if seed % 4 == 0 else random_actions)(rng, count))
         steps += len(actions)
         if isinstance(replay(shape, actions), str):
             least = shrink(shape, actions)
@@ -268,6 +279,7 @@ def two_contents():
         for to, cell in rng.sample(flying, len(flying)):
             retire()
             to.receive(cell)
+            to.complete()
         a.finish()
         b.finish()
         exchange(x, y, DualSession)
