@@ -1,9 +1,12 @@
-/* A replica for the tests of src/store: small limits, bounds of the future that are easy to tell apart, and a check of
- * everything that must hold of a store whatever came in.  Only for tests: what must not be aborts, so that the fuzz
- * targets can use it as well. */
+/* A replica for the tests of src/store: small limits, bounds of the future that are easy to tell apart, memory that fails
+ * when told to, and a check of everything that must hold of a store whatever came in.  Only for tests: what must not be
+ * aborts, so that the fuzz targets can use it as well. */
 #ifndef KI_TEST_STORE_REPLICA_H
 #define KI_TEST_STORE_REPLICA_H
 
+#include <stdlib.h>
+
+#include "base/varint.h"
 #include "store/delta.h"
 #include "store/groups.h"
 #include "store/kinds.h"
@@ -23,7 +26,28 @@ enum {
 struct replica {
     struct ki_mem mem;
     struct ki_store store;
+    size_t fail_in;   /* so many allocations work, and the next fails; SIZE_MAX: all work */
+    bool fails_after; /* and all after that one fail as well */
+    size_t failed;
 };
+
+static inline void *replica_resize(void *arg, void *ptr, size_t size)
+{
+    struct replica *r = arg;
+    if (r->fail_in == 0) {
+        r->failed++;
+        r->fail_in = r->fails_after ? 0 : SIZE_MAX;
+        return NULL;
+    }
+    r->fail_in -= r->fail_in != SIZE_MAX;
+    return realloc(ptr, size);
+}
+
+static inline void replica_release(void *arg, void *ptr)
+{
+    (void)arg;
+    free(ptr);
+}
 
 static inline struct ki_store_config replica_config(void)
 {
@@ -33,16 +57,23 @@ static inline struct ki_store_config replica_config(void)
         .delta_cells_max = REPLICA_CELLS_MAX};
 }
 
-static inline void replica_new(struct replica *r, uint64_t id)
+static inline void replica_new_with(struct replica *r, uint64_t id, const struct ki_store_config *config)
 {
     static const uint8_t hash_key[16] = "a key for a test";
+    *r = (struct replica){.fail_in = SIZE_MAX};
+    ki_mem_init(&r->mem, replica_resize, replica_release, r, 0);
+    ki_store_init(&r->store, &r->mem, config, id, hash_key);
+}
+
+static inline void replica_new(struct replica *r, uint64_t id)
+{
     struct ki_store_config config = replica_config();
-    ki_mem_init(&r->mem, NULL, NULL, NULL, 0);
-    ki_store_init(&r->store, &r->mem, &config, id, hash_key);
+    replica_new_with(r, id, &config);
 }
 
 static inline void replica_free(struct replica *r)
 {
+    r->fail_in = SIZE_MAX;
     ki_store_free(&r->store);
     KI_ASSERT(r->mem.used == 0);
 }
@@ -89,7 +120,7 @@ static inline void replica_trade(struct replica *a, struct replica *b)
     KI_ASSERT(error == 0);
 }
 
-/* ---- what it holds, as bytes: equal exactly when cells, context, clock and counters are ---- */
+/* ---- what it holds, as bytes ---- */
 
 static inline int replica_by_dot(const void *a, const void *b)
 {
@@ -99,33 +130,47 @@ static inline int replica_by_dot(const void *a, const void *b)
 
 static inline size_t replica_images(const struct replica *r, struct ki_cell_image *images, size_t cap)
 {
+    const struct ki_cells *cells = &r->store.cells;
     size_t count = 0;
-    for (uint32_t id = 0; id < r->store.cells.cells_used; id++) {
-        if (ki_cells_at(&r->store.cells, id)->kind == 0)
+    for (uint32_t id = 0; id < cells->cells_used; id++) {
+        if (ki_cells_at(cells, id)->kind == 0)
             continue;
         KI_ASSERT(count < cap);
-        images[count++] = ki_cells_image(&r->store.cells, id);
+        images[count++] = ki_cells_image(cells, id);
+        KI_ASSERT(ki_cells_by_dot(cells, images[count - 1].dot) == id);
+        KI_ASSERT(ki_context_has(&r->store.context, images[count - 1].dot));
     }
-    KI_ASSERT(count == r->store.cells.cell_count);
+    KI_ASSERT(count == cells->cell_count);
     qsort(images, count, sizeof *images, replica_by_dot);
     return count;
 }
 
-static inline size_t replica_state(const struct replica *r, uint8_t *buf, size_t cap)
+/* Equal exactly when cells and contexts are: what replicas agree on. */
+static inline size_t replica_content(const struct replica *r, uint8_t *buf, size_t cap)
 {
     static struct ki_cell_image images[REPLICA_CELLS_MAX * 2];
     struct ki_writer w = ki_writer(buf, cap);
     struct ki_context_cursor cursor = {.ended = false};
     size_t count = replica_images(r, images, KI_COUNT(images));
+    ki_put_varint(&w, count);
     for (size_t i = 0; i < count; i++)
         ki_cell_encode(&w, &images[i]);
     KI_ASSERT(!w.full);
     w.len += ki_context_encode(&r->store.context, &cursor, w.start + w.len, w.cap - w.len);
+    KI_ASSERT(cursor.ended);
+    return w.len;
+}
+
+/* And clock and counters. */
+static inline size_t replica_state(const struct replica *r, uint8_t *buf, size_t cap)
+{
+    struct ki_writer w = ki_writer(buf, cap);
+    w.len = replica_content(r, buf, cap);
     ki_put_be(&w, r->store.clock.highest, 8);
     ki_put_be(&w, r->store.n, 8);
     ki_put_be(&w, r->store.impersonated, 8);
     ki_put_u8(&w, r->store.is_impersonated);
-    KI_ASSERT(cursor.ended && !w.full);
+    KI_ASSERT(!w.full);
     return w.len;
 }
 

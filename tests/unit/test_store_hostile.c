@@ -254,17 +254,17 @@ static void test_impersonated_by_a_delta(void **unused)
     uint8_t bytes[100];
     struct ki_writer w = ki_writer(bytes, sizeof bytes);
     assert_int_equal(ki_set(&r.store, NOW, text("k"), text("ours"), 0), 0);
-    replica_tell(&r, &delta);
+    replica_wrote(&r, &delta);
     assert_int_equal(replica_hear(&r, NOW, &delta), 0); /* our own words come back */
     assert_false(r.store.is_impersonated);
     ki_put_varint(&w, 1);
     put_cell(&w, (struct ki_dot){1, 2}, KI_KIND_SET, "s", "not ours");
     assert_int_equal(merge(&w), 0);
     assert_true(r.store.is_impersonated && r.store.impersonated == 1);
-    state_of(&r.store, &before);
+    state_of(&r, &before);
     assert_int_equal(ki_set(&r.store, NOW, text("k"), text("again"), 0), KI_STORE_IMPERSONATED);
     assert_int_equal(ki_set_add(&r.store, NOW, text("s"), text("member"), NULL), KI_STORE_IMPERSONATED);
-    state_of(&r.store, &after);
+    state_of(&r, &after);
     assert_true(state_equal(&before, &after));
     ki_store_renew(&r.store, 2);
     assert_int_equal(ki_set(&r.store, NOW, text("k"), text("again"), 0), 0);

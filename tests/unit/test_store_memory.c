@@ -48,20 +48,20 @@ static void replica_fill(struct replica *r)
     write_all(&r->store, NOW);
     ki_delta_end(&r->store);
     write_all(&other.store, NOW + 1);
-    replica_tell(&other, &first);
+    replica_wrote(&other, &first);
     assert_int_equal(replica_hear(r, NOW, &first), 0);
     assert_int_equal(ki_delete(&other.store, text("t"), NULL), 0);
     assert_int_equal(ki_set(&other.store, NOW, text("e"), text("ends later"), NOW + 70), 0);
     assert_int_equal(ki_sorted_increase(&other.store, NOW, text("z"), text("y"), 1, NULL), 0);
     assert_int_equal(ki_set(&other.store, NOW, text("new"), text("value"), 0), 0);
-    ki_store_renew(&other.store, (replica_tell(&other, &told), 3));
+    ki_store_renew(&other.store, (replica_wrote(&other, &told), 3));
     assert_int_equal(ki_sorted_add(&other.store, NOW, text("z2"), text("x"), 1, NULL), 0);
     assert_int_equal(ki_hash_set(&other.store, NOW, text("h"), text("new field"), text("7"), NULL), 0);
     assert_int_equal(ki_increase_real(&other.store, NOW, text("s"), 3, NULL), 0);
     for (char member = 'a'; member < 'a' + SET_MEMBERS; member++)
         assert_int_equal(ki_set_add(&other.store, NOW, text("t"), ki_span(&member, 1), NULL), 0);
     assert_int_equal(ki_remove(&other.store, text("h"), KI_TYPE_HASH, text("f"), NULL), 0);
-    replica_tell(&other, &told);
+    replica_wrote(&other, &told);
     replica_close(&other);
 }
 
@@ -161,7 +161,7 @@ static int (*const TRIED[])(struct ki_store *) = {
 /* The delta that is told next belongs to the state. */
 static void whole_of(struct replica *r, struct state *state)
 {
-    state_of(&r->store, state);
+    state_of(r, state);
     struct ki_writer w = ki_writer(state->bytes + state->len, sizeof state->bytes - state->len);
     ki_put_be(&w, r->store.n, 8);
     ki_put_be(&w, r->store.clock.highest, 8);
@@ -232,7 +232,7 @@ static bool try_full_context(int (*tried)(struct ki_store *), uint64_t runs, siz
     for (uint64_t i = 0; i < runs; i++)
         assert_true(ki_context_add_run(&r.store.context, (struct ki_run){i < 64 ? i : 1000 + i, 3, 5}));
     assert_int_equal(ki_set(&other.store, NOW, text("k"), text("value"), 0), 0);
-    replica_tell(&other, &told);
+    replica_wrote(&other, &told);
     whole_of(&r, &before);
     r.fail_in = fail_in;
     int error = tried(&r.store);
@@ -322,7 +322,7 @@ static void meeting_open(struct meeting *m)
     replica_open(&m->peer, 2);
     assert_int_equal(ki_set(&m->mine.store, NOW, text("k"), text("old"), 0), 0);
     assert_int_equal(ki_set(&m->mine.store, NOW, text("d"), text("damaged"), 0), 0);
-    replica_tell(&m->mine, &delta);
+    replica_wrote(&m->mine, &delta);
     assert_int_equal(replica_hear(&m->peer, NOW, &delta), 0);
     assert_int_equal(ki_set(&m->peer.store, NOW, text("k"), text("new"), NOW + 1), 0);
     assert_int_equal(ki_sorted_add(&m->peer.store, NOW, text("z"), text("x"), 1, NULL), 0);
@@ -373,7 +373,7 @@ static bool meeting_try(struct meeting *m, size_t failing, size_t fail_in)
     uint64_t used = m->mine.mem.used;
     bool failed = false, is_open = true;
     for (size_t i = 0; i < KI_COUNT(steps); i++) {
-        state_of(&m->mine.store, &before);
+        state_of(&m->mine, &before);
         m->mine.fail_in = i == failing ? fail_in : SIZE_MAX;
         bool fits = meeting_step(m, steps[i], cells[i]);
         m->mine.fail_in = SIZE_MAX;
@@ -384,7 +384,7 @@ static bool meeting_try(struct meeting *m, size_t failing, size_t fail_in)
             assert_true(failed && !session_is_complete(&m->session));
             break;
         }
-        state_of(&m->mine.store, &after);
+        state_of(&m->mine, &after);
         assert_true(m->mine.failed > 0 && state_equal(&before, &after));
         is_open = steps[i] > 0;
         if (steps[i] == 3) {

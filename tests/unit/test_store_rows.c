@@ -100,7 +100,7 @@ static void must_hold(const struct disk *d, const struct state *state)
     assert_int_equal(load(d, &again, &its_rows), 0);
     assert_true(ki_rows_are_whole(&its_rows));
     ki_delta_end(&again.store);
-    state_of(&again.store, &found);
+    state_of(&again, &found);
     assert_int_equal(found.len, state->len);
     assert_memory_equal(found.bytes, state->bytes, state->len);
     assert_int_equal(again.store.replica, r.store.replica);
@@ -127,7 +127,7 @@ static void end(void)
 static void take_state(struct state *state)
 {
     ki_delta_end(&r.store);
-    state_of(&r.store, state);
+    state_of(&r, state);
 }
 
 static void write_one(struct ki_rng *rng)
@@ -354,7 +354,7 @@ static void loading_fails(void **state)
         }
         take_state(&wanted);
         ki_delta_end(&again.store);
-        state_of(&again.store, &found);
+        state_of(&again, &found);
         assert_int_equal(found.len, wanted.len);
         assert_memory_equal(found.bytes, wanted.bytes, wanted.len);
         ki_rows_free(&its_rows);

@@ -193,10 +193,10 @@ static void test_limbo_has_a_limit(void **unused)
     }
     assert_true(small.session.has_failed && !large.session.has_failed);
     assert_int_equal(a->store.cells.cell_count, 4);
-    state_of(&a->store, &before);
+    state_of(a, &before);
     assert_int_equal(side_learn(&small, &world.right), KI_STORE_MEMORY);
     assert_false(session_is_complete(&small.session));
-    state_of(&a->store, &delta);
+    state_of(a, &delta);
     assert_true(state_equal(&before, &delta));
     ki_session_close(&small.session);
     introduce(&large, &world.right); /* the other knows nothing of it */
@@ -261,7 +261,7 @@ static void test_limbo_is_for_the_peer(void **unused)
 {
     (void)unused;
     set(&world.a, "k", "both have it");
-    replica_tell(&world.a, &delta);
+    replica_wrote(&world.a, &delta);
     assert_int_equal(replica_hear(&world.b, NOW, &delta), 0);
     set(&world.a, "l", "the peer lacks it");
     side_open(&world.left, &world.a);
@@ -324,7 +324,7 @@ static void test_late_and_dead(void **unused)
     (void)unused;
     set(&world.c, "k", "value");
     set(&world.c, "lives", "value");
-    replica_tell(&world.c, &delta);
+    replica_wrote(&world.c, &delta);
     assert_int_equal(replica_hear(&world.b, NOW, &delta), 0);
     assert_int_equal(ki_delete(&world.b.store, text("k"), NULL), 0);
     side_open(&world.left, &world.a);
@@ -346,11 +346,11 @@ static void test_came_otherwise(void **unused)
     static struct state gone;
     set(&world.b, "k", "value");
     set(&world.b, "l", "value");
-    replica_tell(&world.b, &delta);
+    replica_wrote(&world.b, &delta);
     side_open(&world.left, &world.a);
     side_open(&world.right, &world.b);
     assert_int_equal(ki_delete(&world.b.store, text("l"), NULL), 0);
-    replica_tell(&world.b, &gone);
+    replica_wrote(&world.b, &gone);
     introduce(&world.left, &world.right);
     assert_false(session_is_complete(&world.left.session));
     assert_int_equal(replica_hear(&world.a, NOW, &gone), 0); /* l is dead here, and was never seen */
@@ -375,7 +375,7 @@ static const char *damage(void)
     for (size_t i = 0; i < 2; i++) {
         replica_open(&twin, 1);
         set(&twin, "k", i == 0 ? "one" : "two");
-        replica_tell(&twin, &delta);
+        replica_wrote(&twin, &delta);
         assert_int_equal(replica_hear(holders[i], NOW, &delta), 0);
         struct ki_cell_image image = ki_cells_image(&twin.store.cells, 0);
         items[i] = item_of(&image);
@@ -493,14 +493,14 @@ static void test_refused_cell(void **unused)
     struct ki_cell_image image;
     introduce(&world.left, &world.right);
     assert_int_equal(carry_first(&world.left, &world.right), 0);
-    state_of(&world.a.store, &before);
+    state_of(&world.a, &before);
     assert_int_equal(carry_first(&world.right, &world.left), KI_STORE_AHEAD);
     assert_true(world.left.session.has_failed && !session_is_complete(&world.left.session));
     assert_int_equal(carry_first(&world.right, &world.left), KI_STORE_MEMORY);
     assert_false(ki_session_image(&world.left.session, (struct ki_dot){10, 1}, &image));
     side_finish(&world.right);
     ki_session_close(&world.left.session);
-    state_of(&world.a.store, &delta);
+    state_of(&world.a, &delta);
     assert_true(state_equal(&before, &delta));
 }
 
@@ -527,7 +527,7 @@ static void test_lies(void **unused)
     struct ki_context context;
     ki_context_init(&context, &world.a.mem);
     assert_true(ki_context_add_run(&context, (struct ki_run){20, 1, 3}));
-    state_of(&world.a.store, &before);
+    state_of(&world.a, &before);
     const struct ki_dot k = {10, 1}, p = {20, 3}, beyond = {20, 4}, most = {20, KI_DOT_N_MAX}, stranger = {21, 1};
     lie(0, &k, &p, &context);
     lie(0, &k, NULL, &context);
@@ -537,7 +537,7 @@ static void test_lies(void **unused)
     lie(KI_STORE_MALFORMED, NULL, &stranger, &context);
     lie(KI_STORE_MALFORMED, &k, &beyond, &context);
     lie(KI_STORE_MALFORMED, &k, &k, &context); /* damage in a dot that the peer does not know */
-    state_of(&world.a.store, &delta);
+    state_of(&world.a, &delta);
     assert_true(state_equal(&before, &delta));
     assert_true(!world.a.store.is_impersonated && world.a.store.damaged == 0);
     ki_context_free(&context);
@@ -558,10 +558,10 @@ static void test_unexpected_cells(void **unused)
     introduce(&world.left, &world.right);
     assert_true(session_is_complete(&world.left.session));
     assert_int_equal(take(&world.left, &stranger), 0);
-    state_of(&world.a.store, &before);
+    state_of(&world.a, &before);
     assert_int_equal(take(&world.left, &changed), 0);
     assert_int_equal(take(&world.left, &wanted), 0);
-    state_of(&world.a.store, &delta);
+    state_of(&world.a, &delta);
     assert_true(state_equal(&before, &delta));
     side_finish(&world.left);
     side_finish(&world.right);
@@ -611,7 +611,7 @@ static void test_impostor(void **unused)
     ki_store_renew(&world.a.store, 11);
     exchange(&world.a, &impostor);
     set(&world.a, "k", "ours again");
-    replica_tell(&world.a, &delta);
+    replica_wrote(&world.a, &delta);
     assert_int_equal(replica_hear(&impostor, NOW, &delta), 0);
     assert_true(shows(&impostor, "k", "ours again"));
     replica_close(&impostor);
@@ -641,7 +641,7 @@ static void two_at_once(bool second_first)
     struct side *const pairs[2][2] = {{&to_b, &from_b}, {&to_c, &from_c}};
     set(&world.a, "a", "value");
     set(&world.b, "shared", "value");
-    replica_tell(&world.b, &delta);
+    replica_wrote(&world.b, &delta);
     assert_int_equal(replica_hear(&world.a, NOW, &delta), 0);
     assert_int_equal(replica_hear(&world.c, NOW, &delta), 0);
     set(&world.b, "b", "value");
@@ -687,7 +687,7 @@ static void test_two_bring_the_same(void **unused)
     (void)unused;
     static struct side to_b, from_b, to_c, from_c;
     set(&world.b, "k", "value");
-    replica_tell(&world.b, &delta);
+    replica_wrote(&world.b, &delta);
     assert_int_equal(replica_hear(&world.c, NOW, &delta), 0);
     assert_int_equal(ki_delete(&world.c.store, text("k"), NULL), 0);
     side_open(&to_c, &world.a);
