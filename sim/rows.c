@@ -219,9 +219,12 @@ void ki_sim_store_stop(kith_sim *s, uint32_t node)
     store->group_out = false;
 }
 
-/* All rows that a store exports, as a table; none, if it shows nothing before that is durable. */
-static void rows_export(kith *k, struct sim_table *table)
+/* All rows that a store exports, as a table; none, if it shows nothing before that is durable: it may go on under its id
+ * after a crash (ki_sim_store_stop()). */
+static void rows_export(kith *k, bool withhold, struct sim_table *table)
 {
+    if (withhold && kith_rows_are_durable(k) != kith_rows_written(k))
+        return;
     struct kith_row row;
     uint64_t cursor = 0;
     bool whole = false;
@@ -246,7 +249,7 @@ bool ki_sim_store_import(kith_sim *s, uint32_t from, uint32_t to, bool live)
     const struct kith_time now = kith_sim_time(s, to);
     int error = 0;
     if (live)
-        rows_export(ki_sim_node_at(s, from)->k, &table);
+        rows_export(ki_sim_node_at(s, from)->k, ki_sim_node_at(s, from)->store->config.withhold, &table);
     else
         rows_copy(&table, &ki_sim_node_at(s, from)->store->backup);
     bool any = table.count > 0;

@@ -271,7 +271,8 @@ KITH_API int kith_load_row(kith *k, struct kith_str name, struct kith_str value)
 
 /** All rows of the state as it is now, for a backup: start with *cursor = 0 and call until false, without another call that
  *  changes the store in between.  The last row is a commit mark.  With keep_id there are none while something is not yet
- *  durable: it would be shown before it is safe. */
+ *  durable: it would be shown before it is safe.  Under withhold it is the driver's business to let no row out of its hands
+ *  before all that was written is (kith_rows_written()). */
 KITH_API bool kith_export_row(kith *k, uint64_t *cursor, struct kith_row *out);
 /** Takes a backup in, as if its replica were met again: what was known as deleted here stays deleted, what was written since
  *  stays.  Feed the rows in the order they were exported; with the commit mark all of it takes effect, and this node takes a
