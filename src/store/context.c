@@ -130,6 +130,15 @@ uint64_t ki_context_highest(const struct ki_context *context, uint64_t replica)
     return before && before->replica == replica ? before->high : 0;
 }
 
+uint64_t ki_context_dots(const struct ki_context *context)
+{
+    struct ki_run run;
+    uint64_t dots = 0;
+    for (struct ki_dot at = {0, 0}; ki_context_next(context, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
+        dots += ki_min_u64(run.high - run.low + 1, UINT64_MAX - dots);
+    return dots;
+}
+
 bool ki_context_next(const struct ki_context *context, struct ki_dot from, struct ki_run *out)
 {
     struct context_place place = context_find(context, from);

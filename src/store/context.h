@@ -40,6 +40,8 @@ bool ki_context_equal(const struct ki_context *a, const struct ki_context *b);
 bool ki_context_has(const struct ki_context *context, struct ki_dot dot);
 /* The greatest number that is here of this replica, or 0. */
 uint64_t ki_context_highest(const struct ki_context *context, uint64_t replica);
+/* How many there are in all; UINT64_MAX: that many or more. */
+uint64_t ki_context_dots(const struct ki_context *context);
 /* The first run with a dot that does not stand before `from`, whole.  For walking: begin at {0, 0}, and continue at
  * {run.replica, run.high + 1}; the context may change in between.  false: there is none. */
 bool ki_context_next(const struct ki_context *context, struct ki_dot from, struct ki_run *out);

@@ -119,19 +119,6 @@ bool ki_delta_next(const struct ki_delta *delta, struct ki_delta_cursor *cursor,
     return !cursor->r.bad;
 }
 
-/* 2^62 retired dots are 20 bytes; to look for the cells of so many is not. */
-static bool delta_retires_too_many(const struct ki_context *retired, uint64_t dots_max)
-{
-    struct ki_run run;
-    uint64_t left = dots_max;
-    for (struct ki_dot at = {0, 0}; ki_context_next(retired, at, &run); at = (struct ki_dot){run.replica, run.high + 1}) {
-        if (run.high - run.low >= left)
-            return true;
-        left -= run.high - run.low + 1;
-    }
-    return false;
-}
-
 static int delta_check_cells(struct ki_delta *delta, struct ki_reader *r, size_t cells_max)
 {
     uint64_t count = ki_take_varint(r);
@@ -171,7 +158,8 @@ int ki_delta_open(struct ki_delta *delta, struct ki_mem *mem, const struct ki_st
     }
     if (!ki_context_decode_is_whole(&decoder))
         return KI_STORE_MALFORMED;
-    return delta_retires_too_many(&delta->retired, config->delta_cells_max) ? KI_STORE_TOO_LONG : 0;
+    /* 2^62 of them are 20 bytes; to look for the cells of so many is not as little */
+    return ki_context_dots(&delta->retired) > config->delta_cells_max ? KI_STORE_TOO_LONG : 0;
 }
 
 void ki_delta_close(struct ki_delta *delta)

@@ -17,10 +17,10 @@
  * dropped at the end.  But nothing of the peer's context joins before nothing is lacking: whoever claimed a dot whose cell,
  * or whose successor, never came would pass for having known it dead.
  *
- * The end is the join with a past state of the peer's, and it is cut: first the peer's context joins, in one call, then
- * drops go in slices.  All that lives at the peer is here by then, so whatever its context claims as dead has its successors
- * here.  A crash between the slices leaves cells that the peer knows as dead, as before the session, and the next one drops
- * them.
+ * The end is the join with a past state of the peer's, and it is cut: first the peer's context joins, run by run, then
+ * drops go, likewise in slices.  All that lives at the peer is here by then, so whatever its context claims as dead has its
+ * successors here.  A crash between the slices leaves cells that the peer knows as dead, as before the session, and the next
+ * one drops them.
  *
  * Invariant: what is in give was live at the snapshot, and can be given until the session is closed or has failed.
  * Deliberately not here: where the sets come from.
@@ -38,8 +38,10 @@ static int runs_subtract(struct ki_session_runs *runs, const struct ki_context *
     for (;;) {
         switch (ki_context_missing(mine, theirs, &runs->cursor, budget, &run)) {
         case KI_MISSING_RUN:
-            if (!ki_context_add_run(into, run))
+            if (!ki_context_add_run(into, run)) {
+                runs->cursor = (struct ki_dot){run.replica, run.low};
                 return KI_STORE_MEMORY;
+            }
             break;
         case KI_MISSING_MORE:
             return KI_SESSION_MORE;
@@ -108,15 +110,6 @@ static int runs_stage(struct ki_session *session, size_t *budget)
     }
 }
 
-static uint32_t runs_damaged(const struct ki_context *twins)
-{
-    struct ki_run run;
-    uint64_t count = 0;
-    for (struct ki_dot at = {0, 0}; ki_context_next(twins, at, &run); at = (struct ki_dot){run.replica, run.high + 1})
-        count += run.high - run.low + 1;
-    return (uint32_t)ki_min_u64(count, UINT32_MAX);
-}
-
 int ki_session_sort(struct ki_session *session, size_t *budget)
 {
     struct ki_session_runs *runs = &session->runs;
@@ -131,7 +124,7 @@ int ki_session_sort(struct ki_session *session, size_t *budget)
     }
     if (!error) {
         runs->stage = 0;
-        session->damaged_count = runs_damaged(&runs->twins);
+        session->damaged_count = (uint32_t)ki_min_u64(ki_context_dots(&runs->twins), UINT32_MAX);
         session->store->damaged += session->damaged_count;
         ki_store_met(session->store, ki_context_highest(&session->peer_context, session->store->replica));
     }
@@ -249,14 +242,13 @@ int ki_session_end(struct ki_session *session, size_t *budget)
     KI_ASSERT(runs->is_sorted);
     if (session->has_failed)
         return KI_STORE_MEMORY;
-    if (runs->stage == 0) {
-        if (!ki_context_join(&session->store->context, &session->peer_context))
-            return KI_STORE_MEMORY;
-        session->store->version += !KI_CANARY(STALE); /* another root, and rows to write, though no cell has changed */
-        runs->stage++;
-    }
+    struct ki_context *context = &session->store->context;
     int error = 0;
-    if (runs->stage == 1)
+    if (runs->stage == 0) {
+        error = runs_subtract(runs, &session->peer_context, context, context, budget); /* the union, piece by piece */
+        session->store->version += !KI_CANARY(STALE); /* another root, and rows to write, though no cell has changed */
+    }
+    if (!error && runs->stage == 1)
         error = runs_kill_all(session, &runs->gone, &runs->give, NULL, budget);
     if (!error && runs->stage == 2)
         error = runs_kill_all(session, &session->late, &runs->theirs, &session->peer_context, budget);

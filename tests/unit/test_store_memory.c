@@ -313,7 +313,8 @@ static void meeting_damage(struct meeting *m, struct ki_dot dot)
     assert_int_equal(ki_store_replace(&m->peer.store, &image), 0);
 }
 
-/* The peer has cells that we lack, and another content for one that we have; one of ours it knows as dead. */
+/* The peer has cells that we lack, and another content for one that we have; one of ours it knows as dead, and so are
+ * others that we have never heard of, too many for what our context has room for. */
 static void meeting_open(struct meeting *m)
 {
     static const struct ki_dot named[] = {{2, 1}, {2, 2}, {2, 3}, {1, 2}};
@@ -328,6 +329,8 @@ static void meeting_open(struct meeting *m)
     assert_int_equal(ki_sorted_add(&m->peer.store, NOW, text("z"), text("x"), 1, NULL), 0);
     assert_int_equal(ki_hash_set(&m->peer.store, NOW, text("h"), text("f"), text("value"), NULL), 0);
     meeting_damage(m, named[3]);
+    for (uint64_t i = 0; i < 300; i++)
+        assert_true(ki_context_add(&m->peer.store.context, (struct ki_dot){1000 + i, 1 + i}));
     ki_context_init(&m->theirs, &m->peer.mem);
     for (size_t i = 0; i < KI_COUNT(named); i++) {
         assert_true(ki_context_add(&m->theirs, named[i]));
@@ -385,7 +388,8 @@ static bool meeting_try(struct meeting *m, size_t failing, size_t fail_in)
             break;
         }
         state_of(&m->mine, &after);
-        assert_true(m->mine.failed > 0 && state_equal(&before, &after));
+        assert_true(m->mine.failed > 0);
+        assert_true(state_equal(&before, &after) || steps[i] == 3); /* the end goes on where it was */
         is_open = steps[i] > 0;
         if (steps[i] == 3) {
             assert_true(session_is_complete(&m->session) && meeting_step(m, 3, 0));
