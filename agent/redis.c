@@ -1,6 +1,6 @@
 /* The sockets of the Redis door.
  *
- *     what came is read whole -> all its requests are run -> their answers leave in one write
+ *     what came is read whole -> all its requests are run -> their answers leave in one write, before the loop sleeps
  *
  * One struct ki_redis_client a client.  One that is idle has neither a buffer for requests nor one for answers: both are
  * lent by the server for as long as something is in them, so ten thousand idle clients cost little more than their sockets.
@@ -11,7 +11,8 @@
  *
  *     serving --blocked by WAIT, or slow to read--> waiting --> serving --end, bad bytes, QUIT, stop--> finishing --> closed
  *
- * Before the loop sleeps, changes are told to subscribers and the core's outputs are polled, once for all requests.
+ * Before the loop sleeps, what all have asked for in this turn is answered, changes are told to subscribers and the core's
+ * outputs are polled.  (Answers that leave together wake those who wait for them once, not once for each.)
  *
  * Invariant: a client is freed only in its handle's close callback; nothing of it is in any list but `clients` then.
  *
@@ -90,6 +91,7 @@ void ki_redis_close(struct ki_redis_client *client)
     ki_redis_backup_end(client);
     ki_list_remove(&client->held);
     ki_list_remove(&client->pushed);
+    ki_list_remove(&client->answering);
     redis->bytes -= client->counted;
     client->counted = 0;
     client->finishing = true;
@@ -203,15 +205,19 @@ static void redis_run(struct ki_redis_client *client)
 
 static void redis_read_more(struct ki_redis_client *client);
 
-void ki_redis_resume(struct ki_redis_client *client)
+/* Runs what there is to run. */
+static void redis_go_on(struct ki_redis_client *client)
 {
-    if (ki_redis_closing(client))
-        return;
     redis_lend_output(client);
     if (!redis_slow(client))
         redis_run(client);
     if (client->redis->config.withhold && !ki_redis_closing(client))
         ki_redis_hold(client);
+}
+
+/* Sends what there is to send, and reads on. */
+static void redis_answer(struct ki_redis_client *client)
+{
     ki_redis_flush(client);
     if (!ki_redis_closing(client) && client->ended && client->wait == 0 && !redis_slow(client)) {
         ki_redis_finish(client);
@@ -222,6 +228,14 @@ void ki_redis_resume(struct ki_redis_client *client)
         redis_read_more(client);
     }
     redis_count_memory(client);
+}
+
+void ki_redis_resume(struct ki_redis_client *client)
+{
+    if (ki_redis_closing(client))
+        return;
+    redis_go_on(client);
+    redis_answer(client);
 }
 
 static void redis_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -257,7 +271,14 @@ static void redis_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
         client->redis->counts[KI_REDIS_BYTES_IN] += (size_t)got;
         client->active_ms = uv_now(stream->loop);
     }
-    ki_redis_resume(client);
+    redis_go_on(client);
+    if (ki_redis_closing(client))
+        return;
+    redis_take_spares(client);
+    redis_read_more(client);
+    if (ki_list_empty(&client->answering))
+        ki_list_push(&client->redis->answering, &client->answering);
+    redis_count_memory(client);
 }
 
 /* Reads while requests are run; while one blocks, a little, so that the end of the connection is seen. */
@@ -311,6 +332,7 @@ static void redis_client_init(struct ki_redis *redis, struct ki_redis_client *cl
     ki_resp_writer_init(&client->out, KI_REDIS_OUTPUT_MAX);
     ki_list_init(&client->held);
     ki_list_init(&client->pushed);
+    ki_list_init(&client->answering);
     ki_redis_names_user_init(&client->watches, client);
     ki_redis_names_user_init(&client->channels, client);
     ki_redis_names_user_init(&client->patterns, client);
@@ -363,6 +385,11 @@ void ki_redis_peer(const struct ki_redis_client *client, char peer[64], char loc
 static void redis_prepare(uv_prepare_t *prepare)
 {
     struct ki_redis *redis = prepare->data;
+    while (!ki_list_empty(&redis->answering)) { /* any may close any other */
+        struct ki_redis_client *client = KI_CONTAINER(redis->answering.next, struct ki_redis_client, answering);
+        ki_list_remove(&client->answering);
+        redis_answer(client);
+    }
     ki_redis_changes(redis);
     if (!redis->busy)
         return;
@@ -439,6 +466,7 @@ static bool redis_init(struct ki_redis *redis, const struct ki_redis_config *con
     ki_list_init(&redis->clients);
     ki_list_init(&redis->held);
     ki_list_init(&redis->pushed);
+    ki_list_init(&redis->answering);
     if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key ||
         getrandom(&redis->random, sizeof redis->random, 0) != (ssize_t)sizeof redis->random)
         return false;

@@ -40,9 +40,10 @@ struct ki_redis_mark {
 struct ki_redis_client {
     uv_tcp_t tcp;
     struct ki_redis *redis;
-    struct ki_list link; /* redis->clients */
-    struct ki_list held;   /* redis->held: output waits for the disk */
-    struct ki_list pushed; /* redis->pushed: messages were written */
+    struct ki_list link;      /* redis->clients */
+    struct ki_list held;      /* redis->held: output waits for the disk */
+    struct ki_list pushed;    /* redis->pushed: messages were written */
+    struct ki_list answering; /* redis->answering: requests were run in this turn of the loop */
     struct ki_resp_reader in;
     struct ki_resp_writer out;
     uint64_t id;
@@ -97,7 +98,7 @@ struct ki_redis {
     struct ki_log *log;
     struct kith_addr bound;
     char *password; /* NULL: everyone may */
-    struct ki_list clients, held, pushed;
+    struct ki_list clients, held, pushed, answering;
     size_t client_count, blocked_count, handles;
     size_t bytes; /* of all clients' requests and answers */
     size_t backup_bytes;

@@ -1,4 +1,4 @@
-/* How answers leave the Redis door: at once as far as the kernel takes them, the rest in pieces as it goes on.
+/* How answers leave the Redis door: as far as the kernel takes them in one go, the rest in pieces as it goes on.
  *
  * When the disk comes first (`withhold`), what is written while rows are not durable stays until they are: a mark says up
  * to which byte, and for which group of rows.  There are at most two groups at a time, the one being written and the next,
