@@ -29,7 +29,7 @@
 #define PUSH_RUN_MAX 12    /* of a retired dot beside others of its replica; a group's front is counted below */
 #define PUSH_GROUP_FRONT 24
 #define PUSH_BURST_MAX 32768 /* bytes of a group that goes over links: about a millisecond's work where it arrives */
-#define PUSH_WHOLE_MAX 1024 /* cells, and retired dots, of one delta: likewise */
+#define PUSH_WHOLE_MAX 1024 /* cells, and retired dots, of one group or part: likewise */
 #define PUSH_RANGE_MAX 512 /* numbers of a group that are looked through to measure it again: about 25 us */
 
 /* ---- packets ---- */
@@ -184,9 +184,10 @@ static void push_parts(struct kith *k, uint32_t *targets, uint32_t *count)
     ki_context_free(&none);
 }
 
+/* Groups that went together were fewer before the last one came: if that is no larger than a whole one, it stays whole. */
 static bool push_is_whole(const struct ki_store *store)
 {
-    return ki_delta_places(store) <= PUSH_WHOLE_MAX && store->note.retired_count <= PUSH_WHOLE_MAX;
+    return ki_max_u64(ki_delta_places(store), store->note.retired_count) < 2 * PUSH_WHOLE_MAX;
 }
 
 static void push_by_links(struct kith *k)

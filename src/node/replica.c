@@ -16,7 +16,7 @@
 
 #define REPLICA_KEY_MAX 65536
 #define REPLICA_VALUE_MAX (512u << 20)
-#define REPLICA_DELTA_CELLS_MAX 4096 /* and retired dots, of one delta: four times what we send */
+#define REPLICA_DELTA_CELLS_MAX 4096 /* and retired dots, of one delta: twice what we send */
 #define REPLICA_EXPIRE_SLICE 256        /* cells a tick: well below a millisecond */
 
 void kith_store_config_init(struct kith_store_config *c)

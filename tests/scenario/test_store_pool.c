@@ -379,6 +379,31 @@ static void large_groups_go_in_parts(void **state)
     world_free(w);
 }
 
+/* Groups of a millisecond that are whole each are not cut because they go together. */
+static void groups_are_not_cut_by_others(void **state)
+{
+    enum { FIRST = 500, KEYS = 1000 };
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    struct world *w = pool(2, &config, 0);
+    char value[1000] = {0};
+    memset(value, 'v', sizeof value - 1); /* so that parts arrive one by one */
+    write_many(w, 0, 0, 1, "so that the next one waits");
+    world_run(w, 100);
+    for (unsigned group = 0; group < 2; group++) {
+        assert_int_equal(kith_store_begin(world_node(w, 0)), 0);
+        write_many(w, 0, group ? 1 + FIRST : 1, 1 + FIRST + group * KEYS, group ? value : "v");
+        assert_int_equal(kith_store_commit(world_node(w, 0), world_now(w)), 0);
+    }
+    for (unsigned step = 0; step < 400; step++) {
+        world_run(w, 100);
+        assert_true(keys(w, 1) <= 1 + FIRST || keys(w, 1) == 1 + FIRST + KEYS);
+    }
+    assert_int_equal(keys(w, 1), 1 + FIRST + KEYS);
+    world_free(w);
+}
+
 static void losses_are_repaired(void **state)
 {
     (void)state;
@@ -620,6 +645,7 @@ int main(void)
         cmocka_unit_test(repairs_keep_to_their_rate),
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(large_groups_go_in_parts),
+        cmocka_unit_test(groups_are_not_cut_by_others),
         cmocka_unit_test(losses_are_repaired),
         cmocka_unit_test(equal_stores_say_little),
         cmocka_unit_test(an_id_in_use_is_given_up),
