@@ -243,17 +243,30 @@ static void repair_catch_up(struct kith *k, struct ki_repair_run *run, size_t by
     }
 }
 
-/* Takes the snapshot, if the sketch can be made whole within the budget. */
-static bool repair_snapshot(struct kith *k, struct ki_repair_run *run, uint32_t budget)
+static void repair_no_memory(struct kith *k, struct ki_repair_run *run)
+{
+    ki_count(k, KI_COUNT_out_of_memory);
+    repair_give_up(k, run);
+}
+
+/* Whether the sketch is whole, perhaps after so much work. */
+static bool repair_settle(struct kith *k, struct ki_repair_run *run, uint32_t budget)
 {
     struct ki_replica *r = k->replica;
     enum ki_compare_state state = r->store.compare ? ki_compare_settle(&r->store, budget) : KI_COMPARE_MORE;
-    if (state == KI_COMPARE_MORE)
+    if (state == KI_COMPARE_MEMORY)
+        repair_no_memory(k, run);
+    return state == KI_COMPARE_WHOLE;
+}
+
+/* Takes the snapshot, if the sketch can be made whole within the budget. */
+static bool repair_snapshot(struct kith *k, struct ki_repair_run *run, uint32_t budget)
+{
+    if (!repair_settle(k, run, budget))
         return false;
-    if (state == KI_COMPARE_WHOLE && ki_repair_init(&run->repair, &r->store, &run->config))
+    if (ki_repair_init(&run->repair, &k->replica->store, &run->config))
         return true;
-    ki_count(k, KI_COUNT_out_of_memory);
-    repair_give_up(k, run);
+    repair_no_memory(k, run);
     return false;
 }
 
@@ -269,10 +282,8 @@ static uint32_t repair_patience(const struct kith *k, const struct ki_repair_run
 
 static void repair_wait(struct kith *k, struct ki_repair_run *run)
 {
-    struct ki_replica *r = k->replica;
-    if (repair_waits_for_rows(r)) { /* ki_repairs_group(), and there is little left to do then */
-        if (r->store.compare)
-            (void)ki_compare_settle(&r->store, REPAIR_SETTLE);
+    if (repair_waits_for_rows(k->replica)) { /* ki_repairs_group(), and there is little left to do then */
+        (void)repair_settle(k, run, REPAIR_SETTLE);
     } else if (repair_snapshot(k, run, repair_patience(k, run))) {
         repair_go(k, run);
     }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -633,6 +634,55 @@ static void writes_without_a_pause_do_not_keep_repairs_away(void **state)
     world_free(w);
 }
 
+static void *small_only(void *arg, void *ptr, size_t size)
+{
+    const bool *is_out = arg;
+    return *is_out && size > 32768 ? NULL : realloc(ptr, size);
+}
+
+static void let_go(void *arg, void *ptr)
+{
+    (void)arg;
+    free(ptr);
+}
+
+/* A session waits for the disk, and the sketch cannot be made whole meanwhile: nobody spins. */
+static void without_memory_a_session_gives_up(void **state)
+{
+    (void)state;
+    struct kith_store_config config;
+    kith_store_config_init(&config);
+    config.withhold = disk_works = true;
+    struct world *w = world_new();
+    bool is_out = false;
+    world_store(w, &config);
+    world_set_disk(w, (struct world_disk){.drain = disk_drain});
+    for (unsigned n = 0; n < 2; n++) {
+        struct kith_config c;
+        world_config(&c, n);
+        if (n == 0)
+            c.memory = (struct kith_memory){.resize = small_only, .release = let_go, .arg = &is_out};
+        world_add(w, n, &c);
+    }
+    assert_int_equal(world_join(w, 1, 0, NULL), 0);
+    write_many(w, 0, 0, 10, "value");
+    runs_until_agreed(w, 2, 20 * SECOND);
+    disk_works = false;
+    write_many(w, 0, 10, 11, "not durable");
+    world_chance(w, 1, 1000000);
+    write_many(w, 1, 20, 21, "lost");
+    world_run(w, MS);
+    world_chance(w, 1, 0);
+    world_run(w, 5 * SECOND); /* roots differ, twice */
+    write_many(w, 0, 100, 40000, "value");
+    is_out = true;
+    uint64_t before = world_ticks(w, 0), failed = counter(w, 0, "out_of_memory");
+    world_run(w, 2 * SECOND);
+    assert_true(counter(w, 0, "out_of_memory") > failed);
+    assert_in_range(world_ticks(w, 0) - before, 1, 400);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -652,6 +702,7 @@ int main(void)
         cmocka_unit_test(repairs_follow_each_other),
         cmocka_unit_test(writes_without_a_pause_do_not_keep_repairs_away),
         cmocka_unit_test(an_answer_is_about_its_root),
+        cmocka_unit_test(without_memory_a_session_gives_up),
         cmocka_unit_test(small_datagrams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
