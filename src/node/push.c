@@ -12,8 +12,8 @@
  * datagram a millisecond: over links nothing is lost, and nobody is overrun.
  *
  * A group that is more than a millisecond's work where it arrives (a MULTI of thousands, the DEL of a large set) goes in
- * parts, each a delta of its own, over links, which keep their order.  In pools where packets are passed on there is no
- * order: there it is left to repairs.
+ * parts, each a delta of its own, over links, which keep their order: all cells before what they replaced, and who has not
+ * taken a part takes none after it.  In pools where packets are passed on there is no order: there it is left to repairs.
  *
  * Deliberately not here: links; repair.
  */
@@ -127,50 +127,59 @@ static void push_small(struct kith *k, size_t len)
     push_enqueue(k, packet, KI_NO_MEMBER);
 }
 
-/* To those of `targets` that have heard all before; whom it cannot be sent to hears no more. */
-static void push_large(struct kith *k, const struct ki_delta_part *part, uint32_t *targets, uint32_t *count)
+/* Whom a group is told over links. */
+struct push_group {
+    uint32_t targets[KI_PUSH_DIRECT_MAX]; /* those that have heard all before */
+    uint32_t count;
+    bool is_more; /* a part of it has gone */
+};
+
+/* Whom it cannot be sent to hears no more. */
+static void push_large(struct kith *k, struct push_group *group, const struct ki_delta_part *part)
 {
     struct ki_replica *r = k->replica;
     size_t len = ki_delta_part_len(&r->store, part);
-    struct ki_large *large = *count > 0 ? ki_large_new(k, len) : NULL;
+    struct ki_large *large = group->count > 0 ? ki_large_new(k, len) : NULL;
     if (!large) {
-        *count = 0;
+        group->count = 0;
         return;
     }
     struct ki_writer w = ki_writer(large->bytes, len);
     ki_delta_part_encode(&r->store, part, &w);
     KI_ASSERT(!w.full && w.len == len);
     large->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
-    *count = ki_large_send(k, large, targets, *count);
+    large->is_more = group->is_more;
+    group->is_more = true;
+    group->count = ki_large_send(k, large, group->targets, group->count);
 }
 
 /* The retired dots of a group, at most PUSH_WHOLE_MAX a part. */
-static void push_retired(struct kith *k, uint32_t *targets, uint32_t *count)
+static void push_retired(struct kith *k, struct push_group *group)
 {
     struct ki_replica *r = k->replica;
     struct ki_context retired;
     struct ki_run run;
     uint64_t room = PUSH_WHOLE_MAX;
     ki_context_init(&retired, &r->mem);
-    for (struct ki_dot at = {0, 0}; *count > 0 && ki_context_next(&r->store.note.retired, at, &run);) {
+    for (struct ki_dot at = {0, 0}; group->count > 0 && ki_context_next(&r->store.note.retired, at, &run);) {
         run.low = at.replica == run.replica ? ki_max_u64(run.low, at.n) : run.low;
         run.high = ki_min_u64(run.high, run.low + room - 1);
         if (!ki_context_add_run(&retired, run))
-            *count = 0; /* a repair tells it */
+            group->count = 0; /* a repair tells it */
         at = (struct ki_dot){run.replica, run.high + 1};
         room -= run.high - run.low + 1;
         if (room > 0)
             continue;
-        push_large(k, &(struct ki_delta_part){.retired = &retired}, targets, count);
+        push_large(k, group, &(struct ki_delta_part){.retired = &retired});
         ki_context_clear(&retired);
         room = PUSH_WHOLE_MAX;
     }
     if (room < PUSH_WHOLE_MAX)
-        push_large(k, &(struct ki_delta_part){.retired = &retired}, targets, count);
+        push_large(k, group, &(struct ki_delta_part){.retired = &retired});
     ki_context_free(&retired);
 }
 
-static void push_parts(struct kith *k, uint32_t *targets, uint32_t *count)
+static void push_parts(struct kith *k, struct push_group *group)
 {
     struct ki_replica *r = k->replica;
     uint64_t places = ki_delta_places(&r->store);
@@ -178,9 +187,9 @@ static void push_parts(struct kith *k, uint32_t *targets, uint32_t *count)
     ki_context_init(&none, &r->mem);
     for (uint64_t from = 0; from < places; from += PUSH_WHOLE_MAX) {
         struct ki_delta_part part = {.from = from, .to = ki_min_u64(places, from + PUSH_WHOLE_MAX), .retired = &none};
-        push_large(k, &part, targets, count);
+        push_large(k, group, &part);
     }
-    push_retired(k, targets, count);
+    push_retired(k, group);
     ki_context_free(&none);
 }
 
@@ -193,13 +202,13 @@ static bool push_is_whole(const struct ki_store *store)
 static void push_by_links(struct kith *k)
 {
     struct ki_replica *r = k->replica;
-    uint32_t targets[KI_PUSH_DIRECT_MAX];
-    uint32_t count = push_targets(k, KI_NO_MEMBER, targets);
+    struct push_group group = {.is_more = false};
+    group.count = push_targets(k, KI_NO_MEMBER, group.targets);
     struct ki_delta_part whole = {.to = ki_delta_places(&r->store), .retired = &r->store.note.retired};
     if (push_is_whole(&r->store))
-        push_large(k, &whole, targets, &count);
+        push_large(k, &group, &whole);
     else if (r->peer_count <= KI_PUSH_DIRECT_MAX)
-        push_parts(k, targets, &count);
+        push_parts(k, &group);
     else
         ki_count(k, KI_COUNT_pushes_dropped);
 }

@@ -5,7 +5,7 @@
  * smaller wins, and sketches are made anew.
  *
  *   hello      01 | replica id 8 | 1 with a secret, else 0 | secret 32, if so
- *   channels   0: a delta    1: a message of a repair    2: a secret, 32 bytes
+ *   channels   0: a delta    1: a message of a repair    2: a secret, 32 bytes    3: a delta, if the one before it was taken
  *
  * A delta that does not fit a datagram is kept once and sent over the links of all that are to have it.
  *
@@ -23,7 +23,7 @@
 #define LINK_LARGE_MAX (32u << 20)     /* bytes of large deltas waiting; what is larger is found by repairs */
 #define LINK_REPAIR_MAX 16384
 
-enum { LINK_DELTA, LINK_REPAIR, LINK_SECRET };
+enum { LINK_DELTA, LINK_REPAIR, LINK_SECRET, LINK_MORE };
 
 /* ---- beside a link ---- */
 
@@ -204,7 +204,7 @@ static bool link_next_out(struct kith *k, struct ki_link *link, struct ki_store_
         data->out = data->first->large->bytes;
         data->out_len = data->first->large->len;
         data->out_is_large = true;
-        *channel = LINK_DELTA;
+        *channel = data->first->large->is_more ? LINK_MORE : LINK_DELTA;
         return true;
     }
     if (!data->repair && !(data->repair = ki_mem_resize(&r->mem, NULL, LINK_REPAIR_MAX)))
@@ -288,16 +288,28 @@ void ki_large_wake(struct kith *k)
 
 /* ---- in ---- */
 
+/* Without the cells of a part that we have no room for, say, what they replaced must stay. */
+static void link_delta(struct kith *k, struct ki_link *link, struct ki_peer *peer, bool is_more, struct ki_span message)
+{
+    struct ki_store_link *data = link_data(k, link);
+    bool goes_on = !is_more && k->replica->peer_count > KI_PUSH_DIRECT_MAX;
+    if (!data || (is_more && !data->took_last)) {
+        ki_count(k, KI_COUNT_deltas_refused);
+        return;
+    }
+    data->took_last = peer && ki_push_receive(k, peer, goes_on ? KI_KITH_DELTA_ON : KI_KITH_DELTA, message) == 0;
+}
+
 static void link_receive(struct kith *k, struct ki_link *link, uint8_t channel, struct ki_span message)
 {
     struct ki_peer *peer = k->replica->in_group ? NULL : link_peer(k, link);
+    if (channel == LINK_DELTA || channel == LINK_MORE) {
+        link_delta(k, link, peer, channel == LINK_MORE, message);
+        return;
+    }
     if (!peer)
         return;
     switch (channel) {
-    case LINK_DELTA:
-        (void)ki_push_receive(k, peer, k->replica->peer_count > KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA_ON : KI_KITH_DELTA,
-                              message);
-        return;
     case LINK_REPAIR:
         ki_repair_message(k, peer, link, message);
         return;

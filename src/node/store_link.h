@@ -39,6 +39,7 @@ struct ki_repair_run {
 struct ki_large {
     uint32_t uses;
     uint64_t seq; /* as of a packet */
+    bool is_more; /* another part of the group that the one before it began */
     size_t len;
     uint8_t bytes[];
 };
@@ -55,6 +56,7 @@ struct ki_store_link { /* ki_link.owner_data */
     const uint8_t *out; /* the message being sent; NULL: none */
     size_t out_len, out_sent;
     bool out_is_large;
+    bool took_last; /* the last delta that came */
     bool owes_secret;
     uint8_t secret[KI_ROW_SECRET_LEN];
     uint8_t *repair; /* one message */

@@ -405,6 +405,39 @@ static void groups_are_not_cut_by_others(void **state)
     world_free(w);
 }
 
+/* Who has no room for all of a group keeps what it would have replaced. */
+static void no_part_goes_without_those_before(void **state)
+{
+    enum { KEYS = 3000 };
+    (void)state;
+    struct kith_store_config config;
+    struct world *w = world_new();
+    for (unsigned n = 0; n < 2; n++) {
+        struct kith_config c;
+        kith_store_config_init(&config);
+        config.memory_max = n == 0 ? 0 : 3u << 20;
+        world_store(w, &config);
+        world_config(&c, n);
+        world_add(w, n, &c);
+    }
+    assert_int_equal(world_join(w, 1, 0, NULL), 0);
+    world_run(w, 5 * SECOND);
+    char value[2000] = {0};
+    memset(value, 'v', sizeof value - 1);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(kith_store_begin(world_node(w, 0)), 0);
+        write_many(w, 0, 0, KEYS, round ? value : "v");
+        assert_int_equal(kith_store_commit(world_node(w, 0), world_now(w)), 0);
+        runs_until_agreed(w, round ? 1 : 2, 20 * SECOND);
+        world_run(w, SECOND);
+        assert_int_equal(keys(w, 1), KEYS);
+    }
+    assert_true(shows(w, 1, "key-0", value));
+    assert_true(shows(w, 1, "key-2999", "v"));
+    assert_true(counter(w, 1, "deltas_refused") > 0);
+    world_free(w);
+}
+
 static void losses_are_repaired(void **state)
 {
     (void)state;
@@ -696,6 +729,7 @@ int main(void)
         cmocka_unit_test(large_values_go_over_links),
         cmocka_unit_test(large_groups_go_in_parts),
         cmocka_unit_test(groups_are_not_cut_by_others),
+        cmocka_unit_test(no_part_goes_without_those_before),
         cmocka_unit_test(losses_are_repaired),
         cmocka_unit_test(equal_stores_say_little),
         cmocka_unit_test(an_id_in_use_is_given_up),
