@@ -96,8 +96,8 @@ struct kith_element {
 
 /* Writes between kith_store_begin() and kith_store_commit() are one group: other nodes, and the disk, see all or none of
  * it.  Each takes effect at once here; one that fails leaves the group open and the others in it.  A write outside a group
- * is a group of its own.  A group of more than 1,024 writes, or one that replaces or deletes as many, reaches other nodes in
- * parts, so that none of them stands still meanwhile; and whoever was not reached at once gets all by repairs, which go by
+ * is a group of its own.  A group of more than 1,024 writes, or one that replaces or deletes as many, may reach others in
+ * parts, so that no node stands still meanwhile; and whoever was not reached at once gets all by repairs, which go by
  * keys and not by groups.
  *
  * All return 0 or
