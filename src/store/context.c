@@ -235,7 +235,8 @@ void ki_context_clear(struct ki_context *context)
         context->spare_count++;
     }
     context_trim(context, CONTEXT_SPARE_KEEP);
-    memset(context->hints, 0, sizeof context->hints);
+    if (context->run_count > 0)
+        memset(context->hints, 0, sizeof context->hints);
     context->replica_count = context->run_count = 0;
 }
 
