@@ -12,7 +12,8 @@
  *     serving --blocked by WAIT, or slow to read--> waiting --> serving --end, bad bytes, QUIT, stop--> finishing --> closed
  *
  * Before the loop sleeps, what all have asked for in this turn is answered, changes are told to subscribers and the core's
- * outputs are polled.  (Answers that leave together wake those who wait for them once, not once for each.)
+ * outputs are polled.  (Answers that leave together wake those who wait for them once, not once for each.)  And it does not
+ * sleep at once: who was asked just now is about to be asked again, and to be woken costs both sides more than to look.
  *
  * Invariant: a client is freed only in its handle's close callback; nothing of it is in any list but `clients` then.
  *
@@ -25,6 +26,7 @@
 #include <sys/random.h>
 
 #define REDIS_TICK_MS   250
+#define REDIS_LINGER_NS 20000
 #define REDIS_FILES     256               /* that the agent has open besides clients */
 
 static struct ki_redis_client *redis_client_of(struct ki_list *link)
@@ -382,6 +384,14 @@ void ki_redis_peer(const struct ki_redis_client *client, char peer[64], char loc
 
 /* ---- what the loop does besides ---- */
 
+/* While this runs the loop only looks, and does not sleep. */
+static void redis_linger(uv_idle_t *linger)
+{
+    const struct ki_redis *redis = linger->data;
+    if (uv_hrtime() - redis->asked_ns > REDIS_LINGER_NS)
+        uv_idle_stop(linger);
+}
+
 static void redis_prepare(uv_prepare_t *prepare)
 {
     struct ki_redis *redis = prepare->data;
@@ -394,6 +404,8 @@ static void redis_prepare(uv_prepare_t *prepare)
     if (!redis->busy)
         return;
     redis->busy = false;
+    redis->asked_ns = uv_hrtime();
+    uv_idle_start(&redis->linger, redis_linger);
     redis->config.kick(redis->config.arg);
 }
 
@@ -496,10 +508,11 @@ int ki_redis_start(struct ki_redis **out, const struct ki_redis_config *config, 
     }
     redis_limit_clients(redis);
     KI_ASSERT(uv_prepare_init(config->loop, &redis->prepare) == 0);
+    KI_ASSERT(uv_idle_init(config->loop, &redis->linger) == 0);
     KI_ASSERT(uv_timer_init(config->loop, &redis->timer) == 0);
     KI_ASSERT(uv_tcp_init(config->loop, &redis->listener) == 0); /* without a family no socket is made: cannot fail */
-    redis->prepare.data = redis->timer.data = redis->listener.data = redis;
-    redis->handles = 3;
+    redis->prepare.data = redis->linger.data = redis->timer.data = redis->listener.data = redis;
+    redis->handles = 4;
     int status = redis_listen(redis, addr);
     if (status != 0) {
         ki_redis_stop(redis, NULL, NULL);
@@ -519,6 +532,7 @@ void ki_redis_stop(struct ki_redis *redis, void (*closed)(void *arg), void *arg)
     redis->closed_arg = arg;
     uv_close((uv_handle_t *)&redis->listener, redis_handle_closed);
     uv_close((uv_handle_t *)&redis->prepare, redis_handle_closed);
+    uv_close((uv_handle_t *)&redis->linger, redis_handle_closed);
     uv_timer_start(&redis->timer, redis_tick, REDIS_TICK_MS, REDIS_TICK_MS);
     struct ki_list *next;
     for (struct ki_list *at = redis->clients.next; at != &redis->clients; at = next) {

@@ -93,6 +93,8 @@ enum ki_redis_count {
 struct ki_redis {
     uv_tcp_t listener;
     uv_prepare_t prepare; /* before the loop sleeps: what the requests of this turn have brought about goes out */
+    uv_idle_t linger;     /* while it runs the loop does not sleep */
+    uint64_t asked_ns;    /* when requests were run last; uv_hrtime() */
     uv_timer_t timer;
     struct ki_redis_config config;
     struct ki_log *log;
