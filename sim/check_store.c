@@ -180,14 +180,16 @@ static void store_dying(kith_sim *s, void *state, uint32_t node)
     const struct sim_node *n = ki_sim_node_at(s, node);
     if (!n->store || !t->on)
         return;
-    uint64_t durable = kith_rows_are_durable(n->k);
+    uint64_t durable = kith_rows_are_durable(n->k), out = n->store->group_out ? n->store->group_seq : 0;
     ki_sim_truth_look(s, t, node);
     ki_sim_truth_ids_end(s, t, node);
     for (uint32_t i = 0; i < t->count; i++) {
         struct sim_knowledge *knows = ki_sim_truth_knows(t, node, i);
         (void)ki_sim_truth_acked(s, t, i);
-        if (t->tokens[i].by == node && ki_sim_places[t->tokens[i].place].kind == SIM_PLACE_REGISTER)
-            t->tokens[i].acked = true; /* it may be on the disk, and another value shows */
+        struct sim_token *token = &t->tokens[i];
+        bool is_hidden = ki_sim_places[token->place].kind == SIM_PLACE_REGISTER; /* another value may show */
+        if (token->by == node && (is_hidden || (token->life == n->lives && token->group != 0 && token->group <= out)))
+            token->acked = true; /* it may be on the disk, and in a backup of that */
         if (knows->since > durable)
             knows->now = SIM_KNOWS_NOTHING;
         knows->since = 0;

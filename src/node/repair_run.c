@@ -97,6 +97,7 @@ static struct ki_repair_run *repair_new(struct kith *k, const struct ki_peer *pe
     run->link = link;
     run->config.role = role;
     run->config.session = session;
+    run->config.answering = role == KI_REPAIR_RESPONDER ? (uint32_t)ki_crng_u64(&k->crng) | 1 : 0;
     run->begun_us = run->spoke_us = k->now.mono_us;
     repair_configure(k, peer, run);
     run->next = r->runs;
@@ -489,13 +490,14 @@ void ki_repair_message(struct kith *k, struct ki_peer *peer, struct ki_link *lin
     struct ki_replica *r = k->replica;
     enum ki_repair_role sender;
     uint64_t session;
-    if (!ki_repair_peek(message, &sender, &session)) {
+    uint32_t answering;
+    if (!ki_repair_peek(message, &sender, &session, &answering)) {
         ki_count(k, KI_COUNT_malformed);
         return;
     }
     enum ki_repair_role ours = sender == KI_REPAIR_INITIATOR ? KI_REPAIR_RESPONDER : KI_REPAIR_INITIATOR;
     struct ki_repair_run *run = repair_find(r, peer->id, ours, session);
-    if (!run && ours == KI_REPAIR_RESPONDER && repair_may_respond(k, peer, session, link)) {
+    if (!run && ours == KI_REPAIR_RESPONDER && answering == 0 && repair_may_respond(k, peer, session, link)) {
         run = repair_new(k, peer, ours, session, link);
         if (run)
             repair_wait(k, run);

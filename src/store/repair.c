@@ -3,7 +3,7 @@
  * A message is a head and pieces up to its end; numbers are big-endian, a varint is LEB128 in its shortest form, dots and
  * runs of dots go as contexts do (context_wire.c), cells as in deltas (cell.c):
  *
- *   head:   sender 1 (1 initiator, 2 responder) | session 8
+ *   head:   sender 1 (1 initiator, 2 responder) | session 8 | the responder's snapshot 4, or 0
  *   piece:  kind 1 | len 2 | len bytes
  *
  *    1 HELLO      secret's tag 4 | sum of the items' hashes 16 | count varint        the initiator's root
@@ -57,7 +57,9 @@ bool ki_repair_init(struct ki_repair *repair, struct ki_store *store, const stru
     KI_ASSERT(store->compare && config->message_max >= KI_REPAIR_MESSAGE_MIN &&
               config->message_max <= KI_REPAIR_MESSAGE_MAX && config->coded_max > 0 &&
               config->coded_max <= KI_SKETCH_CELLS_MAX);
-    *repair = (struct ki_repair){.config = *config, .store = store, .sketch_number = store->cells.sketch};
+    KI_ASSERT((config->role == KI_REPAIR_RESPONDER) == (config->answering != 0));
+    *repair = (struct ki_repair){
+        .config = *config, .store = store, .answering = config->answering, .sketch_number = store->cells.sketch};
     memcpy(repair->item_key, store->compare->item_key, sizeof repair->item_key);
     if (!ki_sketch_copy(&repair->kept, store->mem, &store->compare->sketch))
         return false;

@@ -50,6 +50,7 @@ struct ki_repair_asking {
 struct ki_repair_config {
     enum ki_repair_role role;
     uint64_t session; /* the same on both sides, drawn by the initiator */
+    uint32_t answering; /* the responder's: drawn for this snapshot, not 0 */
     bool is_stream;
     size_t message_max;   /* bytes of a message, 600 to 65,535; a stream's of 16 KiB keep each call below a millisecond */
     uint32_t first_cells; /* the initiator's: coded cells sent unasked: enough for the last difference, if it was small */
@@ -64,7 +65,7 @@ struct ki_repair_config {
     struct ki_session_limits session_limits;
 };
 
-enum { KI_REPAIR_MESSAGE_MIN = 600, KI_REPAIR_MESSAGE_MAX = 65535, KI_REPAIR_HEAD_LEN = 9 };
+enum { KI_REPAIR_MESSAGE_MIN = 600, KI_REPAIR_MESSAGE_MAX = 65535, KI_REPAIR_HEAD_LEN = 13 };
 enum { KI_REPAIR_CONTEXT_MAX = 400 }; /* bytes of a context in a datagram */
 
 /* Kinds of what a message is made of; on the wire: do not renumber. */
@@ -124,6 +125,7 @@ struct ki_repair {
     struct ki_sketch kept;   /* as at the snapshot */
     struct ki_sketch longer; /* the same, made for this repair */
     uint8_t item_key[16];
+    uint32_t answering; /* the responder's snapshot; the initiator's: 0 until it is known */
     uint16_t sketch_number; /* another one of the store's: it compares by another secret now */
     enum ki_repair_phase phase;
     enum ki_repair_reason reason; /* why it failed; of a side that is done, why the peer cannot be served any more */
@@ -170,8 +172,9 @@ void ki_repair_start(struct ki_repair *repair, uint64_t now_ms);
 /* Whatever it was doing, it is over; the cells that came stay. */
 void ki_repair_free(struct ki_repair *repair);
 
-/* Whose message it is.  false: it is none. */
-bool ki_repair_peek(struct ki_span message, enum ki_repair_role *sender, uint64_t *session);
+/* Whose message it is.  *answering: the snapshot of the responder's that it is from, or about; 0: of none yet, so that it
+ * may begin a session.  false: it is none. */
+bool ki_repair_peek(struct ki_span message, enum ki_repair_role *sender, uint64_t *session, uint32_t *answering);
 /* A message of the peer's; one that is not of this session is ignored. */
 enum ki_repair_result ki_repair_receive(struct ki_repair *repair, uint64_t wall_ms, uint64_t now_ms, struct ki_span message);
 /* Does what there is to do, as far as the budget goes: one of it is 0.1 to 0.3 us.  Something left of it: there is nothing

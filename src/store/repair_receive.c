@@ -396,23 +396,38 @@ static void receive_piece(struct ki_repair *r, uint64_t wall_ms, uint64_t kind, 
     }
 }
 
-bool ki_repair_peek(struct ki_span message, enum ki_repair_role *sender, uint64_t *session)
+bool ki_repair_peek(struct ki_span message, enum ki_repair_role *sender, uint64_t *session, uint32_t *answering)
 {
     struct ki_reader r = ki_reader(message.ptr, message.len);
     uint64_t role = ki_take_be(&r, 1);
     *session = ki_take_be(&r, 8);
+    *answering = (uint32_t)ki_take_be(&r, 4);
     *sender = role == KI_REPAIR_INITIATOR ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER;
-    return !r.bad && (role == KI_REPAIR_INITIATOR || role == KI_REPAIR_RESPONDER);
+    return !r.bad && (role == KI_REPAIR_INITIATOR || (role == KI_REPAIR_RESPONDER && *answering != 0));
+}
+
+/* A responder that has forgotten the session, or its whole life, might take part again with another snapshot.  What has been
+ * said of one must not meet what is said of the other: a dot known to the first, in no list of the second, would pass for
+ * dead.  So the initiator hears the first that answers, and says whom it means. */
+static bool receive_is_ours(struct ki_repair *r, struct ki_span message)
+{
+    enum ki_repair_role sender;
+    uint64_t session;
+    uint32_t answering;
+    if (!ki_repair_peek(message, &sender, &session, &answering) || sender == r->config.role ||
+        session != r->config.session)
+        return false;
+    if (r->answering == 0)
+        r->answering = answering;
+    return answering == r->answering || (answering == 0 && sender == KI_REPAIR_INITIATOR);
 }
 
 enum ki_repair_result ki_repair_receive(struct ki_repair *repair, uint64_t wall_ms, uint64_t now_ms, struct ki_span message)
 {
     struct ki_repair *r = repair;
-    enum ki_repair_role sender;
-    uint64_t session;
     size_t nothing = 0;
     KI_ASSERT(r->is_started);
-    if (!ki_repair_peek(message, &sender, &session) || sender == r->config.role || session != r->config.session) {
+    if (!receive_is_ours(r, message)) {
         r->stats.messages_ignored++;
         return ki_repair_step(r, now_ms, &nothing);
     }

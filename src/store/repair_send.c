@@ -351,6 +351,7 @@ bool ki_repair_poll(struct ki_repair *repair, void *buf, size_t cap, size_t *len
         return false;
     ki_put_u8(&w, (uint8_t)r->config.role);
     ki_put_be(&w, r->config.session, 8);
+    ki_put_be(&w, r->answering, 4);
     for (size_t i = 0; i < KI_COUNT(order); i++) {
         uint32_t bit = ki_repair_bit(order[i]);
         if (!(r->pending & bit))

@@ -114,6 +114,7 @@ static void channel_message(struct channel *c, bool is_repair, struct ki_reader 
         ki_put_u8(&w, KI_KITH_REPAIR);
         ki_put_u8(&w, kind % 8 < 4 ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER);
         ki_put_be(&w, channel_session(c, kind), 8);
+        ki_put_be(&w, kind % 8 < 4 ? 0 : 7, 4);
     } else {
         ki_put_u8(&w, kind);
     }

@@ -34,6 +34,7 @@ static void make_up(unsigned to, uint8_t kind, size_t len, struct ki_reader *scr
     size_t taken = ki_min_size(len % 64, (size_t)(bytes ? script->pos - bytes : 0));
     ki_put_u8(&w, (uint8_t)pair.sides[!to].config.role);
     ki_put_be(&w, pair.sides[to].config.session, 8);
+    ki_put_be(&w, pair.sides[1].config.answering, 4);
     ki_put_u8(&w, kind % (KI_PIECE_END + 1));
     ki_put_be(&w, taken, 2);
     ki_put(&w, bytes, taken);

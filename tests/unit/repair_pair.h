@@ -52,20 +52,24 @@ static inline void pair_secret(struct ki_store *store, const char *word)
     KI_ASSERT(ki_compare_begin(store, secret, PAIR_KEPT));
 }
 
-static inline void pair_begin(struct pair *p, uint64_t seed)
+static inline void pair_new_store(struct pair *p, unsigned side, uint64_t id)
 {
     static const uint8_t hash_key[16] = "of one instance";
     static const struct ki_store_config config = {
         .limits = {.key_max = 100, .field_max = 100, .value_max = PAIR_VALUE_MAX},
         .bounds = {.warn_ms = 250, .clamp_ms = 5000, .refuse_ms = 3600000},
         .delta_cells_max = 1000};
+    ki_mem_init(&p->mems[side], NULL, NULL, NULL, 0);
+    ki_store_init(&p->stores[side], &p->mems[side], &config, id, hash_key);
+    pair_secret(&p->stores[side], "a secret");
+}
+
+static inline void pair_begin(struct pair *p, uint64_t seed)
+{
     memset(p, 0, sizeof *p);
     ki_rng_init(&p->rng, seed);
-    for (unsigned i = 0; i < 2; i++) {
-        ki_mem_init(&p->mems[i], NULL, NULL, NULL, 0);
-        ki_store_init(&p->stores[i], &p->mems[i], &config, 1 + i, hash_key);
-        pair_secret(&p->stores[i], "a secret");
-    }
+    for (unsigned i = 0; i < 2; i++)
+        pair_new_store(p, i, 1 + i);
 }
 
 static inline void pair_drop_messages(struct pair *p)
@@ -255,17 +259,24 @@ static inline struct ki_repair_config pair_config(bool is_stream)
                                      .session_limits = {.limbo_bytes_max = 1 << 24}};
 }
 
+/* The beginning of one side, which takes its snapshot now.  false: memory is out. */
+static inline bool pair_open_side(struct pair *p, unsigned side, const struct ki_repair_config *config, uint32_t answering)
+{
+    struct ki_repair_config own = *config;
+    own.role = side == 0 ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER;
+    own.answering = side == 0 ? 0 : answering;
+    ki_repair_free(&p->sides[side]);
+    p->results[side] = KI_REPAIR_RUNNING;
+    return ki_repair_init(&p->sides[side], &p->stores[side], &own);
+}
+
 /* false: memory is out on one side; neither is open. */
 static inline bool pair_open(struct pair *p, const struct ki_repair_config *config)
 {
     pair_settle(p);
     pair_drop_messages(p);
     for (unsigned i = 0; i < 2; i++) {
-        struct ki_repair_config own = *config;
-        own.role = i == 0 ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER;
-        ki_repair_free(&p->sides[i]);
-        p->results[i] = KI_REPAIR_RUNNING;
-        if (!ki_repair_init(&p->sides[i], &p->stores[i], &own)) {
+        if (!pair_open_side(p, i, config, 7)) {
             if (i == 1)
                 ki_repair_free(&p->sides[0]);
             return false;

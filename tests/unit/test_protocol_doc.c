@@ -408,6 +408,7 @@ static bool check_channel(const struct vector *v)
     struct ki_mem mem;
     enum ki_repair_role role;
     uint64_t session;
+    uint32_t answering;
     if (strncmp(v->kind, "kith-", 5) != 0)
         return false;
     struct ki_writer w = ki_writer(encoded, sizeof(encoded));
@@ -439,8 +440,8 @@ static bool check_channel(const struct vector *v)
         assert_int_equal(ki_delta_open(&delta, &mem, &store_config, ki_span(r.pos, r.left)), 0);
         ki_delta_close(&delta);
     } else if (strcmp(v->kind, "kith-repair") == 0) {
-        assert_true(ki_repair_peek(ki_span(r.pos, r.left), &role, &session));
-        assert_true(role == KI_REPAIR_RESPONDER && session == 0x0123456789abcdef);
+        assert_true(ki_repair_peek(ki_span(r.pos, r.left), &role, &session, &answering));
+        assert_true(role == KI_REPAIR_RESPONDER && session == 0x0123456789abcdef && answering == 0x11121314);
     }
     return true;
 }

@@ -231,8 +231,7 @@ static void a_snapshot_told_later(void **state)
     differ(5, 1000, 500, 10);
     pair_settle(&pair);
     for (unsigned i = 0; i < 2; i++) {
-        config.role = i == 0 ? KI_REPAIR_INITIATOR : KI_REPAIR_RESPONDER;
-        assert_true(ki_repair_init(&pair.sides[i], &pair.stores[i], &config));
+        assert_true(pair_open_side(&pair, i, &config, 7));
         for (unsigned k = 0; k < 200; k++)
             pair_write(&pair, k % 2, 500, k % 3);
     }
@@ -246,6 +245,87 @@ static void a_snapshot_told_later(void **state)
     pair_stream(&pair);
     must_be_done();
     must_be_the_truth(truth);
+    pair_end(&pair);
+}
+
+/* A third replica's cell comes to one side. */
+static void third_writes(struct pair *p, unsigned side)
+{
+    uint8_t bytes[64];
+    struct ki_writer w = ki_writer(bytes, sizeof bytes);
+    struct ki_cell_image image = {.dot = {9, 1}, .kind = KI_KIND_SET, .stamp = 1};
+    image.key = image.field = pair_text("third");
+    ki_put_u8(&w, 1);
+    ki_cell_encode(&w, &image);
+    assert_int_equal(ki_store_merge(&p->stores[side], PAIR_WALL_MS, ki_span(bytes, w.len)), 0);
+}
+
+/* The responder has forgotten the session, and takes part again with what it knows now: also a cell that the initiator has
+ * come to know since its own snapshot. */
+static void answers_anew(struct pair *p)
+{
+    struct ki_repair_config config = pair_config(false);
+    ki_repair_free(&p->sides[1]);
+    third_writes(p, 0);
+    third_writes(p, 1);
+    pair_settle(p);
+    assert_true(pair_open_side(p, 1, &config, 8));
+    ki_repair_start(&p->sides[1], p->now_ms);
+}
+
+/* Takes verdicts and contexts out of a message, as if they had stood in another datagram. */
+static size_t without_verdict(uint8_t *bytes, size_t len)
+{
+    size_t to = KI_REPAIR_HEAD_LEN;
+    for (size_t at = to, piece_len; at < len; at += piece_len) {
+        piece_len = 3 + (size_t)(bytes[at + 1] << 8 | bytes[at + 2]);
+        if (bytes[at] == KI_PIECE_VERDICT || bytes[at] == KI_PIECE_CONTEXT)
+            continue;
+        memmove(bytes + to, bytes + at, piece_len);
+        to += piece_len;
+    }
+    return to;
+}
+
+/* The first snapshot's verdict and context are lost, and its dots and cells are not: the dots lack the third cell, which the
+ * second snapshot's context has.  Together they would say that it is dead. */
+static void a_responder_answers_anew(void **state)
+{
+    (void)state;
+    struct ki_repair_config config = pair_config(false);
+    bool is_anew = false;
+    pair_begin(&pair, 1);
+    for (unsigned i = 0; i < 60; i++) { /* on both sides, on one, on the other */
+        char key[16];
+        snprintf(key, sizeof key, "k%u", i);
+        assert_int_equal(ki_set(&pair.stores[i % 2], PAIR_WALL_MS, pair_text(key), pair_text("v"), 0), 0);
+        pair_tell(&pair, i % 2, i % 6 < 2);
+    }
+    assert_true(pair_open(&pair, &config));
+    for (unsigned turn = 0; turn < 20000 && !pair_is_over(&pair); turn++, pair.now_ms += 20) {
+        uint8_t bytes[2048];
+        unsigned from = turn % 2;
+        size_t len, budget = 1 + turn % 7;
+        pair.results[from] = ki_repair_step(&pair.sides[from], pair.now_ms, &budget);
+        if (!ki_repair_poll(&pair.sides[from], bytes, sizeof bytes, &len))
+            continue;
+        if (from == 1 && !is_anew)
+            len = without_verdict(bytes, len);
+        pair.results[!from] = ki_repair_receive(&pair.sides[!from], PAIR_WALL_MS, pair.now_ms, ki_span(bytes, len));
+        if (!is_anew && pair.sides[0].has_set && pair.stores[0].cells.cell_count == 60) {
+            answers_anew(&pair);
+            is_anew = true;
+        }
+    }
+    assert_true(is_anew);
+    struct ki_store *a = &pair.stores[0], *b = &pair.stores[1];
+    assert_true(ki_cells_by_dot(&a->cells, (struct ki_dot){9, 1}) != KI_NO_CELL);
+    assert_true(a->cells.cell_count == 61); /* nothing was deleted */
+    for (uint32_t id = 0; id < a->cells.cells_used; id++) {
+        struct ki_dot dot = ki_cells_dot(&a->cells, id);
+        bool is_known = ki_cells_at(&a->cells, id)->kind != 0 && ki_context_has(&b->context, dot);
+        assert_true(!is_known || ki_cells_by_dot(&b->cells, dot) != KI_NO_CELL);
+    }
     pair_end(&pair);
 }
 
@@ -365,6 +445,7 @@ int main(void)
         cmocka_unit_test(streams),                     cmocka_unit_test(one_side_is_empty),
         cmocka_unit_test(only_the_contexts_differ),    cmocka_unit_test(equal_stores),
         cmocka_unit_test(writes_meanwhile),            cmocka_unit_test(a_snapshot_told_later),
+        cmocka_unit_test(a_responder_answers_anew),
         cmocka_unit_test(broken_streams_are_resumed),  cmocka_unit_test(a_cell_larger_than_a_message),
         cmocka_unit_test(too_large_for_datagrams),     cmocka_unit_test(longer_prefixes),
     };

@@ -271,7 +271,7 @@ static void longer_than_the_other_likes(void **state)
 
 /* ---- lies ---- */
 
-enum { HEAD = 9, PIECE_HEAD = 3 };
+enum { HEAD = KI_REPAIR_HEAD_LEN, PIECE_HEAD = 3 };
 
 /* One piece to one side, as if the other had said it. */
 static void say(unsigned to, uint8_t kind, const void *bytes, size_t len)
@@ -280,6 +280,7 @@ static void say(unsigned to, uint8_t kind, const void *bytes, size_t len)
     struct ki_writer w = ki_writer(message, sizeof message);
     ki_put_u8(&w, to == 0 ? KI_REPAIR_RESPONDER : KI_REPAIR_INITIATOR);
     ki_put_be(&w, pair.sides[to].config.session, 8);
+    ki_put_be(&w, pair.sides[1].config.answering, 4);
     ki_put_u8(&w, kind);
     ki_put_be(&w, len, 2);
     ki_put(&w, bytes, len);
