@@ -18,7 +18,7 @@ die() {
 # uses_shared PROGRAM yes|no: whether the loader will look for libkith.so.0.
 uses_shared() {
     local found=no
-    if readelf -d "$1" | grep -q 'NEEDED.*\[libkith\.so\.0\]'; then
+    if readelf -d "$1" | grep 'NEEDED.*\[libkith\.so\.0\]' >/dev/null; then
         found=yes
     fi
     [ "$found" = "$2" ] || die "${1##*/} needs libkith.so.0: $found, wanted $2"

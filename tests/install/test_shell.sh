@@ -24,31 +24,31 @@ completes() {
     printf '%s\n' "${COMPREPLY[@]}"
 }
 for command in $commands; do
-    completes "$command" | grep -qxF -- "$command" || die "the command $command is not completed"
+    completes "$command" | grep -xF -- "$command" >/dev/null || die "the command $command is not completed"
     grep -qE "^\.(Cm|It Cm|Ic|It Ic) $command( |\$)" "$page" || die "the manual page does not name the command $command"
 done
 for flag in $flags; do
-    completes agent "-$flag" | grep -qxF -- "-$flag" || die "the flag -$flag is not completed"
+    completes agent "-$flag" | grep -xF -- "-$flag" >/dev/null || die "the flag -$flag is not completed"
     grep -qE "Fl $flag( |\$)" "$page" || die "the manual page does not name the flag -$flag"
 done
 sims=$("$kith" sim -help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
 [ "$(wc -w <<<"$sims")" -ge 4 ] || die "the help names these simulations only: $sims"
 for sim in $sims; do
-    completes sim "$sim" | grep -qxF -- "$sim" || die "the command sim $sim is not completed"
+    completes sim "$sim" | grep -xF -- "$sim" >/dev/null || die "the command sim $sim is not completed"
     section=$(sed -n "/^\.Ss Flags of sim $sim\$/,/^\.S[sh] /p" "$page" | grep -v '^\.S')
     [ -n "$section" ] || die "the manual page has no flags of sim $sim"
     named=$("$kith" sim "$sim" -help | sed -n 's/^  -\([a-z-]*\).*/\1/p')
     [ "$(wc -w <<<"$named")" -ge 5 ] || die "the help of sim $sim names these flags only: $named"
     for flag in $named; do
-        completes sim "$sim" "-$flag" | grep -qxF -- "-$flag" || die "the flag -$flag of sim $sim is not completed"
-        completes sim "$sim" "--$flag" | grep -qxF -- "--$flag" || die "the flag --$flag of sim $sim is not completed"
+        completes sim "$sim" "-$flag" | grep -xF -- "-$flag" >/dev/null || die "the flag -$flag of sim $sim is not completed"
+        completes sim "$sim" "--$flag" | grep -xF -- "--$flag" >/dev/null || die "the flag --$flag of sim $sim is not completed"
         case $flag in json | seed | report) continue ;; esac # the page tells them once for all
         grep -qE "Fl $flag( |\$)" <<<"$section" || die "the manual page does not name -$flag among the flags of sim $sim"
     done
 done
 [ "$(completes sim swarm --l)" = --list-checkers ] || die "two dashes: $(completes sim swarm --l)"
 [ "$(completes sim run --profile l | sort | xargs)" = "lan local" ] || die "the value of --profile is not completed"
-completes agent -profile l | grep -qx lan || die "the value of -profile is not completed"
+completes agent -profile l | grep -x lan >/dev/null || die "the value of -profile is not completed"
 if command -v man >/dev/null; then
     warnings=$(MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l "$page" 2>&1 >/dev/null)
     [ -z "$warnings" ] || die "man: $warnings"

@@ -13,7 +13,7 @@ die() {
 }
 
 other=gcc
-if "$CC" --version | grep -qi 'gcc\|free software foundation'; then
+if "$CC" --version | grep -i 'gcc\|free software foundation' >/dev/null; then
     other=$(command -v clang-14 || command -v clang) || die "there is no clang to compare with"
 fi
 flags=(-std=c17 -O1 -ffp-contract=off -D_GNU_SOURCE -Iinclude -Isrc -I. -Itests)
