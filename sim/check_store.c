@@ -218,6 +218,14 @@ static void store_backup(kith_sim *s, void *state, uint32_t node)
     }
 }
 
+/* An id that is given up soon after it was taken has been one all the same. */
+static void store_import(kith_sim *s, void *state, uint32_t node)
+{
+    struct sim_truth *t = state;
+    if (t->on && ki_sim_node_at(s, node)->store)
+        ki_sim_truth_ids_begin(s, t, node);
+}
+
 static void store_settled(kith_sim *s, void *state, uint32_t node)
 {
     struct sim_truth *t = state;
@@ -250,5 +258,6 @@ const struct sim_checker ki_sim_check_store = {
               .dying = store_dying,
               .settled = store_settled,
               .backup = store_backup,
+              .import = store_import,
               .end = store_end},
 };

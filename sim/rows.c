@@ -253,6 +253,7 @@ bool ki_sim_store_import(kith_sim *s, uint32_t from, uint32_t to, bool live)
     else
         rows_copy(&table, &ki_sim_node_at(s, from)->store->backup);
     bool any = table.count > 0;
+    SIM_TELL(s, import, to);
     for (size_t i = 0; any && !error && i <= table.count; i++) {
         const struct sim_row *r = &table.rows[i];
         struct kith_row row = {.is_commit = i == table.count};

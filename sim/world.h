@@ -158,6 +158,7 @@ struct sim_observer {
     void (*drained)(kith_sim *s, void *state, uint32_t node); /* after each input, when all was polled but events, */
     void (*settled)(kith_sim *s, void *state, uint32_t node); /* and when these were told too, if it still runs */
     void (*backup)(kith_sim *s, void *state, uint32_t node);  /* of its durable rows has been made */
+    void (*import)(kith_sim *s, void *state, uint32_t node);  /* it is about to take rows in, and a new replica id */
     void (*fault)(kith_sim *s, void *state);                  /* a fault of any kind has been made */
     void (*end)(kith_sim *s, void *state);                    /* releases what the state holds */
 };
