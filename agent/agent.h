@@ -65,6 +65,8 @@ const char *ki_member_event_name(enum ki_member_event event);
 /* Owned by the watcher; must be unwatched before it goes, and not from inside its own call of another's. */
 struct ki_agent_watch {
     void (*members)(void *arg, enum ki_member_event event, const struct kith_member *members, size_t count);
+    /* USER, GAP and QUERY, as they come (coalesced ones after their while); borrowed.  NULL: does not care. */
+    void (*message)(void *arg, const struct kith_event *event);
     void *arg;
     struct ki_agent_watch *next;
 };

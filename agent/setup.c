@@ -65,6 +65,16 @@ static void setup_event(void *arg, const struct kith_event *event)
             return;
         ki_ask_event(agent, event->ticket, event->result, event->count);
         return;
+    case KITH_EVENT_USER:
+    case KITH_EVENT_GAP:
+    case KITH_EVENT_QUERY:
+        if (agent->coalesce)
+            ki_coalesce_event(agent, event);
+        return;
+    case KITH_EVENT_ANSWER:
+    case KITH_EVENT_UNCONFIRMED:
+    case KITH_EVENT_KEYS:
+        return;
     }
     KI_UNREACHABLE();
 }

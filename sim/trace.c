@@ -6,6 +6,7 @@
  *
  * The text is a ring of lines, "SECONDS NODE WHAT".  Whoever wants to read the end of a failed run repeats its seed with
  * the text on; so the thousands that do not fail pay nothing for it. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -112,6 +113,14 @@ static void trace_member_event(kith_sim *s, uint32_t node, const struct kith_eve
                  (unsigned)e->member.incarnation);
 }
 
+static void trace_message_event(kith_sim *s, uint32_t node, const char *what, const struct kith_event *e)
+{
+    const struct kith_message *m = &e->message;
+    ki_sim_trace(s, node, "%s %.*s of %.*s number %" PRIu64 " to %" PRIu64 ", %zu bytes, result %d", what,
+                 (int)m->name.len, m->name.ptr, (int)m->origin.len, m->origin.ptr, m->seq, m->seq_last, m->payload.len,
+                 e->result);
+}
+
 void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
 {
     if (!sim_traces(s))
@@ -128,6 +137,24 @@ void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
         return;
     case KITH_EVENT_NAME_LOST:
         ki_sim_trace(s, node, "event name lost: %d of %u are for us", e->result, (unsigned)e->count);
+        return;
+    case KITH_EVENT_USER:
+        trace_message_event(s, node, "event user", e);
+        return;
+    case KITH_EVENT_GAP:
+        trace_message_event(s, node, "event gap", e);
+        return;
+    case KITH_EVENT_QUERY:
+        trace_message_event(s, node, "event query", e);
+        return;
+    case KITH_EVENT_ANSWER:
+        trace_message_event(s, node, "event answer", e);
+        return;
+    case KITH_EVENT_UNCONFIRMED:
+        trace_message_event(s, node, "event unconfirmed", e);
+        return;
+    case KITH_EVENT_KEYS:
+        ki_sim_trace(s, node, "event keys");
         return;
     }
 }

@@ -211,6 +211,7 @@ struct kith_config {
     size_t key_count;
     bool verify_incoming;              /* refuse plain text when there is a key; default true */
     bool verify_outgoing;              /* seal when there is a key; default true */
+    bool keys_kept;                    /* the driver writes the keyring down: kith_keys_written(); default false */
     bool resolve_conflicts;            /* vote when another claims our name (Serf's); default true */
     bool compress;                     /* LZW, when it makes a datagram smaller and on streams; default true */
 
@@ -256,6 +257,13 @@ struct kith_config {
     uint32_t streams_per_source;
     uint32_t tickets_max;              /* asks not yet ended */
     uint32_t events_max;               /* events waiting that are not about a member */
+    uint32_t messages_max;             /* user events, queries and answers waiting, and */
+    uint64_t message_bytes_max;        /* bytes of them */
+    uint32_t event_size_max;           /* bytes of a user event's name and payload; default 1 MiB */
+    uint32_t query_size_max;           /* of a query's, with its filters */
+    uint32_t response_size_max;        /* of an answer's payload */
+    uint32_t queries_max;              /* queries of others that may still be answered, and of ours that wait */
+    uint64_t event_log_max;            /* bytes of past events kept for those that missed them; default 4 MiB */
     uint64_t stream_bytes_max;         /* bytes held for all streams together */
     uint32_t frame_max;                /* bytes of one sealed stream frame */
     uint32_t inflated_max;             /* bytes a compressed stream may grow to; datagrams: 64 KiB */
@@ -432,7 +440,14 @@ enum kith_event_kind {
     KITH_EVENT_MEMBER = 1,   /* member changed as `changed` says; one event a member, however often it changed */
     KITH_EVENT_CONFLICT = 2, /* somebody at `other` claims the name of `member` */
     KITH_EVENT_DONE = 3,     /* the ask `ticket` ended with `result` and `count` */
-    KITH_EVENT_NAME_LOST = 4 /* of `count` members only `result` hold our name to be ours: stop using it */
+    KITH_EVENT_NAME_LOST = 4, /* of `count` members only `result` hold our name to be ours: stop using it */
+    /* of these event.h tells; what they hold is in `message` */
+    KITH_EVENT_USER = 5,        /* a user event */
+    KITH_EVENT_GAP = 6,         /* user events of one origin that this member will not get */
+    KITH_EVENT_QUERY = 7,       /* somebody asks: kith_respond() */
+    KITH_EVENT_ANSWER = 8,      /* to what `ticket` asked */
+    KITH_EVENT_UNCONFIRMED = 9, /* who has not confirmed the event of `ticket`; result KITH_ERR_VERSION: it never can */
+    KITH_EVENT_KEYS = 10        /* our keyring has changed: kith_keys() */
 };
 
 enum { /* struct kith_event.changed */
@@ -445,11 +460,28 @@ enum { /* struct kith_event.changed */
        KITH_CHANGED_LEAVING = 64  /* is leaving, or no longer */
 };
 
+/** What a member said to all, or to us.  Strings are borrowed as all that is polled. */
+struct kith_message {
+    struct kith_str origin;  /* who: sent the event, asks, answers.  Empty: an event of a Serf member, which does not say */
+    struct kith_str name;
+    struct kith_str payload;
+    uint64_t ltime;          /* Lamport time of the event or query */
+    uint64_t seq;            /* USER: its number among the events of this life of its origin, from 1; 0: not numbered, a
+                              * Serf member's.  GAP: the first that is missing, */
+    uint64_t seq_last;       /* and the last */
+    uint64_t query;          /* QUERY, KEYS: what to answer to */
+    uint64_t until_us;       /* QUERY: monotonic time after which nobody waits for an answer */
+    bool coalesce;
+    bool kith_only;
+    bool is_ack;             /* ANSWER: the query has been heard; else a response */
+};
+
 struct kith_event {
     enum kith_event_kind kind;
     uint32_t changed;
     struct kith_member member;
     struct kith_addr other;
+    struct kith_message message;
     kith_ticket ticket;
     int result;
     uint32_t count;

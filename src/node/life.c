@@ -11,6 +11,7 @@
 #define LIFE_NESTING_MAX 16    /* frames in receive.c */
 #define LIFE_INTERVAL_MAX 3600000 /* milliseconds: with the multipliers below no product leaves 64 bits */
 #define LIFE_MULT_MAX 100
+#define LIFE_MESSAGE_MAX (16u << 20) /* bytes of an event, a query, an answer: a link takes twice that */
 #define LIFE_COUNT_MAX (1u << 24) /* entries of a table: what is doubled or counted twice stays far from 2^32 */
 #define LIFE_PING_LEN 170      /* bytes of an indirect ping without the two names */
 #define LIFE_INCARNATION_MAX (UINT32_MAX - 65536) /* headroom for refutations */
@@ -36,6 +37,13 @@ static void life_limits(struct kith_config *c)
     c->streams_per_source = 8;
     c->tickets_max = 256;
     c->events_max = 1024;
+    c->messages_max = 4096;
+    c->message_bytes_max = 16u << 20;
+    c->event_size_max = 1u << 20;
+    c->query_size_max = 1u << 20;
+    c->response_size_max = 1u << 20;
+    c->queries_max = 1024;
+    c->event_log_max = 4u << 20;
     c->stream_bytes_max = 64u << 20;
     c->frame_max = 20u << 20;
     c->inflated_max = 40u << 20;
@@ -113,7 +121,11 @@ static bool life_limits_fine(const struct kith_config *c)
            c->frame_max >= 1024 && c->inflated_max >= 1024 && c->nesting_max >= 1 &&
            c->nesting_max <= LIFE_NESTING_MAX && c->members_max <= LIFE_COUNT_MAX &&
            c->intents_max <= LIFE_COUNT_MAX && c->queue_max <= LIFE_COUNT_MAX && c->replies_max <= LIFE_COUNT_MAX &&
-           c->relays_max <= LIFE_COUNT_MAX && c->tickets_max <= LIFE_COUNT_MAX && c->events_max <= LIFE_COUNT_MAX;
+           c->relays_max <= LIFE_COUNT_MAX && c->tickets_max <= LIFE_COUNT_MAX && c->events_max <= LIFE_COUNT_MAX && c->messages_max >= 1 &&
+           c->messages_max <= LIFE_COUNT_MAX && c->message_bytes_max >= 1024 && c->event_size_max >= 1 &&
+           c->event_size_max <= LIFE_MESSAGE_MAX && c->query_size_max >= 1 && c->query_size_max <= LIFE_MESSAGE_MAX &&
+           c->response_size_max >= 1 && c->response_size_max <= LIFE_MESSAGE_MAX && c->queries_max >= 1 &&
+           c->queries_max <= LIFE_COUNT_MAX;
 }
 
 /* ---- birth ---- */
