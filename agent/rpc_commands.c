@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/rpc_pattern.h"
+#include "base/pattern.h"
 
 static const char rpc_commands_not_yet[] = "kith does not support this command yet";
 static const char rpc_commands_no_memory[] = "out of memory";
@@ -116,7 +116,7 @@ static bool rpc_commands_compile(struct ki_rpc_conn *conn, struct ki_span expres
                                  struct ki_pattern **out)
 {
     char reason[128];
-    *out = ki_pattern_new(expression, reason, sizeof reason);
+    *out = ki_pattern_new(NULL, KI_PATTERN_WHOLE, expression, reason, sizeof reason);
     if (!*out)
         ki_log(conn->rpc->log, KI_LOG_ERR, "agent.ipc", "Failed to compile regex: %s", reason);
     return *out != NULL;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/rpc_pattern.h"
+#include "base/pattern.h"
 #include "cli/member_list.h"
 
 struct members_options {
@@ -28,7 +28,7 @@ static bool members_check_pattern(const char *pattern, int *code)
 {
     char reason[128];
     struct ki_pattern *compiled =
-        ki_pattern_new(ki_span(pattern, strlen(pattern)), reason, sizeof reason);
+        ki_pattern_new(NULL, KI_PATTERN_WHOLE, ki_span(pattern, strlen(pattern)), reason, sizeof reason);
     if (!compiled) {
         fprintf(stderr, "Error retrieving members: bad pattern '%s': %s\n", pattern, reason);
         *code = KI_EXIT_FAILED;

@@ -109,7 +109,6 @@ int kith_join(struct kith *k, struct kith_time now, const struct kith_addr *addr
               kith_ticket *ticket)
 {
     ki_input(k, now);
-    (void)replay; /* user events are passed on, not kept: there are none to take */
     if (k->life != KI_LIFE_LIVE)
         return KITH_ERR_STATE;
     if (count == 0 || count > UINT32_MAX / sizeof *addrs)
@@ -129,6 +128,7 @@ int kith_join(struct kith *k, struct kith_time now, const struct kith_addr *addr
     }
     ask->addrs = copy;
     ask->addr_count = (uint32_t)count;
+    ask->replay = replay;
     ask->last_error = KITH_ERR_UNREACHABLE;
     if (ticket)
         *ticket = ask->ticket;

@@ -94,7 +94,7 @@ static void exchange_build_end(struct kith *k, struct ki_stream *s)
 {
     size_t nodes_end = s->out.len;
     if (!k->bare) {
-        size_t cap = ki_state_len(s);
+        size_t cap = ki_state_len(k, s);
         if (!exchange_room(k, s, cap))
             return;
         struct ki_pack p = ki_pack(s->out.ptr + nodes_end, cap, false);

@@ -1,18 +1,14 @@
-/* Serf's layer: join and leave intents and what they make of failure detection's ups and downs; user events and
- * queries are passed on and move the clocks, so that a pool spreads them through every member.
+/* Serf's layer: join and leave intents and what they make of failure detection's ups and downs; and where Serf's other
+ * messages go (messages.h).
  *
  * An intent travels as one Serf message and is passed on byte for byte, so that keys unknown here survive.
  * Those merged from a peer's full state are not passed on: everyone gets them the same way. */
-#include "base/hash.h"
-#include "node/node.h"
-#include "wire/serf_query.h"
+#include "node/messages.h"
 
-#define INTENT_NO_BROADCAST 2 /* a query's flag */
 /* A full state tells of a leave as one later than it was said, and stock agents take it so each time they hear it: the
  * time of a leave of ours creeps ahead of the clocks.  Who hears of it before it hears of us then holds us leaving for
  * ever, unless our join is later still. */
 #define INTENT_MARGIN 16
-#define INTENT_WINDOW 512 /* events and queries older than so many Lamport ticks are stale (Serf's buffer) */
 
 static int intent_spread(struct kith *k, unsigned queue, struct ki_span raw, kith_ticket ticket)
 {
@@ -186,70 +182,6 @@ void ki_leaving_check(struct kith *k)
     }
 }
 
-static bool intent_is_key_query(struct ki_span name)
-{
-    static const char *const names[] = {"_serf_install-key", "_serf_use-key", "_serf_remove-key"};
-    for (size_t i = 0; i < KI_COUNT(names); i++) {
-        if (ki_span_equal(name, ki_span(names[i], strlen(names[i]))))
-            return true;
-    }
-    return false;
-}
-
-/* A query that every stock agent would choke on (an empty filter, a key request without a body) is malformed here: it
- * must not reach them through us.  *quiet: its sender does not want it passed on. */
-static bool intent_query_fine(struct ki_span body, bool *quiet)
-{
-    struct ki_reader r = ki_reader(body.ptr, body.len);
-    struct ki_serf_query query;
-    bool whole = ki_decode_serf_query(&r, &query);
-    *quiet = whole && (query.flags & INTENT_NO_BROADCAST) != 0;
-    if (!whole || (query.payload.len == 0 && intent_is_key_query(query.name)))
-        return false;
-    if (query.filters.len == 0)
-        return true;
-    uint32_t count;
-    r = ki_reader(query.filters.ptr, query.filters.len);
-    if (!ki_unpack_array(&r, &count))
-        return false;
-    for (; count > 0; count--) {
-        struct ki_span filter;
-        if (!ki_unpack_bytes(&r, &filter) || filter.len == 0)
-            return false;
-    }
-    return true;
-}
-
-/* Events and queries are not delivered here yet; they are passed on once, and they move their clock. */
-static int intent_forward(struct kith *k, struct ki_clock *clock, unsigned queue, struct ki_span message)
-{
-    struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
-    struct ki_serf_clocked msg = {0};
-    bool fine = ki_decode_serf_clocked(&r, &msg) && msg.ltime != UINT64_MAX; /* a stock clock wraps at it */
-    bool quiet = false;
-    if (fine && queue == KI_QUEUE_QUERIES)
-        fine = intent_query_fine(ki_span(message.ptr + 1, message.len - 1), &quiet);
-    if (!fine) {
-        ki_count(k, KI_COUNT_malformed);
-        return KITH_ERR_MALFORMED;
-    }
-    ki_clock_witness(clock, msg.ltime);
-    if (clock->time > INTENT_WINDOW && msg.ltime < clock->time - INTENT_WINDOW)
-        return 0;
-    if (!k->seen && !(k->seen = ki_mem_new(&k->mem, sizeof *k->seen))) {
-        ki_count(k, KI_COUNT_out_of_memory);
-        return KITH_ERR_NOMEM;
-    }
-    if (!ki_seen_first(k->seen, ki_siphash(k->table.hash_key, message.ptr, message.len)))
-        return 0;
-    if (queue == KI_QUEUE_QUERIES)
-        ki_vote_query(k, ki_span(message.ptr + 1, message.len - 1));
-    if (quiet)
-        return 0;
-    ki_count(k, queue == KI_QUEUE_EVENTS ? KI_COUNT_events_forwarded : KI_COUNT_queries_forwarded);
-    return intent_spread(k, queue, message, 0);
-}
-
 int ki_handle_serf(struct kith *k, struct ki_span message)
 {
     if (message.len == 0) {
@@ -273,12 +205,14 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
         error = fine ? ki_join_intent(k, &join, message) : 0;
         break;
     case KI_SERF_USER_EVENT:
-        return intent_forward(k, &k->event_clock, KI_QUEUE_EVENTS, message);
+        return ki_handle_event(k, message);
     case KI_SERF_QUERY:
-        return intent_forward(k, &k->query_clock, KI_QUEUE_QUERIES, message);
+        return ki_handle_query(k, message);
     case KI_SERF_QUERY_RESPONSE:
-        return ki_vote_response(k, ki_span(message.ptr + 1, message.len - 1));
-    default: /* relays, and what later versions add: none of it is for us */
+        return ki_handle_response(k, ki_span(message.ptr + 1, message.len - 1));
+    case KI_SERF_RELAY:
+        return ki_handle_relay(k, ki_span(message.ptr + 1, message.len - 1));
+    default: /* what later versions add */
         ki_count(k, KI_COUNT_unknown_serf_type);
         return 0;
     }

@@ -5,6 +5,7 @@
  * Between new and ready nothing is sent and time does not exist.  Every later input goes through ki_input(), the one
  * place where the time enters: it never goes back, and a jump past our own deadline is our own absence. */
 #include "node/node.h"
+#include "node/messages.h"
 #include "node/replica.h"
 
 #define LIFE_PAUSE_US 2000000  /* later than this for our own deadline means that we, not others, were away */
@@ -234,11 +235,9 @@ void kith_free(kith *k)
     ki_mem_free(&k->mem, k->asks);
     for (unsigned i = 0; i < KI_QUEUES; i++)
         ki_queue_free(&k->queues[i]);
-    for (unsigned i = 0; i < KI_CLASSES; i++)
-        ki_mem_free(&k->mem, k->sends[i].items);
+    ki_sends_free(k);
     ki_mem_free(&k->mem, k->relays);
-    ki_mem_free(&k->mem, k->seen);
-    ki_mem_free(&k->mem, k->vote);
+    ki_messages_free(k);
     ki_mem_free(&k->mem, k->plain);
     ki_mem_free(&k->mem, k->squeeze);
     ki_mem_free(&k->mem, k->encoder);
@@ -266,9 +265,11 @@ int kith_load(struct kith *k, const struct kith_record *record)
         return 0;
     case KITH_RECORD_EVENT_CLOCK:
         ki_clock_witness(&k->event_clock, record->value);
+        k->event_min = k->event_clock.time; /* what was heard in a former life is not told again */
         return 0;
     case KITH_RECORD_QUERY_CLOCK:
         ki_clock_witness(&k->query_clock, record->value);
+        k->query_min = k->query_clock.time;
         return 0;
     case KITH_RECORD_INCARNATION:
         if (record->value < LIFE_INCARNATION_MAX && record->value > k->loaded_incarnation)

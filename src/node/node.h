@@ -6,7 +6,7 @@
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
- *   vote.c     name conflicts             view.c     reading */
+ *   view.c     reading                       messages.h: what members tell and ask each other */
 #ifndef KI_NODE_H
 #define KI_NODE_H
 
@@ -18,7 +18,6 @@
 #include "base/recall.h"
 #include "serf/clock.h"
 #include "serf/intents.h"
-#include "serf/seen.h"
 #include "serf/status.h"
 #include "store/dot.h"
 #include "swim/probe.h"
@@ -43,7 +42,9 @@
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
     X(links_in) X(links_out) X(links_refused) X(links_failed) X(link_bytes_in) X(link_bytes_out)             \
     X(link_frames_bad)                                                                                       \
-    X(user_messages_in) X(intents_in) X(events_forwarded) X(queries_forwarded)                               \
+    X(user_messages_in) X(intents_in) X(events_in) X(events_out) X(events_forwarded) X(events_unfit)         \
+    X(queries_in) X(queries_out) X(queries_forwarded) X(answers_in) X(answers_late) X(answers_relayed)       \
+    X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out) X(keys_changed) \
     X(votes) X(votes_lost)                                                                                   \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
@@ -78,14 +79,14 @@ enum ki_send_kind {
     KI_SEND_NEWS_OF,      /* what we hold of member id, told to one that has it wrong */
     KI_SEND_GOSSIP,       /* news to member id */
     KI_SEND_CHANNEL,      /* what is to be said to the store of member id */
-    KI_SEND_VOTE          /* where we believe member id (KI_NO_MEMBER: unknown) to be: answer to query seq at ltime */
+    KI_SEND_LETTER        /* a message that is ready */
 };
 
 struct ki_send {
     enum ki_send_kind kind;
     uint32_t seq;
     uint32_t id;
-    uint64_t ltime; /* VOTE */
+    struct ki_letter *letter; /* LETTER: a use of it */
     bool nack;      /* INDIRECT: the helper understands nack */
     bool verdict;   /* NEWS_OF: the dead are dead, not suspect */
     bool to_member; /* the address is a known member's: news may ride along */
@@ -124,20 +125,11 @@ struct ki_nack_wait {
     bool failed;     /* the probe ended without an ack */
 };
 
-/* Asking the pool who holds our name. */
-struct ki_vote {
-    uint64_t ltime;
-    uint32_t id;
-    uint64_t deadline_us;
-    uint32_t answers, for_us;
-    uint64_t from[256]; /* hashes of who has answered; so many answers are enough to decide by */
-};
-
 enum { KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, KI_QUEUE_QUERIES, KI_QUEUE_EVENTS, KI_QUEUES }; /* in order of draining */
 
 /* ---- asks ---- */
 
-enum ki_ask_kind { KI_ASK_JOIN, KI_ASK_LEAVE, KI_ASK_FORCE_LEAVE, KI_ASK_COMMIT, KI_ASK_WAIT };
+enum ki_ask_kind { KI_ASK_JOIN, KI_ASK_LEAVE, KI_ASK_FORCE_LEAVE, KI_ASK_COMMIT, KI_ASK_WAIT, KI_ASK_EVENT };
 
 struct ki_ask {
     kith_ticket ticket;
@@ -147,6 +139,7 @@ struct ki_ask {
     struct kith_addr *addrs; /* JOIN: owned */
     uint32_t addr_count, addr_next, open, reached;
     int last_error;
+    bool replay;      /* JOIN: events of before are wanted */
     uint32_t members; /* WAIT: how many others, */
     struct ki_dot upto; /* for all up to this */
 };
@@ -184,6 +177,8 @@ struct ki_ghost {
 
 struct ki_stream;  /* stream.h */
 struct ki_replica; /* replica.h */
+struct ki_messages; /* messages.h */
+struct ki_letter;
 struct ki_link;   /* link.h */
 struct ki_link_owner;
 
@@ -230,7 +225,10 @@ struct kith {
     uint32_t recorded_incarnation;
     struct ki_clock clock, event_clock, query_clock;
     uint64_t recorded_clock, recorded_event_clock, recorded_query_clock;
-    struct ki_vote *vote;  /* NULL: none */
+    struct ki_messages *messages; /* NULL: none yet */
+    uint64_t event_min, query_min; /* Lamport times before which user events and queries are old */
+    size_t letter_bytes;   /* waiting */
+    bool bundle_turn;      /* the last datagram that was not urgent was a bundle */
     struct ki_list streams;
     struct ki_list ghosts;
     struct ki_ghost *shown; /* the ghost whose borrowed event or record is out */
@@ -266,7 +264,7 @@ struct kith {
     struct ki_intents intents;
     uint64_t join_said_us; /* when we said it last */
     uint32_t votes_silent; /* in a row */
-    struct ki_seen *seen; /* allocated with the first event or query that passes */
+    bool voting;           /* a vote about our name is under way */
 
     struct ki_replica *replica; /* the store; NULL: none */
 
@@ -371,10 +369,6 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
 
 /* vote.c */
 void ki_vote_start(struct kith *k);                             /* our own name is contested */
-void ki_vote_query(struct kith *k, struct ki_span body);        /* answers a conflict query */
-int ki_vote_response(struct kith *k, struct ki_span body);
-void ki_vote_check(struct kith *k);
-void ki_vote_build(const struct kith *k, struct ki_pack *p, const struct ki_send *send);
 
 /* send.c */
 bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);
@@ -382,6 +376,7 @@ bool ki_afford_answer(struct kith *k, size_t len); /* to a stranger, of so many 
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes);
 uint32_t ki_news_waiting(const struct kith *k);
 size_t ki_message_room(const struct kith *k); /* bytes of the largest message in a datagram */
+void ki_sends_free(struct kith *k);
 void ki_unsubject(struct kith *k, uint32_t id); /* a member is forgotten: drops its news, and datagrams that name it */
 
 /* ask.c */

@@ -4,7 +4,7 @@
  * Order inside each change: first what may fail for want of memory, then the rest, so that a failure leaves no
  * half-made change. */
 #include "base/canary.h"
-#include "node/node.h"
+#include "node/messages.h"
 #include "swim/timing.h"
 
 #define RUMOUR_SETTLE_PROBES 2  /* probe intervals after which news has reached whom it reaches by gossip */
@@ -103,6 +103,7 @@ void ki_forget(struct kith *k, uint32_t id)
 {
     KI_ASSERT(id != k->self);
     ki_links_forget(k, id);
+    ki_messages_forget(k, id);
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
         ki_probe_init(&k->probe);

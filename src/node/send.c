@@ -7,6 +7,7 @@
  * News rides only on datagrams to members: an answer to a stranger has at most 3 times the bytes it asked with. */
 #include "base/canary.h"
 #include "node/node.h"
+#include "node/messages.h"
 #include "node/replica.h"
 #include "swim/timing.h"
 #include "wire/lzw.h"
@@ -15,6 +16,7 @@
 #define SEND_CRC_LEN 5
 #define SEND_TIMES_MIN 4 /* news is sent so often, if there are so many others: profile local asks for 2 below 10 members,
                           * which one unlucky choice of targets in a healing pool uses up */
+#define SEND_USER_SHARE 3 /* of a datagram, a third is for events and queries */
 #define SEND_SQUEEZE_FRONT 32 /* room for the front of a compress message */
 #define SEND_SQUEEZE_MIN 160 /* bytes: below it LZW's 9-bit codes and 15-byte front never win on real messages */
 
@@ -221,6 +223,28 @@ static void send_leave_of_part(struct kith *k, struct send_build *b, uint32_t id
     send_add(b, &p);
 }
 
+/* Fills the datagram with news of some queues, up to `keep` bytes from its end. */
+static void send_queues(struct kith *k, struct send_build *b, unsigned first, unsigned last, uint32_t limit, size_t keep)
+{
+    for (unsigned q = first; q <= last; q++) {
+        while (b->count < KI_COMPOUND_MAX) {
+            struct ki_pack p = send_part(b);
+            kith_ticket done = 0;
+            if (p.w.cap <= keep)
+                return;
+            const struct ki_news *news = ki_queue_take(&k->queues[q], p.w.cap - keep, limit, &done);
+            if (!news)
+                break;
+            ki_put(&p.w, news->bytes, news->len);
+            send_add(b, &p);
+            ki_count(k, KI_COUNT_news_out);
+            ki_news_done(k, done);
+        }
+    }
+}
+
+/* Membership and intents first, but a part of each datagram is kept for events and queries while some wait: in a pool where
+ * there is always news of members, users' messages would never leave (memberlist drains its own queue first). */
 static void send_news(struct kith *k, struct send_build *b)
 {
     if (k->news_none)
@@ -230,21 +254,15 @@ static void send_news(struct kith *k, struct send_build *b)
     uint32_t floor = k->cfg.stock ? 0 : (uint32_t)ki_min_u64(k->table.count - 1, SEND_TIMES_MIN);
     if (limit < floor)
         limit = floor;
-    for (unsigned q = 0; q < KI_QUEUES; q++) {
+    for (unsigned q = 0; q < KI_QUEUES; q++)
         ki_queue_next_datagram(&k->queues[q]);
-        while (b->count < KI_COMPOUND_MAX) {
-            struct ki_pack p = send_part(b);
-            kith_ticket done = 0;
-            const struct ki_news *news = ki_queue_take(&k->queues[q], p.w.cap, limit, &done);
-            if (!news)
-                break;
-            ki_put(&p.w, news->bytes, news->len);
-            send_add(b, &p);
-            ki_count(k, KI_COUNT_news_out);
-            ki_news_done(k, done);
-        }
+    bool share = !k->cfg.stock && k->queues[KI_QUEUE_QUERIES].count + k->queues[KI_QUEUE_EVENTS].count > 0;
+    send_queues(k, b, KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, limit, share ? b->room / SEND_USER_SHARE : 0);
+    send_queues(k, b, KI_QUEUE_QUERIES, KI_QUEUE_EVENTS, limit, 0);
+    if (share) /* what users left over */
+        send_queues(k, b, KI_QUEUE_MEMBERS, KI_QUEUE_INTENTS, limit, 0);
+    for (unsigned q = 0; q < KI_QUEUES; q++)
         k->news_none = k->news_none && ki_queue_idle(&k->queues[q]);
-    }
 }
 
 /* The first part; false when what was to be sent is no longer worth it. */
@@ -260,8 +278,8 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq});
         send_add(b, &p);
         return true;
-    case KI_SEND_VOTE:
-        ki_vote_build(k, &p, send);
+    case KI_SEND_LETTER:
+        ki_put(&p.w, ki_letter_bytes(send->letter).ptr, ki_letter_bytes(send->letter).len);
         send_add(b, &p);
         return true;
     case KI_SEND_PING:
@@ -418,6 +436,33 @@ static bool send_push(struct kith *k, struct kith_addr *to, void *buf, size_t ca
     return false;
 }
 
+/* Fresh messages, as a datagram for each of those who are to hear them at once. */
+static bool send_bundle(struct kith *k, struct kith_addr *to, void *buf, size_t cap, size_t *len)
+{
+    uint32_t id;
+    const struct ki_bundle *bundle;
+    while ((bundle = ki_eager_poll(k, &id)) != NULL) {
+        const struct ki_member *m = ki_table_at(&k->table, id);
+        struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
+        const uint8_t *at = bundle->bytes;
+        if (!m)
+            continue; /* forgotten meanwhile */
+        for (unsigned i = 0; i < bundle->count; at += bundle->lens[i++]) {
+            struct ki_pack p = send_part(&b);
+            ki_put(&p.w, at, bundle->lens[i]);
+            KI_ASSERT(!p.w.full);
+            send_add(&b, &p);
+        }
+        *to = ki_addr_of(m);
+        *len = send_wrap(k, send_squeeze(k, send_join(&b)), false, buf, cap);
+        ki_count(k, KI_COUNT_bundles_out);
+        ki_count(k, KI_COUNT_datagrams_out);
+        k->counters[KI_COUNT_bytes_out] += *len;
+        return true;
+    }
+    return false;
+}
+
 size_t ki_message_room(const struct kith *k)
 {
     return send_room(k);
@@ -447,16 +492,33 @@ bool kith_poll_datagram(struct kith *k, struct kith_time now, struct kith_addr *
         struct ki_sends *ring = &k->sends[class];
         if (class == KI_CLASS_OTHER && send_push(k, to, buf, cap, len))
             return true;
+        /* Neither waits for the other: a flood of messages does not hold up gossip, which carries suspicions. */
+        k->bundle_turn = class == KI_CLASS_OTHER && !k->bundle_turn;
+        if (k->bundle_turn && send_bundle(k, to, buf, cap, len))
+            return true;
         while (ring->count > 0) {
             struct ki_send send = ring->items[ring->head];
             ring->count--;
             ring->head = ring->count > 0 ? (ring->head + 1) % ring->cap : 0; /* the front is in the cache */
-            if (!send_build(k, &send, buf, cap, len))
+            bool built = send_build(k, &send, buf, cap, len);
+            if (send.kind == KI_SEND_LETTER)
+                ki_letter_drop(k, send.letter);
+            if (!built)
                 continue;
             *to = send.to;
             send_counted(k, &send, *len);
             return true;
         }
     }
-    return false;
+    return send_bundle(k, to, buf, cap, len);
+}
+
+void ki_sends_free(struct kith *k)
+{
+    for (unsigned class = 0; class < KI_CLASSES; class++) {
+        struct ki_sends *ring = &k->sends[class];
+        for (uint32_t i = 0; i < ring->count; i++)
+            ki_letter_drop(k, ring->items[(ring->head + i) % ring->cap].letter);
+        ki_mem_free(&k->mem, ring->items);
+    }
 }

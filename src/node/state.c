@@ -8,7 +8,9 @@
  * same whatever a peer lists.  Of names unknown here only as many are taken as could be remembered.
  *
  * Invariant: what a slice does is bounded by its budget, in bytes; STATE_ENTRY is what an entry costs beside its own.
- * Deliberately not here: what an intent does (intent.c), and user events, which are not replayed yet. */
+ * User events that are kept ride along (Serf's event buffer), and are taken last.
+ * Deliberately not here: what an intent does (intent.c), and what an event does (user_event.c). */
+#include "node/messages.h"
 #include "node/stream.h"
 
 #define STATE_ENTRY 64 /* a lookup or two in memory that is not in the cache: about as long as copying 64 bytes takes */
@@ -47,14 +49,26 @@ bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
     return state_append(k, &s->lefts, &p);
 }
 
-size_t ki_state_len(const struct ki_stream *s)
+/* The events that are kept, at most KI_REPLAY_BYTES. */
+static size_t state_events_len(const struct kith *k)
 {
-    return STATE_KEYS + s->lefts.len + s->ltimes.len;
+    const struct ki_replay *replay = k->messages ? &k->messages->replay : NULL;
+    return replay ? replay->bytes + (size_t)replay->count * KI_SERF_STATE_EVENT_MAX : 0;
+}
+
+size_t ki_state_len(const struct kith *k, const struct ki_stream *s)
+{
+    return STATE_KEYS + state_events_len(k) + s->lefts.len + s->ltimes.len;
 }
 
 void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_pack *p)
 {
-    ki_encode_serf_state_begin(p, k->clock.time, k->event_clock.time, s->left_count);
+    const struct ki_replay *replay = k->messages ? &k->messages->replay : NULL;
+    ki_encode_serf_state_begin(p, k->event_clock.time, replay ? replay->count : 0);
+    for (const struct ki_replay_event *e = replay ? replay->first : NULL; e; e = e->next)
+        ki_encode_serf_state_event(p, e->ltime, ki_span(e->bytes, e->name_len),
+                                   ki_span(e->bytes + e->name_len, e->len - e->name_len));
+    ki_encode_serf_state_left_members(p, k->clock.time, s->left_count);
     ki_put(&p->w, s->lefts.ptr, s->lefts.len);
     ki_encode_serf_state_middle(p, k->query_clock.time, s->build_count);
     ki_put(&p->w, s->ltimes.ptr, s->ltimes.len);
@@ -79,6 +93,9 @@ static bool state_begin(struct kith *k, struct ki_stream *s)
 {
     struct ki_state_merge *m = &s->merge;
     const struct ki_serf_state *state = &m->state;
+    const struct ki_ask *join = s->purpose == KI_PURPOSE_JOIN ? ki_ask_find(k, s->token) : NULL;
+    if (join && !join->replay) /* what was said before we came is not for us */
+        k->event_min = ki_max_u64(k->event_min, state->event_ltime);
     if (state->ltime > 0)
         ki_clock_witness(&k->clock, state->ltime - 1);
     if (state->event_ltime > 0)
@@ -166,6 +183,20 @@ static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span
         ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }
 
+static enum ki_state_result state_events(struct kith *k, struct ki_state_merge *m, size_t *budget)
+{
+    struct ki_span name, payload;
+    while (*budget > 0) {
+        enum ki_serf_events_step step = ki_serf_events_next(&m->events, &name, &payload);
+        if (step == KI_SERF_EVENTS_END)
+            return KI_STATE_DONE;
+        if (step == KI_SERF_EVENTS_EVENT)
+            ki_event_replayed(k, m->events.ltime, name, payload);
+        *budget -= ki_min_size(*budget, STATE_ENTRY + (step == KI_SERF_EVENTS_EVENT ? name.len + payload.len : 0));
+    }
+    return KI_STATE_MORE;
+}
+
 enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t *budget)
 {
     struct ki_state_merge *m = &s->merge;
@@ -173,12 +204,18 @@ enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t 
         return KI_STATE_NO_ROOM;
     if (m->step == KI_STATE_LEFT && !state_left(k, m, budget))
         return KI_STATE_MORE;
+    if (m->step == KI_STATE_EVENTS)
+        return state_events(k, m, budget);
     struct ki_span name;
     uint64_t ltime;
     while (*budget > 0) {
         size_t before = m->reader.left;
-        if (m->state.status_ltimes.len == 0 || !ki_serf_status_next(&m->reader, &m->items, &name, &ltime))
-            return KI_STATE_DONE;
+        if (m->state.status_ltimes.len == 0 || !ki_serf_status_next(&m->reader, &m->items, &name, &ltime)) {
+            m->events = (struct ki_serf_events){.r = ki_reader(m->state.events.ptr, m->state.events.len),
+                                                .groups = UINT32_MAX};
+            m->step = KI_STATE_EVENTS;
+            return state_events(k, m, budget);
+        }
         state_apply(k, m, name, ltime);
         *budget -= ki_min_size(*budget, before - m->reader.left + STATE_ENTRY);
     }

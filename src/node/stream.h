@@ -39,7 +39,8 @@ struct ki_scan {
 
 /* Merging Serf's user state. */
 struct ki_state_merge {
-    enum { KI_STATE_BEGIN, KI_STATE_LEFT, KI_STATE_LTIMES } step;
+    enum { KI_STATE_BEGIN, KI_STATE_LEFT, KI_STATE_LTIMES, KI_STATE_EVENTS } step;
+    struct ki_serf_events events;
     struct ki_serf_state state; /* decoded when the message was whole */
     struct ki_reader reader;    /* what is left of the list being walked, */
     uint32_t items;             /* and of how many items; UINT32_MAX: not begun */
@@ -130,7 +131,7 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget);
 
 /* state.c: Serf's user state */
 bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id); /* a member's part; false: no memory */
-size_t ki_state_len(const struct ki_stream *s);                      /* room that is enough for the whole */
+size_t ki_state_len(const struct kith *k, const struct ki_stream *s);                      /* room that is enough for the whole */
 void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_pack *p);
 enum ki_state_result { KI_STATE_DONE, KI_STATE_MORE, KI_STATE_NO_ROOM };
 enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t *budget); /* s->merge.state */

@@ -7,8 +7,8 @@
  * Invariants: a state that was accepted walks to its end without an error; a walker over anything else ends, with the
  * reader bad; a tag cursor never stands inside a tag.
  *
- * It deliberately does not keep the events in a push/pull state apart (they go out as an empty array, which every Serf
- * takes; Serf itself sends its ring of 512), and it does not sort what it is given to encode. */
+ * It deliberately does not sort what it is given to encode, and sends no empty slots of an event buffer (Serf sends its
+ * ring of 512; it takes any number). */
 #include "wire/serf.h"
 
 static const struct ki_field serf_leave[] = {
@@ -77,15 +77,49 @@ bool ki_decode_serf_clocked(struct ki_reader *r, struct ki_serf_clocked *out)
 
 /* ---- the state of a push/pull ---- */
 
-void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t ltime, uint64_t event_ltime,
-                                size_t left_count)
+struct serf_group { /* of the events of a state */
+    uint64_t ltime;
+    struct ki_span events; /* encoded */
+};
+
+static const struct ki_field serf_group[] = {
+    KI_FIELD(struct serf_group, ltime, "LTime", KI_FIELD_U64, 1, false),
+    KI_FIELD(struct serf_group, events, "Events", KI_FIELD_RAW, 0, false),
+};
+
+struct serf_event {
+    struct ki_span name;
+    struct ki_span payload;
+};
+
+static const struct ki_field serf_event[] = {
+    KI_FIELD(struct serf_event, name, "Name", KI_FIELD_STR, 0, false),
+    KI_FIELD(struct serf_event, payload, "Payload", KI_FIELD_BYTES, 1, false),
+};
+
+void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t event_ltime, size_t event_count)
 {
     ki_put_u8(&p->w, KI_SERF_PUSH_PULL);
     ki_pack_map(p, KI_COUNT(serf_state));
     ki_pack_text(p, "EventLTime");
     ki_pack_uint(p, event_ltime);
     ki_pack_text(p, "Events");
-    ki_pack_array(p, 0);
+    ki_pack_array(p, event_count);
+}
+
+void ki_encode_serf_state_event(struct ki_pack *p, uint64_t ltime, struct ki_span name, struct ki_span payload)
+{
+    struct serf_event event = {.name = name, .payload = payload};
+    ki_pack_map(p, KI_COUNT(serf_group));
+    ki_pack_text(p, "Events");
+    ki_pack_array(p, 1);
+    ki_pack_struct(p, serf_event, KI_COUNT(serf_event), &event);
+    ki_pack_text(p, "LTime");
+    ki_pack_uint(p, ltime);
+}
+
+void ki_encode_serf_state_left_members(struct ki_pack *p, uint64_t ltime, size_t left_count)
+{
     ki_pack_text(p, "LTime");
     ki_pack_uint(p, ltime);
     ki_pack_text(p, "LeftMembers");
@@ -128,6 +162,46 @@ bool ki_serf_left_next(struct ki_reader *r, uint32_t *left, struct ki_span *name
     return ki_unpack_str(r, name);
 }
 
+static enum ki_serf_events_step serf_group_next(struct ki_serf_events *w)
+{
+    struct serf_group group = {.ltime = 0};
+    if ((w->groups == UINT32_MAX && (w->r.left == 0 || !ki_unpack_array(&w->r, &w->groups))) || w->groups == 0)
+        return KI_SERF_EVENTS_END;
+    w->groups--;
+    if (w->r.left > 0 && w->r.pos[0] == 0xC0) /* nil: an empty slot */
+        return ki_take(&w->r, 1) ? KI_SERF_EVENTS_MORE : KI_SERF_EVENTS_END;
+    struct ki_reader after = w->r;
+    if (!ki_unpack_struct(&after, serf_group, KI_COUNT(serf_group), &group)) {
+        w->r.bad = true;
+        return KI_SERF_EVENTS_END;
+    }
+    w->inner = ki_reader(group.events.ptr, group.events.len);
+    w->ltime = group.ltime;
+    w->r = after;
+    if (group.events.len > 0 && !ki_unpack_array(&w->inner, &w->events)) {
+        w->r.bad = true;
+        return KI_SERF_EVENTS_END;
+    }
+    return KI_SERF_EVENTS_MORE;
+}
+
+enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_span *name, struct ki_span *payload)
+{
+    struct serf_event event = {.name = {NULL, 0}};
+    if (w->r.bad)
+        return KI_SERF_EVENTS_END;
+    if (w->events == 0)
+        return serf_group_next(w);
+    w->events--;
+    if (!ki_unpack_struct(&w->inner, serf_event, KI_COUNT(serf_event), &event)) {
+        w->r.bad = true;
+        return KI_SERF_EVENTS_END;
+    }
+    *name = event.name;
+    *payload = event.payload;
+    return KI_SERF_EVENTS_EVENT;
+}
+
 /* The containers of a state have the shape their walkers expect, to their last element. */
 static bool serf_state_shaped(const struct ki_serf_state *state)
 {
@@ -145,8 +219,11 @@ static bool serf_state_shaped(const struct ki_serf_state *state)
         ;
     if (r.bad)
         return false;
-    r = ki_reader(state->events.ptr, state->events.len);
-    return state->events.len == 0 || ki_unpack_array(&r, &left);
+    struct ki_serf_events events = {.r = ki_reader(state->events.ptr, state->events.len), .groups = UINT32_MAX};
+    struct ki_span payload;
+    while (ki_serf_events_next(&events, &name, &payload) != KI_SERF_EVENTS_END)
+        ;
+    return !events.r.bad;
 }
 
 bool ki_decode_serf_state(struct ki_reader *r, struct ki_serf_state *out)

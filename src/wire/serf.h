@@ -35,7 +35,7 @@ struct ki_serf_state {
     struct ki_span status_ltimes; /* encoded map of str to u64; empty: none */
     struct ki_span left_members;  /* encoded array of str; empty: none */
     uint64_t event_ltime;
-    struct ki_span events; /* encoded array; kept for the events layer */
+    struct ki_span events; /* encoded array of groups, or empty */
     uint64_t query_ltime;
 };
 
@@ -52,10 +52,12 @@ bool ki_decode_serf_clocked(struct ki_reader *r,
                             struct ki_serf_clocked *out); /* user event or query */
 
 /* Push/pull state, after the type byte 02.  Encoding is in pieces, so that a large one can be sliced:
- * begin(status_count) -> status()* -> middle(left_count) -> left()* -> end(). Key order on the wire:
- * EventLTime, Events (an empty array), LTime, LeftMembers, QueryLTime, StatusLTimes; so left members come first. */
-void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t ltime, uint64_t event_ltime,
-                                size_t left_count);
+ * begin(event_count) -> event()* -> left_members(left_count) -> left()* -> middle(status_count) -> status()*. Key order on
+ * the wire: EventLTime, Events, LTime, LeftMembers, QueryLTime, StatusLTimes. */
+void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t event_ltime, size_t event_count);
+#define KI_SERF_STATE_EVENT_MAX 56 /* bytes of an event beside its name and payload */
+void ki_encode_serf_state_event(struct ki_pack *p, uint64_t ltime, struct ki_span name, struct ki_span payload);
+void ki_encode_serf_state_left_members(struct ki_pack *p, uint64_t ltime, size_t left_count);
 void ki_encode_serf_state_left(struct ki_pack *p, struct ki_span name);
 /* After the last left(). */
 void ki_encode_serf_state_middle(struct ki_pack *p, uint64_t query_ltime, size_t status_count);
@@ -67,6 +69,18 @@ bool ki_decode_serf_state(struct ki_reader *r,
 bool ki_serf_status_next(struct ki_reader *r, uint32_t *left, struct ki_span *name,
                          uint64_t *ltime);
 bool ki_serf_left_next(struct ki_reader *r, uint32_t *left, struct ki_span *name);
+/* The events, which come in groups of one Lamport time; a slot of the sender's buffer may be empty (nil). */
+struct ki_serf_events {
+    struct ki_reader r;     /* the groups */
+    struct ki_reader inner; /* the events of one */
+    uint32_t groups; /* left; UINT32_MAX: not begun */
+    uint32_t events; /* left of this group */
+    uint64_t ltime;
+};
+/* Walks them: w->r = ki_reader(events) and w->groups = UINT32_MAX at first.  END: also at a malformed rest (w->r.bad). MORE:
+ * a group has begun or was empty; go on. */
+enum ki_serf_events_step { KI_SERF_EVENTS_END, KI_SERF_EVENTS_EVENT, KI_SERF_EVENTS_MORE };
+enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_span *name, struct ki_span *payload);
 
 /* ---- tags ---- */
 

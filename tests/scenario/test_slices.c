@@ -62,7 +62,8 @@ static size_t slices_state(uint8_t *buf, size_t cap, unsigned nodes, unsigned le
     uint8_t *user = malloc(cap);
     assert_non_null(user);
     struct ki_pack u = ki_pack(user, cap, false);
-    ki_encode_serf_state_begin(&u, 5, 5, lefts);
+    ki_encode_serf_state_begin(&u, 5, 0);
+    ki_encode_serf_state_left_members(&u, 5, lefts);
     for (unsigned i = 0; i < lefts; i++) {
         snprintf(name, sizeof name, "left-%u", i);
         ki_encode_serf_state_left(&u, lone_span(name));

@@ -190,8 +190,8 @@ static void check_state(struct ki_span bytes)
     struct ki_span name;
     uint64_t ltime;
     uint32_t left = UINT32_MAX;
-    ki_encode_serf_state_begin(&p, state.ltime, state.event_ltime,
-                               count_of(state.left_members, false));
+    ki_encode_serf_state_begin(&p, state.event_ltime, 0);
+    ki_encode_serf_state_left_members(&p, state.ltime, count_of(state.left_members, false));
     r = ki_reader(state.left_members.ptr, state.left_members.len);
     while (ki_serf_left_next(&r, &left, &name))
         ki_encode_serf_state_left(&p, name);

@@ -1,63 +1,101 @@
-/* serf/seen.c against a model that keeps everything: the first time, and as far back as the ring goes. */
+/* serf/seen.c against a model that keeps everything: what is new, and what the window of 512 ticks forgets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "serf/seen.h"
+#include "unit/failing.h"
 
-static void ring_remembers_exactly_its_length(void **state)
+static void a_window(void **state)
 {
     (void)state;
-    struct ki_seen seen = {.next = 0};
-    for (uint64_t i = 0; i < KI_SEEN_COUNT; i++)
-        assert_true(ki_seen_first(&seen, i));
-    for (uint64_t i = 0; i < KI_SEEN_COUNT; i++)
-        assert_false(ki_seen_first(&seen, i)); /* a repetition takes no place */
-    assert_true(ki_seen_first(&seen, 1000000)); /* pushes out 0 alone */
-    assert_false(ki_seen_first(&seen, 1));
-    assert_true(ki_seen_first(&seen, 0)); /* pushes out 1 */
-    assert_true(ki_seen_first(&seen, 1));
-    assert_false(ki_seen_first(&seen, 1000000));
+    struct ki_mem mem;
+    struct ki_seen seen;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_seen_init(&seen, &mem);
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 77), KI_SEEN_NEW);
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 77), KI_SEEN_BEFORE);
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 0), KI_SEEN_NEW); /* no hash is special */
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 0), KI_SEEN_BEFORE);
+    assert_int_equal(ki_seen_look(&seen, 512, 2, 77), KI_SEEN_NEW); /* a tick not heard of */
+    assert_int_equal(ki_seen_look(&seen, 513, 1, 77), KI_SEEN_BEFORE);
+    assert_int_equal(ki_seen_look(&seen, 514, 1, 77), KI_SEEN_OLD); /* 1 < 514 - 512 */
+    assert_int_equal(ki_seen_note(&seen, 514, 513, 5), KI_SEEN_NEW); /* its tick takes the place of 1 */
+    assert_int_equal(ki_seen_note(&seen, 514, 513, 77), KI_SEEN_NEW);
+    ki_seen_free(&seen);
+    assert_int_equal(mem.used, 0);
 }
 
-static void zero_is_a_hash_like_any_other(void **state)
+static void a_tick_has_a_limit(void **state)
 {
     (void)state;
-    struct ki_seen seen = {.next = 0};
-    assert_true(ki_seen_first(&seen, 0));
-    assert_false(ki_seen_first(&seen, 0));
+    struct ki_mem mem;
+    struct ki_seen seen;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_seen_init(&seen, &mem);
+    for (uint64_t i = 0; i < KI_SEEN_TICK_MAX; i++)
+        assert_int_equal(ki_seen_note(&seen, 10, 9, i), KI_SEEN_NEW);
+    assert_int_equal(ki_seen_note(&seen, 10, 9, UINT64_MAX), KI_SEEN_FULL);
+    assert_int_equal(ki_seen_note(&seen, 10, 9, 3), KI_SEEN_BEFORE);
+    ki_seen_free(&seen);
 }
 
-static void random_hashes_agree_with_a_model(void **state)
+static void memory_runs_out(void **state)
 {
     (void)state;
-    static uint64_t entered[20000]; /* in order */
-    size_t count = 0;
-    struct ki_seen seen = {.next = 0};
+    struct failing failing = {.until = 0};
+    struct ki_mem mem;
+    struct ki_seen seen;
+    ki_mem_init(&mem, failing_resize, failing_release, &failing, 0);
+    ki_seen_init(&seen, &mem);
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 1), KI_SEEN_NEW); /* the first of a tick needs none */
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 2), KI_SEEN_NOMEM);
+    assert_int_equal(ki_seen_look(&seen, 2, 1, 2), KI_SEEN_NEW);
+    failing.until = 1;
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 2), KI_SEEN_NEW);
+    assert_int_equal(ki_seen_note(&seen, 2, 1, 1), KI_SEEN_BEFORE);
+    ki_seen_free(&seen);
+}
+
+struct heard {
+    uint64_t ltime, hash;
+};
+
+static void as_the_model_has_it(void **state)
+{
+    (void)state;
+    static struct heard all[20000];
+    struct ki_mem mem;
+    struct ki_seen seen;
     struct ki_rng rng;
     ki_rng_init(&rng, 7);
-    for (unsigned i = 0; i < 20000; i++) {
-        uint64_t hash = ki_rng_below(&rng, 900);
-        bool known = false;
-        for (size_t back = 0; back < KI_SEEN_COUNT && back < count; back++)
-            known = known || entered[count - 1 - back] == hash;
-        assert_true(ki_seen_first(&seen, hash) == !known);
-        if (!known)
-            entered[count++] = hash;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_seen_init(&seen, &mem);
+    uint64_t now = 1;
+    for (size_t count = 0; count < KI_COUNT(all); count++) {
+        uint64_t back = ki_rng_below(&rng, 700), ahead = ki_rng_below(&rng, 3);
+        struct heard h = {.ltime = now + ahead > back ? now + ahead - back : 1, .hash = ki_rng_below(&rng, 4)};
+        now = h.ltime >= now ? h.ltime + 1 : now;
+        bool before = false, replaced = false;
+        for (size_t i = 0; i < count; i++) {
+            before = before || (all[i].ltime == h.ltime && all[i].hash == h.hash);
+            replaced = replaced || (all[i].ltime > h.ltime && all[i].ltime % KI_SEEN_TICKS == h.ltime % KI_SEEN_TICKS);
+        }
+        bool old = replaced || (now > KI_SEEN_TICKS && h.ltime < now - KI_SEEN_TICKS);
+        enum ki_seen_result want = old ? KI_SEEN_OLD : before ? KI_SEEN_BEFORE : KI_SEEN_NEW;
+        assert_int_equal(ki_seen_note(&seen, now, h.ltime, h.hash), want);
+        all[count] = old ? (struct heard){0, 0} : h;
     }
-    assert_true(count > 2 * KI_SEEN_COUNT);
+    ki_seen_free(&seen);
+    assert_int_equal(mem.used, 0);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ring_remembers_exactly_its_length),
-        cmocka_unit_test(zero_is_a_hash_like_any_other),
-        cmocka_unit_test(random_hashes_agree_with_a_model),
-    };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_window), cmocka_unit_test(a_tick_has_a_limit),
+                                       cmocka_unit_test(memory_runs_out), cmocka_unit_test(as_the_model_has_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,7 +184,8 @@ static void test_state_round(void **state)
     uint8_t want[256], buf[256];
     size_t len = hex_bytes(OWN_STATE_HEX, want, sizeof(want));
     struct ki_pack p = ki_pack(buf, sizeof(buf), false);
-    ki_encode_serf_state_begin(&p, 9, 3, 2);
+    ki_encode_serf_state_begin(&p, 3, 0);
+    ki_encode_serf_state_left_members(&p, 9, 2);
     ki_encode_serf_state_left(&p, TEXT("a"));
     ki_encode_serf_state_left(&p, TEXT("b"));
     ki_encode_serf_state_middle(&p, 4, 3);

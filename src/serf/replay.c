@@ -1,0 +1,45 @@
+/* The last user events, in the order in which they came, up to a count and a number of bytes.
+ *
+ * Whoever joins and asks for a replay, and whoever missed some while it was cut off, gets them with a full exchange; what it
+ * has it knows by Lamport time and content (seen.h).
+ *
+ * Invariant: count and bytes are those of the list, and within their limits.
+ * Deliberately not here: the form in which they are told. */
+#include "serf/replay.h"
+
+static void replay_drop_first(struct ki_replay *replay)
+{
+    struct ki_replay_event *event = replay->first;
+    replay->first = event->next;
+    if (!event->next)
+        replay->last = NULL;
+    replay->count--;
+    replay->bytes -= sizeof *event + event->len;
+    ki_mem_free(replay->mem, event);
+}
+
+void ki_replay_free(struct ki_replay *replay)
+{
+    while (replay->first)
+        replay_drop_first(replay);
+}
+
+void ki_replay_keep(struct ki_replay *replay, uint64_t ltime, struct ki_span name, struct ki_span payload)
+{
+    size_t len = name.len + payload.len;
+    if (sizeof(struct ki_replay_event) + len > KI_REPLAY_BYTES)
+        return;
+    struct ki_replay_event *event = ki_mem_resize(replay->mem, NULL, sizeof *event + len);
+    if (!event)
+        return;
+    *event = (struct ki_replay_event){.ltime = ltime, .name_len = (uint32_t)name.len, .len = (uint32_t)len};
+    memcpy(event->bytes, name.ptr, name.len);
+    if (payload.len > 0)
+        memcpy(event->bytes + name.len, payload.ptr, payload.len);
+    *(replay->last ? &replay->last->next : &replay->first) = event;
+    replay->last = event;
+    replay->count++;
+    replay->bytes += sizeof *event + len;
+    while (replay->count > KI_REPLAY_COUNT || replay->bytes > KI_REPLAY_BYTES)
+        replay_drop_first(replay);
+}
