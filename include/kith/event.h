@@ -60,8 +60,9 @@ struct kith_query {
  *  responses in `count`.  We answer ourselves, too, if the filters let us.
  *
  *  Out:     ticket  must not be NULL.
- *  Returns: 0; KITH_ERR_ARG (no name or a longer one, a reserved one, an expression that cannot be compiled); KITH_ERR_NOT_FOUND (a node
- *           in the filter that is no member); KITH_ERR_TOO_LONG (query_size_max); KITH_ERR_STATE, KITH_ERR_FULL, KITH_ERR_NOMEM. */
+ *  Returns: 0; KITH_ERR_ARG (no name or a longer one, a reserved one, an expression that cannot be compiled);
+ *           KITH_ERR_NOT_FOUND (a node in the filter that is no member); KITH_ERR_TOO_LONG (query_size_max); KITH_ERR_STATE,
+ *           KITH_ERR_FULL, KITH_ERR_NOMEM. */
 KITH_API int kith_ask(kith *k, struct kith_time now, const struct kith_query *query, kith_ticket *ticket);
 
 /** Ends a query early; its DONE comes at once.  Returns: 0; KITH_ERR_NOT_FOUND: it has ended. */
@@ -80,13 +81,13 @@ KITH_API int kith_respond(kith *k, struct kith_time now, uint64_t query, struct 
  * key everywhere, use it everywhere, remove the old one everywhere. */
 enum kith_key_change { KITH_KEY_LIST = 0, KITH_KEY_INSTALL = 1, KITH_KEY_USE = 2, KITH_KEY_REMOVE = 3 };
 
-/** Asks every member, ourselves included, to change its keyring, or to list it.  Each answer is a KITH_EVENT_ANSWER: result 0, or
- *  KITH_ERR_REFUSED with the reason in the payload; a list is read with kith_answer_key().  DONE comes as soon as every
- *  member alive has answered, or after the time of a query; `count`: how many said yes; result KITH_ERR_TIMEOUT: some did
- *  not answer, KITH_ERR_REFUSED: some said no.
+/** Asks every member, ourselves included, to change its keyring, or to list it.  Each answer is a KITH_EVENT_ANSWER:
+ *  result 0, or KITH_ERR_REFUSED with the reason in the payload (a member that does not encrypt refuses all four); a list
+ *  is read with kith_answer_key().  DONE comes as soon as every member alive has answered, or after the time of a query;
+ *  `count`: how many said yes; result KITH_ERR_TIMEOUT: some did not answer, KITH_ERR_REFUSED: some said no.
  *
  *  In:      key  NULL for LIST.
- *  Returns: 0; KITH_ERR_ARG (length); KITH_ERR_STATE (also: this node does not encrypt); KITH_ERR_FULL; KITH_ERR_NOMEM. */
+ *  Returns: 0; KITH_ERR_ARG (length); KITH_ERR_STATE; KITH_ERR_FULL; KITH_ERR_NOMEM. */
 KITH_API int kith_change_keys(kith *k, struct kith_time now, enum kith_key_change change, const struct kith_key *key,
                               kith_ticket *ticket);
 

@@ -95,7 +95,7 @@ void ki_root_compared(struct kith *k, struct ki_peer *peer, bool has_root, bool 
         peer->is_same = false;
     bool knows_us = peer->told_replica == k->replica->store.replica;
     peer->say = is_equal && knows_us ? KI_SAY_SAME : KI_SAY_ROOT_BACK;
-    ki_channel_send(k, peer);
+    ki_store_send(k, peer);
 }
 
 void ki_root_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_root *msg)
@@ -151,7 +151,7 @@ void ki_roots_late(struct kith *k)
             continue;
         peer->say = peer->say_late;
         peer->say_late = KI_SAY_NOTHING;
-        ki_channel_send(k, peer);
+        ki_store_send(k, peer);
     }
 }
 
@@ -178,7 +178,7 @@ void ki_roots_tick(struct kith *k)
             continue;
         peer->ask_us = KITH_NEVER;
         peer->say = KI_SAY_ROOT;
-        ki_channel_send(k, peer);
+        ki_store_send(k, peer);
     }
 }
 

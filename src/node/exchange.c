@@ -357,7 +357,7 @@ static void exchange_user(struct kith *k, struct ki_stream *s, struct ki_reader 
     }
     if (!exchange_short(k, s, &r))
         return;
-    if (k->link_owner && !k->bare && header.len > 0 && body[0] == KI_LINK_TYPE) {
+    if (!k->bare && !k->cfg.stock && header.len > 0 && body[0] == KI_LINK_TYPE) {
         if (s->plain_grows)
             s->raw_used = s->raw.len - r.left;
         ki_link_hello(k, s, ki_span(body + 1, (size_t)header.len - 1));

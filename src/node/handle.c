@@ -203,7 +203,7 @@ int ki_handle_user(struct kith *k, const struct kith_addr *from, struct ki_span 
     ki_count(k, KI_COUNT_user_messages_in);
     if (k->bare)
         return 0; /* another program's messages in a pool that is not Serf's */
-    if (body.len > 0 && body.ptr[0] == KI_SERF_KITH && k->replica)
+    if (body.len > 0 && body.ptr[0] == KI_SERF_KITH && !k->cfg.stock)
         return ki_handle_kith(k, from, ki_span(body.ptr + 1, body.len - 1));
     return ki_handle_serf(k, body);
 }

@@ -96,7 +96,7 @@ void ki_held_asked(struct kith *k, struct ki_peer *peer, const struct ki_kith_he
     peer->answers_held = true;
     peer->answer_origin = msg->origin;
     peer->answer_n = msg->n;
-    ki_channel_send(k, peer);
+    ki_store_send(k, peer);
 }
 
 bool ki_held_answer(struct kith *k, const struct ki_peer *peer, struct ki_kith_held *msg)
@@ -179,7 +179,7 @@ void ki_held_tick(struct kith *k)
         if (ki_peer_holds(peer, (struct ki_dot){r->store.replica, r->store.n}))
             continue;
         peer->asks_held = true;
-        ki_channel_send(k, peer);
+        ki_store_send(k, peer);
     }
     uint64_t wait_us = (uint64_t)HELD_ASK_FIRST_US << ki_min_u64(r->held_asks++, 16);
     r->held_ask_us = k->now.mono_us + ki_min_u64(wait_us, HELD_ASK_LAST_US);

@@ -1,10 +1,13 @@
 /* Links: who may have one, their hellos, and when they end.  What flows through them is in link_flow.c; buffers, turns and
  * timeouts are their stream's (stream.c).
  *
+ * A link is there for every subject that both have: an owner whose part is missing in the other's hello is off it, and who
+ * refuses the other's part refuses the link.  A link with nobody on it is refused.
+ *
  * A hello opens a link if a living member says it that announces _kith, from its own host; whoever dials anew supersedes
  * its old link, which it has lost or which was another life's.  A link lives as long as its member does.  When nothing has
  * been said for a while, it closes; it is dialled again when there is something.  Silence is no fault while nobody waits
- * for anything: not when all that is missing is credit, and not while our owner holds it.
+ * for anything: not when all that is missing is credit, and not while an owner holds it.
  *
  * Deliberately not here: what is said, and when to dial. */
 #include "node/link.h"
@@ -23,13 +26,14 @@ static uint32_t link_limit(const struct kith *k)
     return (uint32_t)ki_min_u64(KI_LINKS_MAX, k->cfg.streams_max / 2);
 }
 
-/* A link with this member that is not about to end, an open one if there is: of either side's dialling. */
-static struct ki_link *link_find(const struct kith *k, uint32_t id)
+/* A link for this subject with this member that is not about to end, an open one if there is: of either side's dialling. */
+static struct ki_link *link_find(const struct kith *k, uint32_t id, enum ki_link_subject subject)
 {
     struct ki_link *found = NULL;
     for (struct ki_list *at = k->streams.next; at != &k->streams; at = at->next) {
         struct ki_link *link = KI_CONTAINER(at, struct ki_stream, link)->carries;
-        if (link && link->member_id == id && !link->closing && !link->aborted && (!found || link->is_open))
+        bool fits = link && link->member_id == id && !link->closing && !link->aborted && ki_link_in(link->subjects, subject);
+        if (fits && (!found || link->is_open))
             found = link;
     }
     return found;
@@ -55,6 +59,8 @@ static struct ki_link *link_new(struct kith *k, uint32_t id)
     link->member_id = id;
     link->addr = ki_addr_of(ki_table_at(&k->table, id));
     link->granted = KI_LINK_WINDOW;
+    for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++)
+        link->subjects |= (uint8_t)((k->link_owners[subject] != NULL) << subject);
     return link;
 }
 
@@ -67,15 +73,28 @@ static void link_attach(struct kith *k, struct ki_link *link, struct ki_stream *
     k->link_count++;
 }
 
-/* ---- what the owner asks ---- */
-
-int ki_link_open(struct kith *k, uint32_t member_id, struct ki_link **out)
+/* The owners of these subjects are told that it is over for them. */
+static void link_tell_closed(struct kith *k, struct ki_link *link, unsigned subjects, int error)
 {
-    *out = link_find(k, member_id);
-    if (*out)
+    for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++) {
+        if (!ki_link_in(link->told & subjects, subject))
+            continue;
+        link->told &= (uint8_t)~(1u << subject);
+        k->link_owners[subject]->closed(k, link, error);
+    }
+}
+
+/* ---- what owners ask ---- */
+
+int ki_link_open(struct kith *k, uint32_t member_id, enum ki_link_subject subject, struct ki_link **out)
+{
+    *out = link_find(k, member_id, subject);
+    if (*out) {
+        (*out)->told |= (uint8_t)(1u << subject);
         return 0;
+    }
     const struct ki_member *m = ki_table_at(&k->table, member_id);
-    if (!k->link_owner || k->bare || k->life != KI_LIFE_LIVE || member_id == k->self || !link_lives(m) ||
+    if (!k->link_owners[subject] || k->bare || k->life != KI_LIFE_LIVE || member_id == k->self || !link_lives(m) ||
         !ki_speaks_kith(m))
         return KITH_ERR_STATE;
     if (k->link_count >= link_limit(k)) {
@@ -91,48 +110,67 @@ int ki_link_open(struct kith *k, uint32_t member_id, struct ki_link **out)
         ki_mem_free(&k->mem, link);
         return error;
     }
-    link->is_dialler = link->told = true;
+    link->is_dialler = true;
+    link->told = (uint8_t)(1u << subject);
     link_attach(k, link, s);
     ki_crng_fill(&k->crng, link->session, KI_LINK_HALF);
     *out = link;
     return 0;
 }
 
-bool ki_link_is_open(const struct ki_link *link)
+bool ki_link_is_open(const struct ki_link *link, enum ki_link_subject subject)
 {
-    return link->is_open && !link->closing && !link->aborted;
+    return link->is_open && !link->closing && !link->aborted && ki_link_in(link->subjects, subject);
 }
 
-void ki_link_wake(struct kith *k, struct ki_link *link)
+void ki_link_wake(struct ki_link *link, enum ki_link_subject subject)
 {
-    (void)k;
-    link->awake = true;
+    link->awake |= (uint8_t)(1u << subject);
 }
 
-void ki_link_hold(struct kith *k, struct ki_link *link, bool held)
+void ki_link_hold(struct kith *k, struct ki_link *link, enum ki_link_subject subject, bool held)
 {
-    if (link->held && !held) { /* time stood still meanwhile */
+    unsigned others = link->held & ~(1u << subject);
+    if (link->held && !others && !held) { /* time stood still meanwhile */
         link->idle_us = k->now.mono_us + KI_LINK_IDLE_US;
         ki_stream_progress(k, link->stream);
     }
-    link->held = held;
+    link->held = (uint8_t)(others | (unsigned)held << subject);
 }
 
-void ki_link_abort(struct kith *k, struct ki_link *link)
+void ki_link_abort(struct ki_link *link)
 {
-    (void)k;
     link->aborted = true;
 }
 
 /* ---- hellos ---- */
+
+/* A part for each subject that is to be on this link; the others are off it from now on. */
+static void link_put_parts(struct kith *k, struct ki_link *link, struct ki_writer *w)
+{
+    for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++) {
+        if (!ki_link_in(link->subjects, subject))
+            continue;
+        uint8_t bytes[KI_LINK_HELLO_MAX];
+        struct ki_writer part = ki_writer(bytes, sizeof bytes);
+        if (!k->link_owners[subject]->hello(k, link, &part)) {
+            link->subjects &= (uint8_t)~(1u << subject);
+            continue;
+        }
+        KI_ASSERT(!part.full);
+        ki_put_u8(w, (uint8_t)subject);
+        ki_put_be(w, part.len, 2);
+        ki_put(w, bytes, part.len);
+    }
+    KI_ASSERT(!w->full);
+}
 
 static void link_say_hello(struct kith *k, struct ki_stream *s)
 {
     struct ki_link *link = s->carries;
     uint8_t payload[KI_LINK_PAYLOAD_MAX];
     struct ki_writer w = ki_writer(payload, sizeof payload);
-    k->link_owner->hello(k, link, &w);
-    KI_ASSERT(!w.full);
+    link_put_parts(k, link, &w);
     if (!ki_buf_reserve(k, &s->out, KI_LINK_OPENING_MAX)) {
         ki_stream_fail(k, s, KITH_ERR_FULL);
         return;
@@ -165,7 +203,8 @@ static void link_opened(struct kith *k, struct ki_stream *s, const struct ki_lin
     link->allowed = hello->credit;
     link->peer_seals = s->was_sealed;
     link->idle_us = k->now.mono_us + KI_LINK_IDLE_US;
-    link->is_open = link->awake = true;
+    link->is_open = true;
+    link->awake = link->subjects;
     s->raw_pos = s->raw_used;
     s->rx = KI_RX_LINK;
     s->fed = true;
@@ -179,6 +218,27 @@ static void link_refuse(struct kith *k, struct ki_stream *s, int error)
     ki_stream_fail(k, s, error);
 }
 
+/* Who is on this link is known when all parts of the peer's hello are taken.  false: the link is refused. */
+static bool link_take_parts(struct kith *k, struct ki_link *link, struct ki_span payload)
+{
+    struct ki_span parts[KI_LINK_SUBJECTS];
+    if (!ki_decode_link_parts(payload, parts)) {
+        ki_count(k, KI_COUNT_malformed);
+        return false;
+    }
+    for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++) {
+        if (!parts[subject].ptr)
+            link->subjects &= (uint8_t)~(1u << subject);
+        if (!ki_link_in(link->subjects, subject))
+            continue;
+        if (k->link_owners[subject]->hello_received(k, link, parts[subject]) != 0)
+            return false;
+        link->told |= (uint8_t)(1u << subject);
+    }
+    link_tell_closed(k, link, ~(unsigned)link->subjects, KITH_ERR_REFUSED);
+    return link->subjects != 0;
+}
+
 /* The answer to our hello. */
 static void link_answered(struct kith *k, struct ki_stream *s, const struct ki_link_hello *hello)
 {
@@ -186,7 +246,7 @@ static void link_answered(struct kith *k, struct ki_stream *s, const struct ki_l
     const struct ki_member *m = ki_table_at(&k->table, link->member_id);
     bool fits = hello->is_answer && memcmp(hello->session, link->session, KI_LINK_HALF) == 0 && m &&
                 ki_span_equal(hello->name, ki_member_name(m));
-    if (!fits || k->link_owner->hello_received(k, link, hello->payload) != 0)
+    if (!fits || !link_take_parts(k, link, hello->payload))
         link_refuse(k, s, KITH_ERR_REFUSED);
     else
         link_opened(k, s, hello);
@@ -234,12 +294,12 @@ static void link_accept(struct kith *k, struct ki_stream *s, const struct ki_lin
     memcpy(link->session, hello->session, KI_LINK_HALF);
     ki_crng_fill(&k->crng, link->session + KI_LINK_HALF, KI_LINK_HALF);
     link->stream = s;
-    if (k->link_owner->hello_received(k, link, hello->payload) != 0) {
+    if (!link_take_parts(k, link, hello->payload)) {
+        link_tell_closed(k, link, UINT8_MAX, KITH_ERR_REFUSED);
         ki_mem_free(&k->mem, link);
         link_refuse(k, s, KITH_ERR_REFUSED);
         return;
     }
-    link->told = true;
     link_attach(k, link, s);
     ki_stream_progress(k, s);
     link_opened(k, s, hello);
@@ -270,7 +330,7 @@ static bool link_is_waiting(const struct ki_stream *s)
 {
     const struct ki_link *link = s->carries;
     return !link->is_open || link->closing || s->tx != KI_TX_LINK || s->raw.len > s->raw_pos ||
-           (s->inflated.len > 0 && !link->held);
+           (link->gathering && !link->held);
 }
 
 static bool link_is_quiet(const struct ki_stream *s)
@@ -308,8 +368,7 @@ void ki_link_over(struct kith *k, struct ki_stream *s, int error)
     k->link_count--;
     if (error)
         ki_count(k, KI_COUNT_links_failed);
-    if (link->told)
-        k->link_owner->closed(k, link, error);
+    link_tell_closed(k, link, UINT8_MAX, error);
     ki_mem_free(&k->mem, link);
 }
 

@@ -1,13 +1,14 @@
 /* What flows through a link: frames, messages and credit.
  *
- * Nothing piles up.  Out: the owner is asked for the next part only when the frame before has been taken by the driver and
- * the peer has granted credit.  In: the peer may send KI_LINK_WINDOW bytes beyond what was taken in; what comes stays a
- * frame or two in `raw`, and a message of several frames is put together in `inflated`.  When there is no memory for that
- * the frame waits, the driver's bytes wait behind it, and the stream's timeout decides.  A frame is sealed or opened at one
- * go: it is no more than a slice.
+ * Nothing piles up.  Out: an owner is asked for the next part only when the frame before has been taken by the driver and
+ * the peer has granted credit; owners take turns, a message each.  In: the peer may send KI_LINK_WINDOW bytes beyond what
+ * was taken in; what comes stays a frame or two in `raw`, and a message of several is put together in `inflated`.  When
+ * there is no memory for that the frame waits, the driver's bytes wait behind it, and the stream's timeout decides.  A frame
+ * is sealed or opened at one go: it is no more than a slice.
  *
  * A frame is bound to its place (wire/link.h).  One that does not open, does not decode or exceeds the credit shows that
- * somebody meddles: the link ends there, and nothing of the message that it belongs to is handed over.
+ * somebody meddles: the link ends there, and nothing of the message that it belongs to is handed over.  A message for a
+ * subject that is not on this link is passed over, as it comes.
  *
  * An end in order is a CLOSE each way: no message follows it.  Whoever is idle says it first, and goes on reading and
  * granting until the other's CLOSE; the other ends the message that it is in, but begins none.  An end without CLOSE is an
@@ -37,6 +38,12 @@ static bool flow_credit_due(const struct ki_link *link)
     return !link->held && link->received + KI_LINK_WINDOW - link->granted >= KI_LINK_WINDOW / 4;
 }
 
+/* Whoever is in the middle of a message goes on; else all those that may have something. */
+static unsigned flow_awake(const struct ki_link *link)
+{
+    return link->awake & link->subjects & (link->sending ? 1u << link->channel_out / KI_LINK_CHANNELS : UINT8_MAX);
+}
+
 static bool flow_close_due(const struct ki_link *link)
 {
     return link->closing && !link->sending;
@@ -48,7 +55,7 @@ static bool flow_may_write(const struct ki_link *link)
         return false;
     if (link->close_sent) /* what the other has begun may need more */
         return flow_credit_due(link) && !link->close_received;
-    bool data = link->awake && link->allowed > link->sent;
+    bool data = flow_awake(link) && link->allowed > link->sent;
     return flow_credit_due(link) || flow_close_due(link) || data;
 }
 
@@ -76,7 +83,7 @@ static void flow_send(struct kith *k, struct ki_stream *s, struct ki_span plain)
     ki_stream_progress(k, s);
 }
 
-/* Room for a frame of so many bytes, before the owner is asked: what it gives cannot be given back. */
+/* Room for a frame of so many bytes, before an owner is asked: what it gives cannot be given back. */
 static bool flow_frame_room(struct kith *k, struct ki_stream *s, size_t len)
 {
     size_t sealed = KI_LINK_HEAD + ki_sealed_len(1, len);
@@ -86,25 +93,45 @@ static bool flow_frame_room(struct kith *k, struct ki_stream *s, size_t len)
     return false;
 }
 
+/* The next part of a message, from whose turn it is; 0: nobody has one.  Says the channel and whether more follows. */
+static size_t flow_ask(struct kith *k, struct ki_link *link, uint8_t *buf, size_t cap, bool *more)
+{
+    for (unsigned i = 0; i < KI_LINK_SUBJECTS; i++) {
+        unsigned subject = (link->turn + i) % KI_LINK_SUBJECTS;
+        uint8_t channel = link->channel_out % KI_LINK_CHANNELS;
+        if (!ki_link_in(flow_awake(link), subject))
+            continue;
+        link->awake &= (uint8_t)~(1u << subject); /* unless it says so meanwhile */
+        *more = false;
+        size_t len = k->link_owners[subject]->poll(k, link, &channel, buf, cap, more);
+        KI_ASSERT(len <= cap);
+        if (len == 0)
+            continue;
+        if (!link->sending) {
+            KI_ASSERT(channel < KI_LINK_CHANNELS);
+            link->channel_out = (uint8_t)(subject * KI_LINK_CHANNELS + channel);
+        }
+        link->awake |= (uint8_t)(1u << subject);
+        link->turn = (uint8_t)(subject + !*more) % KI_LINK_SUBJECTS;
+        return len;
+    }
+    return 0;
+}
+
 static void flow_write_data(struct kith *k, struct ki_stream *s, size_t *budget)
 {
     struct ki_link *link = s->carries;
     size_t cap = (size_t)ki_min_u64(KI_LINK_PART_MAX, link->allowed - link->sent);
     if (!flow_frame_room(k, s, KI_LINK_PART_HEAD + cap))
         return;
-    uint8_t *frame = s->out.ptr + KI_LINK_HEAD, channel = link->channel_out;
+    uint8_t *frame = s->out.ptr + KI_LINK_HEAD;
     bool more = false;
-    link->awake = false; /* unless it says so meanwhile */
-    size_t len = k->link_owner->poll(k, link, &channel, frame + KI_LINK_PART_HEAD, cap, &more);
-    KI_ASSERT(len <= cap);
+    size_t len = flow_ask(k, link, frame + KI_LINK_PART_HEAD, cap, &more);
     if (len == 0) {
         ki_buf_free(k, &s->out);
         ki_buf_free(k, &s->sealed);
         return;
     }
-    if (!link->sending)
-        link->channel_out = channel;
-    link->awake = true;
     link->sending = more;
     link->sent += len;
     link->idle_us = k->now.mono_us + KI_LINK_IDLE_US;
@@ -189,30 +216,49 @@ static bool flow_gather(struct kith *k, struct ki_stream *s, struct ki_span part
     return true;
 }
 
+/* Who gets what comes on this channel; NULL: nobody, since its subject is not on this link. */
+static const struct ki_link_owner *flow_owner(const struct kith *k, const struct ki_link *link, uint8_t channel)
+{
+    unsigned subject = channel / KI_LINK_CHANNELS;
+    return subject < KI_LINK_SUBJECTS && ki_link_in(link->subjects, subject) ? k->link_owners[subject] : NULL;
+}
+
+static bool flow_data_fits(const struct ki_stream *s, const struct ki_link_owner *owner, const struct ki_link_frame *frame)
+{
+    const struct ki_link *link = s->carries;
+    if (link->close_received || frame->part.len > link->granted - link->received)
+        return false;
+    if (link->gathering && frame->channel != link->channel_in)
+        return false;
+    return !owner || (s->inflated.len <= owner->message_max && frame->part.len <= owner->message_max - s->inflated.len);
+}
+
 /* false: it must wait, or the stream is over. */
 static bool flow_take_data(struct kith *k, struct ki_stream *s, const struct ki_link_frame *frame)
 {
     struct ki_link *link = s->carries;
+    const struct ki_link_owner *owner = flow_owner(k, link, frame->channel);
     struct ki_span message = frame->part;
-    bool first = s->inflated.len == 0;
-    if (link->close_received || message.len > link->granted - link->received ||
-        (!first && frame->channel != link->channel_in) ||
-        s->inflated.len > k->link_owner->message_max || message.len > k->link_owner->message_max - s->inflated.len) {
+    if (!flow_data_fits(s, owner, frame)) {
         flow_broken(k, s, KITH_ERR_MALFORMED);
         return false;
     }
-    if (frame->more || !first) {
+    if (owner && (frame->more || link->gathering)) {
         if (!flow_gather(k, s, frame->part))
             return false;
         message = ki_span(s->inflated.ptr, s->inflated.len);
     }
+    link->gathering = frame->more;
     link->channel_in = frame->channel;
     link->received += frame->part.len;
     link->idle_us = k->now.mono_us + KI_LINK_IDLE_US;
     k->counters[KI_COUNT_link_bytes_in] += frame->part.len;
     if (frame->more)
         return true;
-    k->link_owner->receive(k, link, frame->channel, message);
+    if (owner)
+        owner->receive(k, link, frame->channel % KI_LINK_CHANNELS, message);
+    else
+        ki_count(k, KI_COUNT_kith_refused);
     ki_buf_free(k, &s->inflated);
     return true;
 }
@@ -230,7 +276,7 @@ static bool flow_take(struct kith *k, struct ki_stream *s, const struct ki_link_
         link->idle_us = k->now.mono_us + KI_LINK_IDLE_US;
         break;
     case KI_LINK_CLOSE:
-        fine = s->inflated.len == 0 && !link->close_received;
+        fine = !link->gathering && !link->close_received;
         link->closing = link->close_received = true;
         break;
     }

@@ -5,6 +5,7 @@
  *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
+ *   channel.c  kith's own messages        (who says them: replica.h, and what else has something to say)
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
  *   view.c     reading                       messages.h: what members tell and ask each other */
 #ifndef KI_NODE_H
@@ -78,7 +79,7 @@ enum ki_send_kind {
     KI_SEND_INDIRECT,     /* ask a helper at `to` to ping member id */
     KI_SEND_NEWS_OF,      /* what we hold of member id, told to one that has it wrong */
     KI_SEND_GOSSIP,       /* news to member id */
-    KI_SEND_CHANNEL,      /* what is to be said to the store of member id */
+    KI_SEND_CHANNEL,      /* what is to be said to member id over the kith channel */
     KI_SEND_LETTER        /* a message that is ready */
 };
 
@@ -291,7 +292,7 @@ struct kith {
     uint64_t stream_bytes;
     uint32_t last_stream;
     uint32_t link_count;                    /* streams that carry one */
-    const struct ki_link_owner *link_owner; /* NULL: a hello is a user message that we do not know */
+    const struct ki_link_owner *link_owners[3]; /* by ki_link_subject */
 };
 
 static inline struct ki_about *ki_about(const struct kith *k, uint32_t id) /* of a member */
@@ -426,6 +427,12 @@ int ki_stream_dial(struct kith *k, const struct kith_addr *to, enum ki_purpose p
 void ki_streams_tick(struct kith *k);
 uint64_t ki_streams_deadline(const struct kith *k);
 void ki_streams_free(struct kith *k);
+
+/* channel.c */
+int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span message); /* after the 4b */
+/* The next thing to be said to a member, at most KI_KITH_SMALL_MAX bytes; nothing written: there is none, or no room. */
+void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w);
+void ki_channel_sent(struct kith *k, uint32_t id); /* a KI_SEND_CHANNEL: what fitted is said */
 
 /* link.c */
 void ki_links_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */

@@ -2,8 +2,8 @@
  *
  * A query is known again by its Lamport time and number, within Serf's window; a new one is passed on even if it is not
  * for us.  If its filters let us through, it is acknowledged at once if it asks for that, and then told to the application,
- * or answered by ourselves if it is one of Serf's own.  An answer is one message straight to the asker and, for a query with a
- * relay factor, by way of so many other members.
+ * or answered by ourselves if it is one of Serf's own.  An answer is one message straight to the asker and, for a query
+ * with a relay factor, by way of so many other members.
  *
  * Whoever forges a query must not aim the pool at anybody: the address to answer to must be the known one of the member that
  * asks, and a relay passes on only to a known member at its address.

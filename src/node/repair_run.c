@@ -188,9 +188,9 @@ static void repair_result(struct kith *k, struct ki_repair_run *run, enum ki_rep
             repair_failed(k, run, peer);
     }
     if (run->link)
-        ki_link_wake(k, run->link);
+        ki_link_wake(run->link, KI_LINK_STORE);
     else if (peer)
-        ki_channel_send(k, peer);
+        ki_store_send(k, peer);
 }
 
 /* ---- work ---- */
@@ -342,9 +342,9 @@ static void repairs_pace(struct kith *k)
             continue;
         run->is_paced = false;
         if (run->link)
-            ki_link_wake(k, run->link);
+            ki_link_wake(run->link, KI_LINK_STORE);
         else
-            ki_channel_send(k, peer);
+            ki_store_send(k, peer);
     }
 }
 
@@ -411,7 +411,7 @@ uint64_t ki_repairs_deadline(const struct kith *k)
 void ki_repair_by_link(struct kith *k, struct ki_peer *peer)
 {
     struct ki_link *link;
-    if (repair_ours_full(k->replica) || ki_link_open(k, peer->id, &link) != 0) {
+    if (repair_ours_full(k->replica) || ki_link_open(k, peer->id, KI_LINK_STORE, &link) != 0) {
         repair_rest(k, peer);
         return;
     }

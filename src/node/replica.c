@@ -104,7 +104,7 @@ void ki_replica_ready(struct kith *k)
         ki_replica_renew(k);
     if (!ki_secret_loaded(k))
         r->rows.has_secret = false; /* peers will tell it */
-    k->link_owner = &ki_store_link_owner;
+    k->link_owners[KI_LINK_STORE] = &ki_store_link_owner;
     r->is_ready = true;
 }
 

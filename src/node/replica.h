@@ -4,7 +4,7 @@
  *   replica_read.c    reading                                  replica_rows.c    disk, changes, backups
  *   peers_store.c     who else has a store                     push.c            fresh writes to others
  *   compare_roots.c   do we agree?                             held.c            who holds what
- *   channel.c         kith's own messages, in and out      repair_run.c      sessions; store_link.h has more
+ *   store_channel.c   messages in datagrams, in and out    repair_run.c      sessions; store_link.h has more
  *   store_link.c      what goes over links */
 #ifndef KI_NODE_REPLICA_H
 #define KI_NODE_REPLICA_H
@@ -137,12 +137,11 @@ static inline struct kith_str ki_str_of(struct ki_span s)
 /* tags.c */
 bool ki_has_store(const struct ki_member *m); /* announces one */
 
-/* channel.c */
-int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span message); /* after the 4b */
-/* The next thing to be said to a peer, at most KI_KITH_SMALL_MAX bytes; nothing written: there is none, or no room. */
-void ki_channel_part(struct kith *k, uint32_t id, struct ki_writer *w);
-void ki_channel_send(struct kith *k, struct ki_peer *peer); /* something is to be said to it */
-void ki_channel_sent(struct kith *k, uint32_t id);          /* what fitted is said */
+/* store_channel.c: what channel.c says of stores */
+int ki_store_message(struct kith *k, uint32_t from, struct ki_span message); /* of a kith member; from its kind on */
+void ki_store_part(struct kith *k, uint32_t id, struct ki_writer *w);
+void ki_store_sent(struct kith *k, uint32_t id);
+void ki_store_send(struct kith *k, struct ki_peer *peer); /* something is to be said to it */
 
 /* peers_store.c */
 void ki_peers_refresh(struct kith *k); /* after it, peers are those that the table has */

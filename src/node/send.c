@@ -309,11 +309,11 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
     return true;
 }
 
-/* What stores have to say to each other rides along on what is sent anyway. */
+/* What members have to say to each other over the kith channel rides along on what is sent anyway. */
 static void send_channel(struct kith *k, struct send_build *b, const struct ki_send *send)
 {
     bool carries = send->kind == KI_SEND_CHANNEL || send->kind == KI_SEND_PING || send->kind == KI_SEND_ACK;
-    while (carries && k->replica && b->count < KI_COMPOUND_MAX) {
+    while (carries && b->count < KI_COMPOUND_MAX) {
         struct ki_pack p = send_part(b);
         ki_put_u8(&p.w, KI_MSG_USER);
         ki_channel_part(k, send->id, &p.w);
@@ -321,7 +321,7 @@ static void send_channel(struct kith *k, struct send_build *b, const struct ki_s
             break;
         send_add(b, &p);
     }
-    if (send->kind == KI_SEND_CHANNEL && k->replica)
+    if (send->kind == KI_SEND_CHANNEL)
         ki_channel_sent(k, send->id);
 }
 

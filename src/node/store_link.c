@@ -29,7 +29,7 @@ enum { LINK_DELTA, LINK_REPAIR, LINK_SECRET, LINK_MORE };
 
 static struct ki_store_link *link_data(struct kith *k, struct ki_link *link)
 {
-    struct ki_store_link *data = link->owner_data;
+    struct ki_store_link *data = link->owner_data[KI_LINK_STORE];
     if (data)
         return data;
     data = ki_mem_new(&k->replica->mem, sizeof *data);
@@ -40,7 +40,7 @@ static struct ki_store_link *link_data(struct kith *k, struct ki_link *link)
     data->link = link;
     data->others = k->replica->links;
     k->replica->links = data;
-    link->owner_data = data;
+    link->owner_data[KI_LINK_STORE] = data;
     return data;
 }
 
@@ -93,7 +93,7 @@ static void link_owe_secret(struct kith *k, struct ki_link *link)
     if (!data)
         return;
     data->owes_secret = true;
-    ki_link_wake(k, link);
+    ki_link_wake(link, KI_LINK_STORE);
 }
 
 /* False: memory is out, and it is as it was. */
@@ -131,7 +131,7 @@ bool ki_secret_loaded(struct kith *k)
 void ki_secret_tell(struct kith *k, uint32_t id)
 {
     struct ki_link *link;
-    if (ki_link_open(k, id, &link) == 0 && ki_link_is_open(link))
+    if (ki_link_open(k, id, KI_LINK_STORE, &link) == 0 && ki_link_is_open(link, KI_LINK_STORE))
         link_owe_secret(k, link); /* else the hello tells it */
 }
 
@@ -142,7 +142,7 @@ void ki_secret_tick(struct kith *k)
         return;
     struct ki_link *link;
     r->secret_us = k->now.mono_us + LINK_SECRET_GAP_US + ki_rng_below(&k->rng, LINK_SECRET_GAP_US);
-    (void)ki_link_open(k, r->peers[ki_rng_below(&k->rng, r->peer_count)]->id, &link);
+    (void)ki_link_open(k, r->peers[ki_rng_below(&k->rng, r->peer_count)]->id, KI_LINK_STORE, &link);
 }
 
 uint64_t ki_secret_deadline(const struct kith *k)
@@ -153,15 +153,18 @@ uint64_t ki_secret_deadline(const struct kith *k)
 
 /* ---- hello ---- */
 
-static void link_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
+/* Nothing for a member that has no store: the secret is not for it. */
+static bool link_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
 {
     const struct ki_replica *r = k->replica;
-    (void)link;
+    if (!link_peer(k, link))
+        return false;
     ki_put_u8(w, LINK_HELLO_VERSION);
     ki_put_be(w, r->store.replica, 8);
     ki_put_u8(w, r->rows.has_secret);
     if (r->rows.has_secret)
         ki_put(w, r->rows.secret, KI_ROW_SECRET_LEN);
+    return true;
 }
 
 static int link_hello_received(struct kith *k, struct ki_link *link, struct ki_span payload)
@@ -244,7 +247,7 @@ uint32_t ki_large_send(struct kith *k, struct ki_large *large, uint32_t *targets
     r->large_bytes += large->len;
     for (uint32_t i = 0; i < count; i++) {
         struct ki_link *link = NULL;
-        bool fits = ki_link_open(k, targets[i], &link) == 0;
+        bool fits = ki_link_open(k, targets[i], KI_LINK_STORE, &link) == 0;
         struct ki_store_link *data = fits ? link_data(k, link) : NULL;
         struct ki_large_place *place = data ? ki_mem_new(&r->mem, sizeof *place) : NULL;
         if (!place) {
@@ -258,7 +261,7 @@ uint32_t ki_large_send(struct kith *k, struct ki_large *large, uint32_t *targets
         else
             data->first = place;
         data->last = place;
-        ki_link_wake(k, link);
+        ki_link_wake(link, KI_LINK_STORE);
         ki_count(k, KI_COUNT_pushes_out);
         targets[sent++] = targets[i];
     }
@@ -282,7 +285,7 @@ void ki_large_wake(struct kith *k)
 {
     for (struct ki_store_link *data = k->replica->links; data; data = data->others) {
         if (data->first)
-            ki_link_wake(k, data->link);
+            ki_link_wake(data->link, KI_LINK_STORE);
     }
 }
 
@@ -328,9 +331,9 @@ static void link_closed(struct kith *k, struct ki_link *link, int error)
 {
     (void)error;
     ki_repairs_link_closed(k, link);
-    if (link->owner_data)
-        link_data_free(k->replica, link->owner_data);
-    link->owner_data = NULL;
+    if (link->owner_data[KI_LINK_STORE])
+        link_data_free(k->replica, link->owner_data[KI_LINK_STORE]);
+    link->owner_data[KI_LINK_STORE] = NULL;
 }
 
 const struct ki_link_owner ki_store_link_owner = {.message_max = LINK_LARGE_MAX,

@@ -49,7 +49,7 @@ struct ki_large_place {
     struct ki_large *large;
 };
 
-struct ki_store_link { /* ki_link.owner_data */
+struct ki_store_link { /* ki_link.owner_data[KI_LINK_STORE] */
     struct ki_store_link *others; /* of all that there are */
     struct ki_link *link;
     struct ki_large_place *first, *last;

@@ -131,7 +131,7 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget);
 
 /* state.c: Serf's user state */
 bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id); /* a member's part; false: no memory */
-size_t ki_state_len(const struct kith *k, const struct ki_stream *s);                      /* room that is enough for the whole */
+size_t ki_state_len(const struct kith *k, const struct ki_stream *s); /* room that is enough for the whole */
 void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_pack *p);
 enum ki_state_result { KI_STATE_DONE, KI_STATE_MORE, KI_STATE_NO_ROOM };
 enum ki_state_result ki_state_merge(struct kith *k, struct ki_stream *s, size_t *budget); /* s->merge.state */

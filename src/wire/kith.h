@@ -8,7 +8,7 @@
 
 #define KI_SERF_KITH 75 /* 'K' */
 
-enum ki_kith_message {
+enum ki_kith_message { /* 01 to 0f: of stores */
     KI_KITH_ROOT = 1,      /* what is your root?  This is mine */
     KI_KITH_ROOT_BACK = 2, /* mine is another */
     KI_KITH_SAME = 3,      /* mine, too, is this one */
@@ -20,7 +20,8 @@ enum ki_kith_message {
     KI_KITH_BRIEF = 9      /* ROOT, to one that knows who we are */
 };
 
-#define KI_KITH_PARTIAL 0x80 /* in the kind of ROOT and ROOT_BACK: the sender has refused cells of others */
+#define KI_KITH_FLAG 0x80    /* in a kind: what it says is the kind's own affair */
+#define KI_KITH_PARTIAL KI_KITH_FLAG /* in the kind of ROOT and ROOT_BACK: the sender has refused cells of others */
 #define KI_KITH_SMALL_MAX 64 /* bytes: every message but deltas and repairs is shorter */
 
 struct ki_kith_root {

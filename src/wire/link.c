@@ -53,6 +53,23 @@ bool ki_decode_link_hello(struct ki_reader *r, struct ki_link_hello *out)
            out->version_min <= out->version_max;
 }
 
+bool ki_decode_link_parts(struct ki_span payload, struct ki_span parts[KI_LINK_SUBJECTS])
+{
+    struct ki_reader r = ki_reader(payload.ptr, payload.len);
+    for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++)
+        parts[subject] = ki_span(NULL, 0);
+    while (r.left > 0) {
+        unsigned subject = (unsigned)ki_take_be(&r, 1);
+        size_t len = (size_t)ki_take_be(&r, 2);
+        const uint8_t *bytes = ki_take(&r, len);
+        if (r.bad || (subject < KI_LINK_SUBJECTS && parts[subject].ptr))
+            return false;
+        if (subject < KI_LINK_SUBJECTS)
+            parts[subject] = ki_span(bytes, len);
+    }
+    return true;
+}
+
 void ki_encode_link_frame(struct ki_writer *w, const struct ki_link_frame *frame)
 {
     ki_put_u8(w, (uint8_t)frame->kind);

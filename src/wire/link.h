@@ -1,7 +1,7 @@
 /* The bytes of a link: the kith channel's long-lived stream between two members (PROTOCOL.md "links").
  *
  *   opening  [F4 len label] [0A len:be32 version nonce ...] 08 {UserMsgLen} 4B hello         sealed as any stream frame
- *   hello    min:u8 max:u8 role:u8 session[16 or 32] credit:be64 len:u8 name len:be16 payload
+ *   hello    min:u8 max:u8 role:u8 session[16 or 32] credit:be64 len:u8 name len:be16 {subject:u8 len:be16 bytes} ...
  *   frame    len:be32  then with a key  version nonce[12] ciphertext tag[16],  without one the plain frame
  *   plain    01 channel:u8 more:u8 part | 02 credit:be64 | 03 reason:u8
  *
@@ -20,11 +20,21 @@
 #define KI_LINK_HALF 16 /* of a session: what one side adds */
 #define KI_LINK_SESSION (2 * KI_LINK_HALF)
 #define KI_LINK_PAYLOAD_MAX 1024
+#define KI_LINK_PART_FRONT 3 /* in the payload: subject, length */
+#define KI_LINK_CHANNELS 16  /* of each subject */
 #define KI_LINK_OPENING_MAX 1536 /* 16 of the user header, 1 + 3 + 32 + 8 + 1 + 255 + 2 + 1024 of the hello: 1342 */
 #define KI_LINK_HEAD 4           /* the length before each frame, */
 #define KI_LINK_FRAME_MAX 65536  /* which says at most this */
 #define KI_LINK_PART_HEAD 3
 #define KI_LINK_PART_MAX (KI_LINK_FRAME_MAX - KI_SEAL_OVERHEAD - KI_LINK_PART_HEAD)
+
+/* What is talked about over a link.  Channels are numbered through: 16 for each subject, in this order. */
+enum ki_link_subject {
+    KI_LINK_STORE,
+    KI_LINK_EVENTS,
+    KI_LINK_VIEW,
+    KI_LINK_SUBJECTS
+};
 
 struct ki_link_hello {
     uint8_t version_min, version_max;
@@ -32,7 +42,7 @@ struct ki_link_hello {
     uint8_t session[KI_LINK_SESSION]; /* in the dialler's the second half is not sent, and reads as zero */
     uint64_t credit;                  /* message bytes that the receiver of this may send before it is given more */
     struct ki_span name;              /* of the sending member; 1 to 255 bytes */
-    struct ki_span payload;           /* at most KI_LINK_PAYLOAD_MAX */
+    struct ki_span payload;           /* at most KI_LINK_PAYLOAD_MAX: a part for each subject that the sender has */
 };
 
 /* Writes an opening from the 08 on. */
@@ -40,6 +50,10 @@ void ki_encode_link_opening(struct ki_pack *p, const struct ki_link_hello *hello
 /* Reads a hello behind its 4B.  Versions that we do not speak are the caller's to see: they begin alike, and what stands
  * behind the payload is a later version's.  false: malformed. */
 bool ki_decode_link_hello(struct ki_reader *r, struct ki_link_hello *out);
+
+/* The parts of a payload; ptr NULL: there is none for this subject.  Those of subjects that we do not know are skipped.
+ * false: malformed, which two parts for one subject are, too. */
+bool ki_decode_link_parts(struct ki_span payload, struct ki_span parts[KI_LINK_SUBJECTS]);
 
 enum ki_link_kind { KI_LINK_DATA = 1, KI_LINK_CREDIT = 2, KI_LINK_CLOSE = 3 };
 

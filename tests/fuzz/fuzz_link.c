@@ -27,7 +27,7 @@ static size_t link_poll(struct kith *k, struct ki_link *link, uint8_t *channel, 
         return 0;
     size_t len = ki_min_size(cap, 1 + link_owner.said % 3000);
     memset(buf, 7, len);
-    *channel = (uint8_t)len;
+    *channel = (uint8_t)(len % KI_LINK_CHANNELS);
     *more = len % 3 == 0;
     link_owner.said += len;
     return len;
@@ -41,22 +41,23 @@ static void link_receive(struct kith *k, struct ki_link *link, uint8_t channel, 
         sum += message.ptr[i];
     link_owner.heard += message.len;
     if (sum % 16 == 0)
-        ki_link_hold(k, link, sum & 16);
+        ki_link_hold(k, link, KI_LINK_STORE, sum & 16);
     if (sum % 64 == 1)
-        ki_link_abort(k, link);
-    ki_link_wake(k, link);
+        ki_link_abort(link);
+    ki_link_wake(link, KI_LINK_STORE);
 }
 
-static void link_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
+static bool link_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
 {
     LONE_CHECK(k && link);
     ki_put(w, "hello", 5);
+    return true;
 }
 
-static int link_hello_received(struct kith *k, struct ki_link *link, struct ki_span payload)
+static int link_hello_received(struct kith *k, struct ki_link *link, struct ki_span part)
 {
-    LONE_CHECK(k && link && payload.len <= KI_LINK_PAYLOAD_MAX);
-    bool refused = payload.len > 0 && payload.ptr[0] == '!';
+    LONE_CHECK(k && link && part.len <= KI_LINK_PAYLOAD_MAX);
+    bool refused = part.len > 0 && part.ptr[0] == '!';
     link_owner.open += !refused && !link->is_dialler;
     return refused;
 }
@@ -79,8 +80,15 @@ static void link_one_hello(struct ki_span in)
     static uint8_t out[KI_LINK_OPENING_MAX];
     struct ki_reader r = ki_reader(in.ptr, in.len);
     struct ki_link_hello hello;
+    struct ki_span parts[KI_LINK_SUBJECTS];
     if (!ki_decode_link_hello(&r, &hello))
         return;
+    bool fine = ki_decode_link_parts(hello.payload, parts);
+    for (unsigned i = 0; fine && i < KI_LINK_SUBJECTS; i++) {
+        const uint8_t *front = parts[i].ptr ? parts[i].ptr - KI_LINK_PART_FRONT : NULL;
+        LONE_CHECK(!front || (front >= hello.payload.ptr && front[0] == i && ki_load_be(front + 1, 2) == parts[i].len));
+        LONE_CHECK(!front || parts[i].ptr + parts[i].len <= hello.payload.ptr + hello.payload.len);
+    }
     struct ki_pack p = ki_pack(out, sizeof out, false);
     ki_encode_link_opening(&p, &hello);
     size_t len = in.len - r.left;
@@ -167,7 +175,8 @@ static uint32_t link_begin(struct live *l, bool dialled)
 {
     uint8_t buf[KI_LINK_OPENING_MAX];
     struct ki_link_hello hello = {
-        .version_min = 1, .version_max = 1, .is_answer = dialled, .credit = 100000, .name = lone_span("peer")};
+        .version_min = 1, .version_max = 1, .is_answer = dialled, .credit = 100000, .name = lone_span("peer"),
+        .payload = ki_span("\0\0", 3)}; /* an empty part of the store's */
     struct kith_addr addr = lone_addr(4, 999);
     struct ki_link *link = NULL;
     uint32_t id = 0;
@@ -175,7 +184,7 @@ static uint32_t link_begin(struct live *l, bool dialled)
         return 0;
     if (dialled) {
         addr.port = 7946;
-        if (ki_link_open(l->k, ki_find_addr(l->k, &addr), &link) != 0)
+        if (ki_link_open(l->k, ki_find_addr(l->k, &addr), KI_LINK_STORE, &link) != 0)
             return 0;
         link_owner.open++;
         id = link->stream->id;
@@ -201,7 +210,7 @@ static void link_live(uint8_t how, uint8_t memory_at, struct ki_reader r)
     LONE_CHECK(kith_import_members(l.k, l.now, &peer, 1) == 0);
     memset(&link_owner, 0, sizeof link_owner);
     link_owner.silent = how & 32;
-    l.k->link_owner = &link_functions;
+    l.k->link_owners[KI_LINK_STORE] = &link_functions;
     if (how & 64) {
         l.memory.fail_from = l.memory.calls + memory_at;
         l.memory.fail_to = l.memory.fail_from + 16;

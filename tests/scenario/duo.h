@@ -11,6 +11,7 @@
 
 #define DUO_MESSAGES 256
 #define DUO_WIRES 64
+#define DUO_SUBJECT KI_LINK_STORE /* for whose owner these stand in */
 
 struct duo_message {
     uint8_t channel;
@@ -84,7 +85,7 @@ static inline unsigned duo_index(const struct duo_side *side)
 static inline size_t duo_poll(struct kith *k, struct ki_link *link, uint8_t *channel, uint8_t *buf, size_t cap, bool *more)
 {
     struct duo_side *side = duo_side_of(k);
-    LONE_CHECK(ki_link_is_open(link) || link->sending);
+    LONE_CHECK(ki_link_is_open(link, DUO_SUBJECT) || link->sending);
     LONE_CHECK(cap > 0 && !*more);
     if (side->next == side->count || link != side->link)
         return 0;
@@ -113,28 +114,29 @@ static inline void duo_receive(struct kith *k, struct ki_link *link, uint8_t cha
         LONE_CHECK(message.ptr[i] == duo_byte(1 - duo_index(side), side->heard, i));
     side->heard++;
     if (side->heard == side->abort_at)
-        ki_link_abort(k, link);
+        ki_link_abort(link);
 }
 
-static inline void duo_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
+static inline bool duo_hello(struct kith *k, struct ki_link *link, struct ki_writer *w)
 {
     struct duo_side *side = duo_side_of(k);
-    LONE_CHECK(w->cap == KI_LINK_PAYLOAD_MAX && link->stream != NULL);
+    LONE_CHECK(w->cap == KI_LINK_HELLO_MAX && link->stream != NULL);
     side->hellos++;
     ki_put(w, "hello from ", 11);
     ki_put_u8(w, (uint8_t)('0' + duo_index(side)));
+    return true;
 }
 
-static inline int duo_hello_received(struct kith *k, struct ki_link *link, struct ki_span payload)
+static inline int duo_hello_received(struct kith *k, struct ki_link *link, struct ki_span part)
 {
     struct duo_side *side = duo_side_of(k);
-    LONE_CHECK(payload.len == 12 && memcmp(payload.ptr, "hello from ", 11) == 0);
-    LONE_CHECK(payload.ptr[11] == '1' - duo_index(side));
+    LONE_CHECK(part.len == 12 && memcmp(part.ptr, "hello from ", 11) == 0);
+    LONE_CHECK(part.ptr[11] == '1' - duo_index(side));
     if (side->refuses)
         return side->refuses;
     side->link = link;
     side->opened++;
-    link->owner_data = side;
+    link->owner_data[DUO_SUBJECT] = side;
     return 0;
 }
 
@@ -147,7 +149,7 @@ static inline void duo_closed(struct kith *k, struct ki_link *link, int error)
         side->link = NULL;
     if (side->redials > 0) {
         side->redials--;
-        LONE_CHECK(ki_link_open(k, link->member_id, &side->link) == 0 && side->link != link);
+        LONE_CHECK(ki_link_open(k, link->member_id, DUO_SUBJECT, &side->link) == 0 && side->link != link);
     }
 }
 
@@ -186,7 +188,7 @@ static inline void duo_add(struct duo *d, unsigned n, const struct kith_config *
 {
     d->side[n].memory.fail_from = UINT64_MAX;
     LONE_CHECK(kith_new(&d->side[n].k, c) == 0 && kith_ready(d->side[n].k, d->now) == 0);
-    d->side[n].k->link_owner = &duo_owner;
+    d->side[n].k->link_owners[DUO_SUBJECT] = &duo_owner;
 }
 
 static inline struct duo *duo_new(void)
@@ -412,18 +414,19 @@ static inline void duo_say(struct duo *d, unsigned n, uint8_t channel, size_t le
     LONE_CHECK(side->count < DUO_MESSAGES);
     side->said[side->count++] = (struct duo_message){.channel = channel, .len = len};
     if (side->link)
-        ki_link_wake(side->k, side->link);
+        ki_link_wake(side->link, DUO_SUBJECT);
 }
 
 static inline int duo_dial(struct duo *d, unsigned n)
 {
     struct kith_addr to = lone_addr((uint8_t)(2 - n), 7946);
-    return ki_link_open(d->side[n].k, ki_find_addr(d->side[n].k, &to), &d->side[n].link);
+    return ki_link_open(d->side[n].k, ki_find_addr(d->side[n].k, &to), DUO_SUBJECT, &d->side[n].link);
 }
 
 static inline bool duo_is_open(const struct duo *d)
 {
-    return d->side[0].link && d->side[1].link && ki_link_is_open(d->side[0].link) && ki_link_is_open(d->side[1].link);
+    return d->side[0].link && d->side[1].link && ki_link_is_open(d->side[0].link, DUO_SUBJECT) &&
+           ki_link_is_open(d->side[1].link, DUO_SUBJECT);
 }
 
 static inline uint64_t duo_count(const struct duo *d, unsigned n, const char *counter)

@@ -111,6 +111,43 @@ static void bad_hellos_are_refused(void **state)
     assert_true(ki_decode_link_hello(&r, &out) && out.payload.len == 1024);
 }
 
+/* Each part is found, whatever stands around it. */
+static void parts_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hex;
+        bool fine;
+        const char *parts[KI_LINK_SUBJECTS];
+    } cases[] = {
+        {"", true, {NULL}},
+        {"00 0002 6869", true, {"hi"}},
+        {"01 0000", true, {NULL, ""}},
+        {"02 0001 76 00 0001 73 01 0002 6576", true, {"s", "ev", "v"}},
+        {"03 0001 78 ff 0000 01 0001 65 03 0000 03 0000", true, {NULL, "e"}}, /* subjects that we do not know */
+        {"00 0001 73 00 0001 73", false, {NULL}},                             /* twice */
+        {"00 0000 00 0000", false, {NULL}},
+        {"00", false, {NULL}},
+        {"00 00", false, {NULL}},
+        {"01 0002 65", false, {NULL}},
+        {"03 0002 65", false, {NULL}},
+        {"01 ffff 65", false, {NULL}},
+        {"01 0001 65 02", false, {NULL}},
+    };
+    for (size_t i = 0; i < KI_COUNT(cases); i++) {
+        uint8_t buf[64];
+        struct ki_span parts[KI_LINK_SUBJECTS];
+        size_t len = hex_bytes(cases[i].hex, buf, sizeof buf);
+        if (ki_decode_link_parts(ki_span(buf, len), parts) != cases[i].fine)
+            fail_msg("case %zu", i);
+        for (unsigned s = 0; cases[i].fine && s < KI_LINK_SUBJECTS; s++) {
+            const char *want = cases[i].parts[s];
+            assert_int_equal(parts[s].ptr != NULL, want != NULL);
+            assert_true(!want || ki_span_equal(parts[s], ki_span(want, strlen(want))));
+        }
+    }
+}
+
 /* ---- frames ---- */
 
 static void frames_are_as_drawn(void **state)
@@ -236,6 +273,7 @@ int main(void)
         cmocka_unit_test(hellos_are_as_drawn),
         cmocka_unit_test(the_largest_hello_has_room),
         cmocka_unit_test(bad_hellos_are_refused),
+        cmocka_unit_test(parts_are_found),
         cmocka_unit_test(frames_are_as_drawn),
         cmocka_unit_test_setup_teardown(a_sealed_frame_is_as_drawn, setup, teardown),
         cmocka_unit_test_setup_teardown(a_frame_opens_in_its_place_alone, setup, teardown),

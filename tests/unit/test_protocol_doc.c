@@ -472,6 +472,9 @@ static void check_link_hello(const struct vector *v)
     assert_true(v->in[0] == KI_MSG_USER && ki_decode_user_header(&r, &header) && (size_t)header.len == r.left);
     assert_int_equal(ki_take_be(&r, 1), KI_LINK_TYPE);
     assert_true(ki_decode_link_hello(&r, &hello) && r.left == 0);
+    struct ki_span parts[KI_LINK_SUBJECTS];
+    assert_true(ki_decode_link_parts(hello.payload, parts));
+    assert_int_equal(parts[KI_LINK_STORE].len, hello.payload.len == 0 ? 0 : hello.payload.len - KI_LINK_PART_FRONT);
     struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
     ki_encode_link_opening(&p, &hello);
     assert_true(same(&p, v));
