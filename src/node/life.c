@@ -122,11 +122,16 @@ static bool life_limits_fine(const struct kith_config *c)
            c->frame_max >= 1024 && c->inflated_max >= 1024 && c->nesting_max >= 1 &&
            c->nesting_max <= LIFE_NESTING_MAX && c->members_max <= LIFE_COUNT_MAX &&
            c->intents_max <= LIFE_COUNT_MAX && c->queue_max <= LIFE_COUNT_MAX && c->replies_max <= LIFE_COUNT_MAX &&
-           c->relays_max <= LIFE_COUNT_MAX && c->tickets_max <= LIFE_COUNT_MAX && c->events_max <= LIFE_COUNT_MAX && c->messages_max >= 1 &&
-           c->messages_max <= LIFE_COUNT_MAX && c->message_bytes_max >= 1024 && c->event_size_max >= 1 &&
-           c->event_size_max <= LIFE_MESSAGE_MAX && c->query_size_max >= 1 && c->query_size_max <= LIFE_MESSAGE_MAX &&
-           c->response_size_max >= 1 && c->response_size_max <= LIFE_MESSAGE_MAX && c->queries_max >= 1 &&
-           c->queries_max <= LIFE_COUNT_MAX;
+           c->relays_max <= LIFE_COUNT_MAX && c->tickets_max <= LIFE_COUNT_MAX && c->events_max <= LIFE_COUNT_MAX;
+}
+
+static bool life_messages_fine(const struct kith_config *c)
+{
+    return c->messages_max >= 1 && c->messages_max <= LIFE_COUNT_MAX && c->message_bytes_max >= 1024 &&
+           c->event_size_max >= 1 && c->event_size_max <= LIFE_MESSAGE_MAX && c->query_size_max >= 1 &&
+           c->query_size_max <= LIFE_MESSAGE_MAX && c->response_size_max >= 1 &&
+           c->response_size_max <= LIFE_MESSAGE_MAX && c->queries_max >= 1 && c->queries_max <= LIFE_COUNT_MAX &&
+           c->event_log_max >= 2 * (uint64_t)c->event_size_max;
 }
 
 /* ---- birth ---- */
@@ -181,7 +186,8 @@ static void life_init(struct kith *k, const struct kith_config *c)
 int kith_new(kith **out, const struct kith_config *c)
 {
     *out = NULL;
-    if (!life_identity_fine(c) || !life_timing_fine(c) || !life_pings_fit(c) || !life_limits_fine(c))
+    if (!life_identity_fine(c) || !life_timing_fine(c) || !life_pings_fit(c) || !life_limits_fine(c) ||
+        !life_messages_fine(c))
         return KITH_ERR_ARG;
     struct ki_mem mem;
     ki_mem_init(&mem, c->memory.resize, c->memory.release, c->memory.arg, c->memory_max);

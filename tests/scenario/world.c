@@ -49,6 +49,8 @@ struct world {
     uint32_t loss_ppm;
     uint64_t luck; /* splitmix64's state */
     world_tap tap;
+    world_ear ear;
+    void *ear_arg;
     void *tap_arg;
 };
 
@@ -288,8 +290,16 @@ static void world_act(struct world *w, unsigned n, const struct kith_stream_acti
     }
 }
 
+void world_set_ear(struct world *w, world_ear ear, void *arg)
+{
+    w->ear = ear;
+    w->ear_arg = arg;
+}
+
 static void world_note(struct world *w, unsigned n, const struct kith_event *e)
 {
+    if (w->ear)
+        w->ear(w->ear_arg, n, w->nodes[n].k, w->now, e);
     if (w->event_count == WORLD_EVENTS)
         return;
     struct world_event *to = &w->events[w->event_count++];
