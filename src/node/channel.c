@@ -6,6 +6,7 @@
  *
  * Deliberately not here: what is said; links.
  */
+#include "node/messages.h"
 #include "node/replica.h"
 #include "wire/link.h"
 
@@ -26,6 +27,8 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
     }
     if ((message.ptr[0] & ~KI_KITH_FLAG) / CHANNEL_KINDS == KI_LINK_STORE)
         return ki_store_message(k, id, message);
+    if (message.ptr[0] / CHANNEL_KINDS == KI_LINK_EVENTS && !k->cfg.stock)
+        return ki_numbered_message(k, id, message);
     ki_count(k, KI_COUNT_unknown_serf_type); /* what later versions add */
     return 0;
 }

@@ -191,6 +191,16 @@ int ki_gossip_message(struct kith *k, unsigned queue, struct ki_span message)
     return ki_broadcast(k, queue, KI_SUBJECT_NONE, 0, ki_span(buf, message.len + 1));
 }
 
+int ki_spread_head(struct kith *k, struct ki_messages *m, const struct ki_event_mark *mark, bool is_ours)
+{
+    const struct ki_origin *origin = ki_origins_find(&m->origins, mark->origin, mark->boot);
+    const struct ki_company *c = ki_company(k, m);
+    uint8_t head[KI_KITH_EVENT_MAX];
+    if (!origin || c->kith_count == 0 || !(is_ours || c->kith_count > KI_SPREAD_DIRECT_MAX))
+        return 0;
+    return eager_put(k, m, ki_span(head, ki_numbered_head(origin, head, sizeof head)));
+}
+
 int ki_spread(struct kith *k, struct ki_messages *m, unsigned queue, struct ki_span message, bool is_ours, bool kith_only)
 {
     const struct ki_company *c = ki_company(k, m);

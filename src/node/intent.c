@@ -207,7 +207,7 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
     case KI_SERF_USER_EVENT:
         return ki_handle_event(k, message);
     case KI_SERF_QUERY:
-        return ki_handle_query(k, message);
+        return ki_handle_query(k, message, true);
     case KI_SERF_QUERY_RESPONSE:
         return ki_handle_response(k, ki_span(message.ptr + 1, message.len - 1));
     case KI_SERF_RELAY:

@@ -5,6 +5,7 @@
  * Between new and ready nothing is sent and time does not exist.  Every later input goes through ki_input(), the one
  * place where the time enters: it never goes back, and a jump past our own deadline is our own absence. */
 #include "node/node.h"
+#include "node/link.h"
 #include "node/messages.h"
 #include "node/replica.h"
 
@@ -177,6 +178,7 @@ static void life_init(struct kith *k, const struct kith_config *c)
     ki_clock_init(&k->query_clock);
     k->self = KI_NO_MEMBER;
     k->bare = c->delegate_max == 0;
+    k->link_owners[KI_LINK_EVENTS] = k->bare || c->stock ? NULL : &ki_event_link_owner;
     k->nack_wait.close_us = k->suspicion_next_us = k->gossip_next_us = k->push_pull_next_us = KITH_NEVER;
     k->again_us = k->reap_next_us = k->reconnect_next_us = k->leave_next_us = k->probe_next_us = KITH_NEVER;
     const uint8_t versions[6] = {1, 5, c->protocol, c->delegate_min, c->delegate_max, c->delegate_cur};

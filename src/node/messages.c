@@ -17,9 +17,9 @@ struct ki_messages *ki_messages(struct kith *k)
         ki_count(k, KI_COUNT_out_of_memory);
         return NULL;
     }
-    ki_seen_init(&m->events, &k->mem);
-    ki_seen_init(&m->queries, &k->mem);
+    ki_origins_init(&m->origins, &k->mem, k->cfg.event_log_max);
     m->replay.mem = &k->mem;
+    m->missing_us = KITH_NEVER;
     k->messages = m;
     return m;
 }
@@ -40,12 +40,31 @@ void ki_messages_free(struct kith *k)
     while (m->out)
         ki_query_out_free(k, m->out);
     ki_eager_free(k, m);
-    ki_seen_free(&m->events);
-    ki_seen_free(&m->queries);
+    ki_confirms_free(k, m);
+    ki_events_later_free(k, m);
+    ki_event_links_free(k);
+    ki_origins_free(&m->origins);
+    if (m->events)
+        ki_seen_free(m->events);
+    if (m->queries)
+        ki_seen_free(m->queries);
+    ki_mem_free(&k->mem, m->events);
+    ki_mem_free(&k->mem, m->queries);
     ki_replay_free(&m->replay);
     ki_mem_free(&k->mem, m->company.kith);
     ki_mem_free(&k->mem, m);
     k->messages = NULL;
+}
+
+enum ki_seen_result ki_messages_note(struct kith *k, struct ki_seen **seen, uint64_t now, uint64_t ltime, uint64_t hash)
+{
+    if (!*seen) {
+        *seen = ki_mem_new(&k->mem, sizeof **seen);
+        if (!*seen)
+            return KI_SEEN_NOMEM;
+        ki_seen_init(*seen, &k->mem);
+    }
+    return ki_seen_note(*seen, now, ltime, hash);
 }
 
 static struct kith_str messages_copy(struct ki_writer *w, struct kith_str from)
@@ -102,8 +121,13 @@ bool ki_message_poll(struct kith *k, struct kith_event *out)
 
 void ki_messages_tick(struct kith *k)
 {
-    if (k->messages)
-        ki_queries_check(k);
+    struct ki_messages *m = k->messages;
+    if (!m)
+        return;
+    ki_queries_check(k);
+    ki_numbered_tick(k, m);
+    ki_confirms_check(k, m);
+    ki_events_later(k, m);
 }
 
 uint64_t ki_messages_deadline(const struct kith *k)
@@ -111,7 +135,9 @@ uint64_t ki_messages_deadline(const struct kith *k)
     const struct ki_messages *m = k->messages;
     if (!m)
         return KITH_NEVER;
-    uint64_t next = ki_eager_deadline(k);
+    uint64_t next = ki_min_u64(ki_eager_deadline(k), ki_min_u64(ki_numbered_deadline(m), ki_confirms_deadline(m)));
+    if (m->later_first)
+        next = ki_min_u64(next, m->later_first->at_us);
     for (const struct ki_query_out *out = m->out; out; out = out->next)
         next = ki_min_u64(next, out->deadline_us);
     for (const struct ki_query_in *in = m->in; in; in = in->next)

@@ -3,6 +3,8 @@
  *   messages.c    what waits for the application      letter.c     messages that are ready to be sent
  *   company.c     who is of kith's kind, who of Serf's user_event.c events, out and in
  *   query_ask.c   our own queries                     query_answer.c  those of others
+ *   numbered.c    events with numbers, in order       numbered_talk.c what is said about them
+ *   confirm.c     who has an event of ours
  *   query_own.c   Serf's own queries                  change_keys.c   the keyring of the pool
  *   vote.c        name conflicts */
 #ifndef KI_NODE_MESSAGES_H
@@ -11,8 +13,10 @@
 #include <kith/event.h>
 
 #include "node/node.h"
+#include "serf/origins.h"
 #include "serf/replay.h"
 #include "serf/seen.h"
+#include "wire/kith_event.h"
 #include "wire/serf_event.h"
 #include "wire/serf_query.h"
 
@@ -95,12 +99,44 @@ struct ki_eager {
     uint64_t at_us, last_us;
 };
 
+/* An event of ours that everybody has to confirm. */
+enum ki_confirm_state { KI_CONFIRM_NONE, KI_CONFIRM_MISSING, KI_CONFIRM_DONE, KI_CONFIRM_UNABLE };
+
+struct ki_confirm {
+    struct ki_confirm *next;
+    kith_ticket ticket;
+    uint64_t seq;
+    uint64_t deadline_us, resend_us;
+    uint64_t again_us; /* when to look */
+    uint8_t *states; /* for each member's id */
+    uint32_t cap;
+};
+
+/* An event without mark, from a full exchange: perhaps of a member of kith's kind, whose own copy is on its way. */
+struct ki_later {
+    struct ki_later *next;
+    uint64_t at_us;
+    uint64_t ltime;
+    uint32_t name_len, len;
+    uint8_t bytes[];
+};
+
 struct ki_messages {
     struct ki_eager eager;
+    struct ki_later *later_first, *later_last;
+    size_t later_bytes;
+    struct ki_origins origins;
+    struct ki_confirm *confirms;
+    struct ki_event_link *links;
+    uint64_t boot, seq;      /* ours; boot 0: no event yet */
+    uint64_t missing_us;     /* not later than the first to be asked for */
+    uint64_t untold;         /* gaps that wait for room in the application's queue */
+    uint64_t heads_us;       /* not before it we ask for heads again, */
+    uint64_t tidy_us;        /* nor look for origins that are gone */
     struct ki_waiting *first, *last, *shown;
     uint32_t count;
     uint64_t bytes;
-    struct ki_seen events, queries;
+    struct ki_seen *events, *queries; /* NULL: none heard yet */
     struct ki_replay replay;
     struct ki_query_out *out;
     struct ki_query_in *in;
@@ -116,6 +152,8 @@ struct ki_messages *ki_messages(struct kith *k);
 void ki_messages_free(struct kith *k);
 void ki_messages_tick(struct kith *k);
 uint64_t ki_messages_deadline(const struct kith *k);
+/* ki_seen_note(), made when first needed. */
+enum ki_seen_result ki_messages_note(struct kith *k, struct ki_seen **seen, uint64_t now, uint64_t ltime, uint64_t hash);
 /* Has the application told.  KITH_ERR_FULL: its queue is; KITH_ERR_NOMEM.  Counted. */
 int ki_message_put(struct kith *k, const struct kith_event *event);
 bool ki_message_poll(struct kith *k, struct kith_event *out);
@@ -140,6 +178,8 @@ const struct ki_company *ki_company(struct kith *k, struct ki_messages *m);
  * Serf's kind, if it is for them, by gossip.  Returns also KITH_ERR_TOO_LONG: a datagram does not hold it. */
 int ki_spread(struct kith *k, struct ki_messages *m, unsigned queue, struct ki_span message, bool is_ours,
               bool kith_only);
+/* Tells the number of an event that does not fit a datagram: whoever lacks it asks for it. */
+int ki_spread_head(struct kith *k, struct ki_messages *m, const struct ki_event_mark *mark, bool is_ours);
 int ki_gossip_message(struct kith *k, unsigned queue, struct ki_span message);
 void ki_eager_free(struct kith *k, struct ki_messages *m);
 uint64_t ki_eager_deadline(const struct kith *k);
@@ -148,8 +188,55 @@ const struct ki_bundle *ki_eager_poll(struct kith *k, uint32_t *id); /* the next
 /* ---- user_event.c ---- */
 
 int ki_handle_event(struct kith *k, struct ki_span message);
-/* One of a full exchange: without its mark. */
-void ki_event_replayed(struct kith *k, uint64_t ltime, struct ki_span name, struct ki_span payload);
+/* A query that does not fit a datagram goes as an event of kith's own. */
+int ki_event_query(struct kith *k, struct ki_messages *m, struct ki_span query);
+/* Tells an event of which nothing is known but that it has not been told with this number. */
+bool ki_event_tell(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,
+                   const struct ki_event_mark *mark);
+/* One of a full exchange. */
+void ki_event_replayed(struct kith *k, const struct ki_serf_state_event *event);
+void ki_events_later(struct kith *k, struct ki_messages *m); /* takes those whose time has come */
+void ki_events_later_free(struct kith *k, struct ki_messages *m);
+
+/* ---- numbered.c ---- */
+
+/* An event with a mark has come.  False: its number cannot be kept; it is to be taken as one without. */
+bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,
+                       const struct ki_event_mark *mark, struct ki_span message, bool *is_new);
+/* Such an event exists. */
+void ki_numbered_heard_of(struct kith *k, struct ki_messages *m, uint64_t ltime, const struct ki_event_mark *mark);
+/* One of ours: it is told here, and kept.  The number is m->seq + 1. */
+int ki_numbered_own(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,
+                    const struct ki_event_mark *mark, struct ki_span message);
+/* Its head, to be told to those who cannot be sent all of it. */
+size_t ki_numbered_head(const struct ki_origin *origin, uint8_t *buf, size_t cap);
+void ki_numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint32_t teller);
+void ki_numbered_deliver(struct kith *k, struct ki_messages *m, struct ki_origin *origin);
+void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t next, bool lost);
+void ki_numbered_tick(struct kith *k, struct ki_messages *m);
+uint64_t ki_numbered_deadline(const struct ki_messages *m);
+
+/* ---- numbered_talk.c ---- */
+
+int ki_numbered_message(struct kith *k, uint32_t id, struct ki_span message); /* of the kith channel */
+void ki_numbered_want(struct kith *k, struct ki_origin *origin, uint64_t last, uint32_t id);
+void ki_numbered_took(struct kith *k, const struct ki_event_mark *mark);
+void ki_numbered_root(struct kith *k, uint32_t id, struct ki_writer *w); /* what a ping tells */
+
+/* ---- event_link.c ---- */
+
+extern const struct ki_link_owner ki_event_link_owner;
+void ki_event_links_free(struct kith *k);
+bool ki_event_link_send(struct kith *k, uint32_t id, struct ki_span message); /* a Serf message, of any size */
+
+/* ---- confirm.c ---- */
+
+int ki_confirm_begin(struct kith *k, struct ki_messages *m, uint32_t timeout_ms, kith_ticket ticket);
+void ki_confirm_took(struct kith *k, uint32_t id, uint64_t boot, uint64_t seq);
+void ki_confirm_forget(struct ki_messages *m, uint32_t id);
+void ki_confirms_check(struct kith *k, struct ki_messages *m);
+uint64_t ki_confirms_deadline(const struct ki_messages *m);
+void ki_confirms_free(struct kith *k, struct ki_messages *m);
 
 /* ---- query_ask.c ---- */
 
@@ -160,8 +247,9 @@ void ki_query_out_free(struct kith *k, struct ki_query_out *out); /* taken out a
 
 /* ---- query_answer.c ---- */
 
-int ki_handle_query(struct kith *k, struct ki_span message);
+int ki_handle_query(struct kith *k, struct ki_span message, bool passes_on);
 void ki_query_heard_own(struct kith *k, struct ki_messages *m, struct ki_span message); /* ours: we may answer it, too */
+int ki_query_again(struct kith *k, uint32_t id, struct ki_span message); /* one that we may have acknowledged */
 int ki_handle_relay(struct kith *k, struct ki_span body);
 /* Sends an answer to a query, by way of others too if it asks for that. */
 int ki_query_answer(struct kith *k, const struct ki_query_in *in, uint32_t flags, struct ki_span payload);

@@ -45,7 +45,8 @@
     X(link_frames_bad)                                                                                       \
     X(user_messages_in) X(intents_in) X(events_in) X(events_out) X(events_forwarded) X(events_unfit)         \
     X(queries_in) X(queries_out) X(queries_forwarded) X(answers_in) X(answers_late) X(answers_relayed)       \
-    X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out) X(keys_changed) \
+    X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out) X(keys_changed)              \
+    X(event_gaps) X(events_wanted)                                                                           \
     X(votes) X(votes_lost)                                                                                   \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
@@ -228,7 +229,7 @@ struct kith {
     uint64_t recorded_clock, recorded_event_clock, recorded_query_clock;
     struct ki_messages *messages; /* NULL: none yet */
     uint64_t event_min, query_min; /* Lamport times before which user events and queries are old */
-    size_t letter_bytes;   /* waiting */
+    size_t letter_bytes, parcel_bytes; /* waiting */
     bool bundle_turn;      /* the last datagram that was not urgent was a bundle */
     struct ki_list streams;
     struct ki_list ghosts;

@@ -96,13 +96,14 @@ int ki_query_answer(struct kith *k, const struct ki_query_in *in, uint32_t flags
                                                            .payload = payload});
     KI_ASSERT(!p.w.full);
     struct ki_span message = ki_span(buf, p.w.len);
+    uint32_t id = ki_table_find(&k->table, ki_span(in->source, in->source_len));
     int error = 0;
     if (in->source_len == k->cfg.name.len && memcmp(in->source, k->cfg.name.ptr, in->source_len) == 0) {
         error = ki_handle_response(k, ki_span(message.ptr + 1, message.len - 1));
     } else if (message.len + 1 > ki_message_room(k)) {
-        error = KITH_ERR_TOO_LONG;
+        bool by_link = id != KI_NO_MEMBER && ki_speaks_kith(ki_table_at(&k->table, id)) && !k->cfg.stock;
+        error = !by_link ? KITH_ERR_TOO_LONG : ki_event_link_send(k, id, message) ? 0 : KITH_ERR_FULL;
     } else {
-        uint32_t id = ki_table_find(&k->table, ki_span(in->source, in->source_len));
         error = ki_write_to(k, message, &in->to, id) ? 0 : KITH_ERR_FULL;
         if (!error)
             answer_relay(k, in, message);
@@ -222,7 +223,7 @@ static bool answer_query_fine(const struct ki_serf_query *query)
 static enum ki_seen_result answer_note_query(struct kith *k, struct ki_messages *m, const struct ki_serf_query *query)
 {
     ki_clock_witness(&k->query_clock, query->ltime);
-    return ki_seen_note(&m->queries, k->query_clock.time, query->ltime, query->id);
+    return ki_messages_note(k, &m->queries, k->query_clock.time, query->ltime, query->id);
 }
 
 void ki_query_heard_own(struct kith *k, struct ki_messages *m, struct ki_span message)
@@ -235,7 +236,7 @@ void ki_query_heard_own(struct kith *k, struct ki_messages *m, struct ki_span me
     answer_heed(k, m, &query);
 }
 
-int ki_handle_query(struct kith *k, struct ki_span message)
+int ki_handle_query(struct kith *k, struct ki_span message, bool passes_on)
 {
     struct ki_reader r = ki_reader(message.ptr + 1, message.len - 1);
     struct ki_serf_query query;
@@ -254,10 +255,34 @@ int ki_handle_query(struct kith *k, struct ki_span message)
     if (seen != KI_SEEN_NEW)
         return 0;
     answer_heed(k, m, &query);
-    if (query.flags & ANSWER_NO_BROADCAST)
+    if (!passes_on || (query.flags & ANSWER_NO_BROADCAST))
         return 0;
     ki_count(k, KI_COUNT_queries_forwarded);
     return ki_spread(k, m, KI_QUEUE_QUERIES, message, false, false);
+}
+
+/* The asker has not heard that we have it: the acknowledgement was lost, or the query. */
+int ki_query_again(struct kith *k, uint32_t id, struct ki_span message)
+{
+    struct ki_reader r = ki_reader(message.ptr + (message.len > 0), message.len - (message.len > 0));
+    struct ki_serf_query query;
+    struct kith_addr to;
+    if (message.len == 0 || message.ptr[0] != KI_SERF_QUERY || !ki_decode_serf_query(&r, &query) ||
+        !answer_query_fine(&query))
+        return KITH_ERR_MALFORMED;
+    struct ki_messages *m = ki_messages(k);
+    bool known = m && m->queries &&
+                 ki_seen_look(m->queries, k->query_clock.time, query.ltime, query.id) == KI_SEEN_BEFORE;
+    if (!known)
+        return ki_handle_query(k, message, true);
+    if (!(query.flags & ANSWER_ACK) || !answer_to(k, &query, &to) || ki_table_find(&k->table, query.source_node) != id ||
+        !answer_is_for_us(k, &query))
+        return 0;
+    struct ki_query_in in = {
+        .ltime = query.ltime, .id = query.id, .to = to, .source_len = (uint8_t)query.source_node.len};
+    memcpy(in.source, query.source_node.ptr, query.source_node.len);
+    (void)ki_query_answer(k, &in, ANSWER_ACK, ki_span(NULL, 0));
+    return 0;
 }
 
 /* ---- relays ---- */

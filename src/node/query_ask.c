@@ -109,6 +109,8 @@ static int ask_send(struct kith *k, struct ki_messages *m, const struct ki_query
     KI_ASSERT(!filters.w.full && !p.w.full);
     struct ki_span message = ki_span(buf + filters_cap, p.w.len);
     int error = ki_spread(k, m, KI_QUEUE_QUERIES, message, true, false);
+    if (error == KITH_ERR_TOO_LONG && !k->cfg.stock)
+        error = ki_event_query(k, m, message);
     if (!error)
         ki_query_heard_own(k, m, message);
     ki_mem_free(&k->mem, buf);
@@ -198,6 +200,8 @@ void ki_messages_forget(struct kith *k, uint32_t id)
         if (id < out->answered_cap)
             out->answered[id] = 0; /* the id may soon be another's */
     }
+    if (k->messages)
+        ki_confirm_forget(k->messages, id);
 }
 
 static void ask_tell(struct kith *k, const struct ki_query_out *out, const struct ki_serf_response *response, bool is_ack)

@@ -325,6 +325,16 @@ static void send_channel(struct kith *k, struct send_build *b, const struct ki_s
         ki_channel_sent(k, send->id);
 }
 
+/* How far events have come here, for whoever is probed. */
+static void send_events_root(struct kith *k, struct send_build *b, uint32_t id)
+{
+    struct ki_pack p = send_part(b);
+    ki_put_u8(&p.w, KI_MSG_USER);
+    ki_numbered_root(k, id, &p.w);
+    if (p.w.len > 1)
+        send_add(b, &p);
+}
+
 /* Joins the parts into one message. */
 static struct ki_span send_join(struct send_build *b)
 {
@@ -402,6 +412,8 @@ static bool send_build(struct kith *k, const struct ki_send *send, uint8_t *buf,
     struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
     if (!send_first_part(k, &b, send))
         return false;
+    if (send->kind == KI_SEND_PING)
+        send_events_root(k, &b, send->id);
     send_channel(k, &b, send);
     if ((send->to_member || KI_CANARY(CHATTY)) && !(k->cfg.stock && send->kind == KI_SEND_PING && b.count > 1))
         send_news(k, &b);

@@ -66,8 +66,12 @@ void ki_state_finish(const struct kith *k, const struct ki_stream *s, struct ki_
     const struct ki_replay *replay = k->messages ? &k->messages->replay : NULL;
     ki_encode_serf_state_begin(p, k->event_clock.time, replay ? replay->count : 0);
     for (const struct ki_replay_event *e = replay ? replay->first : NULL; e; e = e->next)
-        ki_encode_serf_state_event(p, e->ltime, ki_span(e->bytes, e->name_len),
-                                   ki_span(e->bytes + e->name_len, e->len - e->name_len));
+        ki_encode_serf_state_event(p, &(struct ki_serf_state_event){
+                                          .ltime = e->ltime,
+                                          .name = ki_span(e->bytes, e->name_len),
+                                          .payload = ki_span(e->bytes + e->name_len, e->payload_len),
+                                          .mark = ki_span(e->bytes + e->name_len + e->payload_len,
+                                                          e->len - e->name_len - e->payload_len)});
     ki_encode_serf_state_left_members(p, k->clock.time, s->left_count);
     ki_put(&p->w, s->lefts.ptr, s->lefts.len);
     ki_encode_serf_state_middle(p, k->query_clock.time, s->build_count);
@@ -185,14 +189,17 @@ static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span
 
 static enum ki_state_result state_events(struct kith *k, struct ki_state_merge *m, size_t *budget)
 {
-    struct ki_span name, payload;
+    struct ki_serf_state_event event;
     while (*budget > 0) {
-        enum ki_serf_events_step step = ki_serf_events_next(&m->events, &name, &payload);
+        size_t len = 0;
+        enum ki_serf_events_step step = ki_serf_events_next(&m->events, &event);
         if (step == KI_SERF_EVENTS_END)
             return KI_STATE_DONE;
-        if (step == KI_SERF_EVENTS_EVENT)
-            ki_event_replayed(k, m->events.ltime, name, payload);
-        *budget -= ki_min_size(*budget, STATE_ENTRY + (step == KI_SERF_EVENTS_EVENT ? name.len + payload.len : 0));
+        if (step == KI_SERF_EVENTS_EVENT) {
+            len = event.name.len + event.payload.len;
+            ki_event_replayed(k, &event);
+        }
+        *budget -= ki_min_size(*budget, STATE_ENTRY + len);
     }
     return KI_STATE_MORE;
 }

@@ -7,6 +7,8 @@
  * Deliberately not here: the form in which they are told. */
 #include "serf/replay.h"
 
+#include "base/bytes.h"
+
 static void replay_drop_first(struct ki_replay *replay)
 {
     struct ki_replay_event *event = replay->first;
@@ -24,18 +26,23 @@ void ki_replay_free(struct ki_replay *replay)
         replay_drop_first(replay);
 }
 
-void ki_replay_keep(struct ki_replay *replay, uint64_t ltime, struct ki_span name, struct ki_span payload)
+void ki_replay_keep(struct ki_replay *replay, uint64_t ltime, struct ki_span name, struct ki_span payload,
+                    struct ki_span mark)
 {
-    size_t len = name.len + payload.len;
+    size_t len = name.len + payload.len + mark.len;
     if (sizeof(struct ki_replay_event) + len > KI_REPLAY_BYTES)
         return;
     struct ki_replay_event *event = ki_mem_resize(replay->mem, NULL, sizeof *event + len);
     if (!event)
         return;
-    *event = (struct ki_replay_event){.ltime = ltime, .name_len = (uint32_t)name.len, .len = (uint32_t)len};
-    memcpy(event->bytes, name.ptr, name.len);
-    if (payload.len > 0)
-        memcpy(event->bytes + name.len, payload.ptr, payload.len);
+    *event = (struct ki_replay_event){.ltime = ltime,
+                                      .name_len = (uint32_t)name.len,
+                                      .payload_len = (uint32_t)payload.len,
+                                      .len = (uint32_t)len};
+    struct ki_writer w = ki_writer(event->bytes, len);
+    ki_put(&w, name.ptr, name.len);
+    ki_put(&w, payload.ptr, payload.len);
+    ki_put(&w, mark.ptr, mark.len);
     *(replay->last ? &replay->last->next : &replay->first) = event;
     replay->last = event;
     replay->count++;

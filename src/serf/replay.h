@@ -10,7 +10,7 @@
 struct ki_replay_event {
     struct ki_replay_event *next;
     uint64_t ltime;
-    uint32_t name_len, len; /* of the name, and with the payload */
+    uint32_t name_len, payload_len, len; /* and of all, with kith's mark behind them */
     uint8_t bytes[];
 };
 
@@ -24,6 +24,7 @@ struct ki_replay {
 void ki_replay_free(struct ki_replay *replay);
 /* Keeps an event; the oldest make room.  Without memory, or if it is larger than all of the room, it is not kept: gossip
  * has it. */
-void ki_replay_keep(struct ki_replay *replay, uint64_t ltime, struct ki_span name, struct ki_span payload);
+void ki_replay_keep(struct ki_replay *replay, uint64_t ltime, struct ki_span name, struct ki_span payload,
+                    struct ki_span mark);
 
 #endif

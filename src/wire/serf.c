@@ -87,14 +87,10 @@ static const struct ki_field serf_group[] = {
     KI_FIELD(struct serf_group, events, "Events", KI_FIELD_RAW, 0, false),
 };
 
-struct serf_event {
-    struct ki_span name;
-    struct ki_span payload;
-};
-
 static const struct ki_field serf_event[] = {
-    KI_FIELD(struct serf_event, name, "Name", KI_FIELD_STR, 0, false),
-    KI_FIELD(struct serf_event, payload, "Payload", KI_FIELD_BYTES, 1, false),
+    KI_FIELD(struct ki_serf_state_event, name, "Name", KI_FIELD_STR, 1, false),
+    KI_FIELD(struct ki_serf_state_event, payload, "Payload", KI_FIELD_BYTES, 2, false),
+    KI_FIELD(struct ki_serf_state_event, mark, "Kith", KI_FIELD_BYTES, 0, true),
 };
 
 void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t event_ltime, size_t event_count)
@@ -107,15 +103,14 @@ void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t event_ltime, size_t 
     ki_pack_array(p, event_count);
 }
 
-void ki_encode_serf_state_event(struct ki_pack *p, uint64_t ltime, struct ki_span name, struct ki_span payload)
+void ki_encode_serf_state_event(struct ki_pack *p, const struct ki_serf_state_event *event)
 {
-    struct serf_event event = {.name = name, .payload = payload};
     ki_pack_map(p, KI_COUNT(serf_group));
     ki_pack_text(p, "Events");
     ki_pack_array(p, 1);
-    ki_pack_struct(p, serf_event, KI_COUNT(serf_event), &event);
+    ki_pack_struct(p, serf_event, KI_COUNT(serf_event), event);
     ki_pack_text(p, "LTime");
-    ki_pack_uint(p, ltime);
+    ki_pack_uint(p, event->ltime);
 }
 
 void ki_encode_serf_state_left_members(struct ki_pack *p, uint64_t ltime, size_t left_count)
@@ -185,20 +180,19 @@ static enum ki_serf_events_step serf_group_next(struct ki_serf_events *w)
     return KI_SERF_EVENTS_MORE;
 }
 
-enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_span *name, struct ki_span *payload)
+enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_serf_state_event *event)
 {
-    struct serf_event event = {.name = {NULL, 0}};
     if (w->r.bad)
         return KI_SERF_EVENTS_END;
     if (w->events == 0)
         return serf_group_next(w);
     w->events--;
-    if (!ki_unpack_struct(&w->inner, serf_event, KI_COUNT(serf_event), &event)) {
+    memset(event, 0, sizeof *event);
+    event->ltime = w->ltime;
+    if (!ki_unpack_struct(&w->inner, serf_event, KI_COUNT(serf_event), event)) {
         w->r.bad = true;
         return KI_SERF_EVENTS_END;
     }
-    *name = event.name;
-    *payload = event.payload;
     return KI_SERF_EVENTS_EVENT;
 }
 
@@ -220,8 +214,8 @@ static bool serf_state_shaped(const struct ki_serf_state *state)
     if (r.bad)
         return false;
     struct ki_serf_events events = {.r = ki_reader(state->events.ptr, state->events.len), .groups = UINT32_MAX};
-    struct ki_span payload;
-    while (ki_serf_events_next(&events, &name, &payload) != KI_SERF_EVENTS_END)
+    struct ki_serf_state_event event;
+    while (ki_serf_events_next(&events, &event) != KI_SERF_EVENTS_END)
         ;
     return !events.r.bad;
 }

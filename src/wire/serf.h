@@ -55,8 +55,14 @@ bool ki_decode_serf_clocked(struct ki_reader *r,
  * begin(event_count) -> event()* -> left_members(left_count) -> left()* -> middle(status_count) -> status()*. Key order on
  * the wire: EventLTime, Events, LTime, LeftMembers, QueryLTime, StatusLTimes. */
 void ki_encode_serf_state_begin(struct ki_pack *p, uint64_t event_ltime, size_t event_count);
-#define KI_SERF_STATE_EVENT_MAX 56 /* bytes of an event beside its name and payload */
-void ki_encode_serf_state_event(struct ki_pack *p, uint64_t ltime, struct ki_span name, struct ki_span payload);
+#define KI_SERF_STATE_EVENT_MAX 64 /* bytes of an event beside its name, payload and mark */
+struct ki_serf_state_event {
+    uint64_t ltime;
+    struct ki_span name;
+    struct ki_span payload;
+    struct ki_span mark; /* kith's (wire/serf_event.h), which Serf's members skip and do not pass on; ptr NULL: none */
+};
+void ki_encode_serf_state_event(struct ki_pack *p, const struct ki_serf_state_event *event);
 void ki_encode_serf_state_left_members(struct ki_pack *p, uint64_t ltime, size_t left_count);
 void ki_encode_serf_state_left(struct ki_pack *p, struct ki_span name);
 /* After the last left(). */
@@ -80,7 +86,7 @@ struct ki_serf_events {
 /* Walks them: w->r = ki_reader(events) and w->groups = UINT32_MAX at first.  END: also at a malformed rest (w->r.bad). MORE:
  * a group has begun or was empty; go on. */
 enum ki_serf_events_step { KI_SERF_EVENTS_END, KI_SERF_EVENTS_EVENT, KI_SERF_EVENTS_MORE };
-enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_span *name, struct ki_span *payload);
+enum ki_serf_events_step ki_serf_events_next(struct ki_serf_events *w, struct ki_serf_state_event *event);
 
 /* ---- tags ---- */
 

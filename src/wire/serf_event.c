@@ -3,7 +3,7 @@
  * The idea: an event that a kith member sends is Serf's message with one key more, which Serf's members skip and pass on.
  * Its value is bytes of kith's own, so that what is added later costs no other key:
  *
- *     boot be64 | seq be64 | flags u8 | name of the origin
+ *     boot be64 | seq be64 | before be64 | flags u8 | name of the origin
  *
  * A relay is a header with the message for somebody else right behind it.  Its address is a struct in a struct, of which
  * the zone is skipped.  Keys travel raw in requests and as base64 in lists.
@@ -85,6 +85,7 @@ size_t ki_encode_event_mark(uint8_t buf[KI_EVENT_MARK_MAX], const struct ki_even
     struct ki_writer w = ki_writer(buf, KI_EVENT_MARK_MAX);
     ki_put_be(&w, mark->boot, 8);
     ki_put_be(&w, mark->seq, 8);
+    ki_put_be(&w, mark->before, 8);
     ki_put_u8(&w, mark->flags);
     ki_put(&w, mark->origin.ptr, mark->origin.len);
     KI_ASSERT(!w.full);
@@ -95,9 +96,10 @@ bool ki_decode_event_mark(struct ki_span bytes, struct ki_event_mark *out)
 {
     struct ki_reader r = ki_reader(bytes.ptr, bytes.len);
     *out = (struct ki_event_mark){.boot = ki_take_be(&r, 8), .seq = ki_take_be(&r, 8)};
+    out->before = ki_take_be(&r, 8);
     out->flags = (uint8_t)ki_take_be(&r, 1);
     out->origin = ki_span(r.pos, r.left);
-    return !r.bad && out->seq > 0 && out->seq < UINT64_MAX && r.left > 0 && r.left <= 255;
+    return !r.bad && out->seq > 0 && out->seq <= INT64_MAX && r.left > 0 && r.left <= 255;
 }
 
 /* ---- keys ---- */

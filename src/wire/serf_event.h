@@ -18,13 +18,15 @@ struct ki_serf_event { /* name not empty */
 struct ki_event_mark {
     uint64_t boot; /* of this life of the origin */
     uint64_t seq;  /* from 1 */
+    uint64_t before; /* Lamport time of the event before it; 0: there was none */
     uint8_t flags; /* KI_EVENT_ */
     struct ki_span origin; /* 1..255 bytes */
 };
 
 #define KI_EVENT_CONFIRM 1   /* the origin wants to hear from each member that it has it */
 #define KI_EVENT_KITH_ONLY 2 /* never passed to members of Serf's kind */
-#define KI_EVENT_MARK_MAX (8 + 8 + 1 + 255)
+#define KI_EVENT_QUERY 4     /* its payload is a query, too large for a datagram */
+#define KI_EVENT_MARK_MAX (8 + 8 + 8 + 1 + 255)
 
 struct ki_serf_key_response {
     bool result;

@@ -63,10 +63,10 @@ static size_t count_left(struct ki_span array)
 static size_t count_events(struct ki_span events)
 {
     struct ki_serf_events w = {.r = ki_reader(events.ptr, events.len), .groups = UINT32_MAX};
-    struct ki_span name, payload;
+    struct ki_serf_state_event event;
     enum ki_serf_events_step step;
     size_t count = 0;
-    while ((step = ki_serf_events_next(&w, &name, &payload)) != KI_SERF_EVENTS_END)
+    while ((step = ki_serf_events_next(&w, &event)) != KI_SERF_EVENTS_END)
         count += step == KI_SERF_EVENTS_EVENT;
     return count;
 }
@@ -78,13 +78,13 @@ static size_t encode_state(const struct ki_serf_state *state, uint8_t *out, size
     uint64_t ltime;
     uint32_t left = UINT32_MAX;
     struct ki_reader r = ki_reader(state->left_members.ptr, state->left_members.len);
-    struct ki_span payload;
+    struct ki_serf_state_event event;
     struct ki_serf_events w = {.r = ki_reader(state->events.ptr, state->events.len), .groups = UINT32_MAX};
     enum ki_serf_events_step step;
     ki_encode_serf_state_begin(&p, state->event_ltime, count_events(state->events));
-    while ((step = ki_serf_events_next(&w, &name, &payload)) != KI_SERF_EVENTS_END) {
+    while ((step = ki_serf_events_next(&w, &event)) != KI_SERF_EVENTS_END) {
         if (step == KI_SERF_EVENTS_EVENT)
-            ki_encode_serf_state_event(&p, w.ltime, name, payload);
+            ki_encode_serf_state_event(&p, &event);
     }
     ki_encode_serf_state_left_members(&p, state->ltime, count_left(state->left_members));
     while (ki_serf_left_next(&r, &left, &name))

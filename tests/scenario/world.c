@@ -51,6 +51,7 @@ struct world {
     world_tap tap;
     world_ear ear;
     void *ear_arg;
+    bool (*is_silent)(unsigned n);
     void *tap_arg;
 };
 
@@ -296,6 +297,11 @@ void world_set_ear(struct world *w, world_ear ear, void *arg)
     w->ear_arg = arg;
 }
 
+void world_pause_events(struct world *w, bool (*is_silent)(unsigned n))
+{
+    w->is_silent = is_silent;
+}
+
 static void world_note(struct world *w, unsigned n, const struct kith_event *e)
 {
     if (w->ear)
@@ -337,7 +343,7 @@ static void world_drain(struct world *w, unsigned n)
         world_act(w, n, &action);
     while (kith_poll_record(k, &record))
         ;
-    while (kith_poll_event(k, &event))
+    while (!(w->is_silent && w->is_silent(n)) && kith_poll_event(k, &event))
         world_note(w, n, &event);
 }
 

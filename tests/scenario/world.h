@@ -56,6 +56,8 @@ void world_set_tap(struct world *w, world_tap tap, void *arg);
 /* Every event of every node passes here if set, while its strings are good. */
 typedef void (*world_ear)(void *arg, unsigned n, kith *k, struct kith_time now, const struct kith_event *event);
 void world_set_ear(struct world *w, world_ear ear, void *arg);
+/* Those nodes that are silent take no events; NULL: all do. */
+void world_pause_events(struct world *w, bool (*is_silent)(unsigned n));
 size_t world_events(const struct world *w, const struct world_event **events);
 /* How node n sees the member called name; KITH_STATUS_NONE when it does not. */
 enum kith_status world_status(struct world *w, unsigned n, const char *name);

@@ -1,0 +1,85 @@
+/* Numbered events: how far each origin's have been heard, those that came too early, and the last ones, kept for members
+ * that missed them (PROTOCOL.md "numbered events").
+ *
+ * An origin is one life of one member.  Its events have the numbers 1, 2, 3 ...; each is settled here once, in order: told,
+ * or given up as lost. */
+#ifndef KI_ORIGINS_H
+#define KI_ORIGINS_H
+
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#define KI_ORIGINS_MAX 4096
+#define KI_ORIGINS_FINISHED 1024 /* forgotten ones that are known again */
+
+struct ki_origin;
+
+struct ki_kept {
+    struct ki_kept *newer;           /* of all that are settled */
+    struct ki_kept *next;            /* of this origin */
+    struct ki_origin *origin;
+    uint64_t seq, ltime;
+    uint32_t len;
+    bool told;
+    uint8_t bytes[]; /* the message */
+};
+
+struct ki_origin {
+    uint64_t hash, boot;
+    uint64_t next;      /* the first that is not settled */
+    uint64_t known;     /* the highest that is known to exist */
+    uint64_t last_ltime; /* of the one settled last */
+    uint64_t lost_ltime; /* of the newest that is not kept any more */
+    struct ki_kept *first, *last; /* kept */
+    struct ki_kept *early;        /* not settled: in order, from next on */
+    uint64_t missing_us, ask_us;  /* since when the next one is missing, and when to ask for it; UINT64_MAX: it is not */
+    uint32_t asks;
+    uint32_t teller; /* the caller's: who said last that it has what is missing */
+    uint64_t gap_first, gap_last; /* settled as lost, not told yet; 0: none */
+    uint64_t heard_us;
+    uint32_t name_len;
+    uint8_t name[];
+};
+
+struct ki_origins {
+    struct ki_mem *mem;
+    struct ki_origin **list;
+    uint32_t count, cap;
+    struct ki_map by_hash;
+    struct ki_kept *oldest, *newest;
+    uint64_t bytes, early_bytes, max; /* of what is settled and kept, and of what came early: each up to max */
+    uint64_t root;                    /* of all origins, as far as they are settled: two members that agree have the same */
+    uint64_t *finished;               /* a ring of hashes */
+    uint32_t finished_next;
+};
+
+void ki_origins_init(struct ki_origins *o, struct ki_mem *mem, uint64_t max);
+void ki_origins_free(struct ki_origins *o);
+struct ki_origin *ki_origins_find(const struct ki_origins *o, struct ki_span name, uint64_t boot);
+/* A new one, of which everything before `next` is settled.  NULL: memory is out, or there are too many, or it is one that
+ * has been forgotten. */
+struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t next);
+bool ki_origins_are_finished(const struct ki_origins *o, struct ki_span name, uint64_t boot); /* forgotten */
+/* Forgets one: what is still heard of it is not taken for news. */
+void ki_origins_forget(struct ki_origins *o, struct ki_origin *origin);
+
+enum ki_arrival {
+    KI_ARRIVAL_BEFORE, /* settled, or waiting already */
+    KI_ARRIVAL_NEW,
+    KI_ARRIVAL_NO_ROOM /* or no memory */
+};
+/* An event has come.  NEW: it waits in `early`, and may be the next one. */
+enum ki_arrival ki_origin_arrive(struct ki_origins *o, struct ki_origin *origin, uint64_t seq, uint64_t ltime,
+                                 struct ki_span message);
+/* The next event, if it is there. */
+struct ki_kept *ki_origin_ready(const struct ki_origin *origin);
+/* Settles it; from now on it is kept, as long as there is room.  told: else it counts as lost for us, but not for others. */
+void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told);
+/* Settles all before `next` as lost (a gap to be told) or, if they are old, as nothing. */
+void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost);
+/* Something before the highest known is missing: *last is the last of the first such run. */
+bool ki_origin_missing(const struct ki_origin *origin, uint64_t *last);
+const struct ki_kept *ki_origin_kept(const struct ki_origin *origin, uint64_t seq); /* the first of at least this number */
+
+#endif
