@@ -139,7 +139,7 @@ uint64_t ki_messages_deadline(const struct kith *k)
     if (m->later_first)
         next = ki_min_u64(next, m->later_first->at_us);
     for (const struct ki_query_out *out = m->out; out; out = out->next)
-        next = ki_min_u64(next, out->deadline_us);
+        next = ki_min_u64(next, ki_min_u64(out->deadline_us, out->again_us));
     for (const struct ki_query_in *in = m->in; in; in = in->next)
         next = ki_min_u64(next, in->deadline_us);
     return next;

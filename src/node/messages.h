@@ -16,6 +16,7 @@
 #include "serf/origins.h"
 #include "serf/replay.h"
 #include "serf/seen.h"
+#include "wire/kith.h"
 #include "wire/kith_event.h"
 #include "wire/serf_event.h"
 #include "wire/serf_query.h"
@@ -45,7 +46,10 @@ struct ki_query_out {
     kith_ticket ticket; /* 0: a vote */
     uint64_t ltime;
     uint32_t id;
-    uint64_t deadline_us;
+    uint64_t deadline_us, begun_us;
+    uint64_t again_us;  /* when those who have not acknowledged it are asked again; KITH_NEVER: not at all */
+    uint8_t *message;   /* as it is sent again */
+    size_t message_len;
     uint32_t responses; /* heard, and of those: */
     uint32_t yes;       /* KEYS, LIST: done; VOTE: for us */
     bool is_whole;      /* KEYS, LIST: everybody has answered */

@@ -17,6 +17,9 @@
 #define ASK_FRONT (192 + KITH_NAME_MAX) /* bytes of a query around name, payload and filters */
 #define ASK_TIMEOUT_MULT 16             /* Serf's: gossip intervals for each digit of the pool's size */
 #define ASK_TIMEOUT_MAX_MS 3600000
+#define ASK_AGAIN_TIMES 10 /* with a third of all datagrams lost, one member in 1,000 is not heard of */
+#define ASK_AGAIN_MAX 64   /* members asked in one round */
+#define ASK_AGAIN_FRONT 2  /* 4b, kind */
 
 /* ---- asking ---- */
 
@@ -26,6 +29,12 @@ static uint64_t ask_timeout_us(const struct kith *k, const struct kith_query *qu
         return (uint64_t)(query->timeout_ms < ASK_TIMEOUT_MAX_MS ? query->timeout_ms : ASK_TIMEOUT_MAX_MS) * 1000;
     uint64_t digits = ki_max_u64(1, ki_log10_ceil((uint64_t)k->table.count + 1));
     return (uint64_t)k->cfg.gossip_interval_ms * 1000 * ASK_TIMEOUT_MULT * digits;
+}
+
+static uint64_t ask_again_us(const struct kith *k, const struct ki_query_out *out)
+{
+    uint64_t interval_us = (out->deadline_us - out->begun_us) / ASK_AGAIN_TIMES;
+    return k->now.mono_us + ki_max_u64(interval_us, (uint64_t)k->cfg.gossip_interval_ms * 1000);
 }
 
 static size_t ask_filters_len(const struct kith_query *query)
@@ -60,7 +69,9 @@ static struct ki_query_out *ask_note(struct kith *k, struct ki_messages *m, enum
     out->use = use;
     out->id = (uint32_t)ki_crng_u64(&k->crng) >> 1; /* Serf reads it as a signed number */
     out->ltime = k->query_clock.time;
+    out->begun_us = k->now.mono_us;
     out->deadline_us = k->now.mono_us + timeout_us;
+    out->again_us = KITH_NEVER;
     out->next = m->out;
     m->out = out;
     m->out_count++;
@@ -76,11 +87,54 @@ void ki_query_out_free(struct kith *k, struct ki_query_out *out)
     *at = out->next;
     m->out_count--;
     ki_mem_free(&k->mem, out->answered);
+    ki_mem_free(&k->mem, out->message);
     ki_mem_free(&k->mem, out);
 }
 
+/* Keeps it for those who do not acknowledge it: a datagram may be lost, or its acknowledgement.  One that is too large for
+ * a datagram is an event with a number, and those are not lost. */
+static void ask_keep(struct kith *k, struct ki_messages *m, struct ki_query_out *out, struct ki_span message)
+{
+    size_t len = message.len + ASK_AGAIN_FRONT;
+    if (ki_company(k, m)->kith_count == 0 || len + 1 > ki_message_room(k))
+        return;
+    out->message = ki_mem_resize(&k->mem, NULL, len);
+    if (!out->message) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return;
+    }
+    out->message[0] = KI_SERF_KITH;
+    out->message[1] = KI_EVENTS_AGAIN;
+    memcpy(out->message + ASK_AGAIN_FRONT, message.ptr, message.len);
+    out->message_len = len;
+    out->again_us = ask_again_us(k, out);
+}
+
+/* Asks those again who should have acknowledged it. */
+static void ask_again(struct kith *k, struct ki_messages *m, struct ki_query_out *out)
+{
+    const struct ki_company *company = ki_company(k, m);
+    struct ki_reader r = ki_reader(out->message + ASK_AGAIN_FRONT + 1, out->message_len - ASK_AGAIN_FRONT - 1);
+    struct ki_serf_query query;
+    bool fine = ki_decode_serf_query(&r, &query);
+    KI_ASSERT(fine);
+    struct ki_letter *letter = ki_letter_new(k, ki_span(out->message, out->message_len));
+    for (uint32_t i = 0, sent = 0; letter && i < company->kith_count && sent < ASK_AGAIN_MAX; i++) {
+        uint32_t id = company->kith[i];
+        const struct ki_member *member = ki_table_at(&k->table, id);
+        bool acked = id < out->answered_cap && (out->answered[id] & KI_ANSWERED_ACK);
+        if (!member || acked ||
+            ki_filters_match(&k->mem, query.filters, ki_member_name(member), ki_member_meta(member)) != KI_FILTER_PASS)
+            continue;
+        struct kith_addr to = ki_addr_of(member);
+        sent += ki_letter_send(k, letter, &to, id);
+    }
+    ki_letter_drop(k, letter);
+    out->again_us = ask_again_us(k, out);
+}
+
 /* Encodes, and hears it as the first one. */
-static int ask_send(struct kith *k, struct ki_messages *m, const struct ki_query_out *out, const struct kith_query *query,
+static int ask_send(struct kith *k, struct ki_messages *m, struct ki_query_out *out, const struct kith_query *query,
                     uint64_t timeout_us)
 {
     size_t filters_cap = ask_filters_len(query);
@@ -111,6 +165,8 @@ static int ask_send(struct kith *k, struct ki_messages *m, const struct ki_query
     int error = ki_spread(k, m, KI_QUEUE_QUERIES, message, true, false);
     if (error == KITH_ERR_TOO_LONG && !k->cfg.stock)
         error = ki_event_query(k, m, message);
+    if (!error && query->ack)
+        ask_keep(k, m, out, message);
     if (!error)
         ki_query_heard_own(k, m, message);
     ki_mem_free(&k->mem, buf);
@@ -255,6 +311,7 @@ int ki_handle_response(struct kith *k, struct ki_span body)
 static void ask_end(struct kith *k, struct ki_query_out *out)
 {
     struct ki_query_out ended = *out;
+    ended.answered = ended.message = NULL;
     ki_query_out_free(k, out);
     switch (ended.use) {
     case KI_QUERY_APPLICATION:
@@ -280,6 +337,8 @@ void ki_queries_check(struct kith *k)
             out->is_whole = ki_keys_all_answered(k, out);
         if (out->deadline_us <= k->now.mono_us || out->is_whole)
             ask_end(k, out); /* what that begins comes in front */
+        else if (out->again_us <= k->now.mono_us)
+            ask_again(k, m, out);
         out = next;
     }
     for (struct ki_query_in *in = m->in, *next; in; in = next) {

@@ -176,6 +176,23 @@ static void who_is_silent_and_who_is_late(void **state)
     world_free(w);
 }
 
+static void acknowledgements_come_whatever_is_lost(void **state)
+{
+    (void)state;
+    static const struct kith_tag role = {TEXT("role"), TEXT("web")};
+    struct world *w = pool(&ear, 9, 0, every_third_is_web);
+    world_chance(w, 11, 300000);
+    for (unsigned i = 0; i < 5; i++) {
+        kith_ticket ticket;
+        ear.count = 0; /* tickets of two nodes may be equal */
+        struct kith_query query = {.name = STR("load"), .ack = true, .tags = &role, .tag_count = i % 2};
+        assert_int_equal(kith_ask(world_node(w, i), world_now(w), &query, &ticket), 0);
+        world_run(w, 10 * SECOND);
+        assert_int_equal(ear_answers(&ear, ticket, true), i % 2 ? 3 : 9);
+    }
+    world_free(w);
+}
+
 static void wrong_queries_are_refused(void **state)
 {
     (void)state;
@@ -310,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_loses_what_is_too_much),
         cmocka_unit_test(those_whom_the_filters_let_through_answer),
         cmocka_unit_test(who_is_silent_and_who_is_late),
+        cmocka_unit_test(acknowledgements_come_whatever_is_lost),
         cmocka_unit_test(wrong_queries_are_refused),
         cmocka_unit_test(keys_change_on_all_and_nobody_is_lost),
         cmocka_unit_test(who_does_not_encrypt_says_so),
