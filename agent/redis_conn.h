@@ -197,6 +197,9 @@ void ki_redis_notify_print(unsigned flags, char out[KI_REDIS_NOTIFY_TEXT]);
 void ki_redis_interest(struct ki_redis *redis);
 /* Takes what has changed: watched keys, notifications. */
 void ki_redis_changes(struct ki_redis *redis);
+/* Writes a message to those who hear this channel; ki_redis_tell_end() sends, when all are written. */
+void ki_redis_tell(struct ki_redis *redis, struct ki_span channel, struct ki_span message);
+void ki_redis_tell_end(struct ki_redis *redis);
 void ki_redis_unsubscribe_all(struct ki_redis_client *client);
 static inline size_t ki_redis_subscriptions(const struct ki_redis_client *client)
 {
@@ -215,6 +218,7 @@ ki_redis_command ki_redis_ping, ki_redis_echo, ki_redis_hello, ki_redis_auth, ki
 ki_redis_command ki_redis_command_command;
 ki_redis_command ki_redis_config_command, ki_redis_info, ki_redis_memory, ki_redis_object;
 ki_redis_command ki_redis_multi, ki_redis_exec, ki_redis_discard, ki_redis_watch, ki_redis_unwatch;
+ki_redis_command ki_redis_publish, ki_redis_pubsub;
 ki_redis_command ki_redis_subscribe, ki_redis_psubscribe, ki_redis_unsubscribe, ki_redis_punsubscribe;
 ki_redis_command ki_redis_wait, ki_redis_mvset, ki_redis_mvget, ki_redis_holders, ki_redis_status;
 ki_redis_command ki_redis_backup, ki_redis_restore;

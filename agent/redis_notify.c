@@ -8,7 +8,7 @@
  * PERSIST too, one sadd for each member), and a client that must know the value reads it.  Which classes are told is
  * Redis's notify-keyspace-events, by default none.
  *
- * There is no PUBLISH: it would reach this node's clients alone.  Any channel may be subscribed to; only these speak.
+ * PUBLISH is in redis_publish.c: what it says comes back as an event, and is told by what is here.
  *
  * Messages are written first and sent when all are written: a client that cannot take them is closed, and nobody is closed
  * while lists are walked. */
@@ -90,7 +90,7 @@ static void notify_name(const struct ki_redis_name *name, bool is_pattern, struc
     }
 }
 
-static void notify_publish(struct ki_redis *redis, struct ki_span channel, struct ki_span message)
+void ki_redis_tell(struct ki_redis *redis, struct ki_span channel, struct ki_span message)
 {
     const struct ki_redis_name *name = ki_redis_names_find(&redis->channels, channel);
     if (name)
@@ -113,11 +113,11 @@ static void notify_event(struct ki_redis *redis, unsigned class, const char *eve
         size_t len = (size_t)snprintf(channel, sizeof channel, "__keyspace@0__:");
         if (bytes.len > 0)
             memcpy(channel + len, bytes.ptr, bytes.len);
-        notify_publish(redis, ki_span(channel, len + bytes.len), name);
+        ki_redis_tell(redis, ki_span(channel, len + bytes.len), name);
     }
     if (redis->notify & KI_REDIS_NOTIFY_KEYEVENT) {
         size_t len = (size_t)snprintf(channel, sizeof channel, "__keyevent@0__:%s", event);
-        notify_publish(redis, ki_span(channel, len), bytes);
+        ki_redis_tell(redis, ki_span(channel, len), bytes);
     }
 }
 
@@ -174,7 +174,7 @@ static void notify_break_all(struct ki_redis *redis)
         notify_break(KI_CONTAINER(at, struct ki_redis_name, all));
 }
 
-static void notify_send(struct ki_redis *redis)
+void ki_redis_tell_end(struct ki_redis *redis)
 {
     while (!ki_list_empty(&redis->pushed)) {
         struct ki_redis_client *client = KI_CONTAINER(redis->pushed.next, struct ki_redis_client, pushed);
@@ -215,7 +215,7 @@ void ki_redis_changes(struct ki_redis *redis)
     if (dropped != redis->dropped_seen)
         notify_break_all(redis);
     redis->dropped_seen = dropped;
-    notify_send(redis);
+    ki_redis_tell_end(redis);
     ki_redis_interest(redis); /* nobody may be left */
 }
 

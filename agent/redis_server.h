@@ -28,6 +28,8 @@ int ki_redis_start(struct ki_redis **out, const struct ki_redis_config *config, 
 /* Refuses new clients, flushes answers (1 s at most), closes every handle, frees itself, then calls closed.  The core is
  * not touched any more. */
 void ki_redis_stop(struct ki_redis *redis, void (*closed)(void *arg), void *arg);
+/* A user event for kith's members alone has come: its name is a channel. */
+void ki_redis_published(struct ki_redis *redis, const struct kith_message *message);
 /* Rows have become durable: what waited for them goes out. */
 void ki_redis_durable(struct ki_redis *redis);
 /* An ask of the core has ended.  Was it one of this door? */

@@ -1,8 +1,8 @@
 /* The commands of the Redis door, sorted by name.
  *
  * Arity, keys and flags are those that Redis 7.0 tells for its own (COMMAND INFO); POST and Host: are what a browser says
- * that was made to talk to this port.  What is not here is unknown, and answered so: lists, streams, scripts, PUBLISH,
- * RENAME, FLUSHALL and all that would need a master or would not merge. */
+ * that was made to talk to this port.  What is not here is unknown, and answered so: lists, streams, scripts, RENAME,
+ * FLUSHALL and all that would need a master or would not merge. */
 #include "agent/redis_conn.h"
 
 enum {
@@ -88,6 +88,8 @@ const struct ki_redis_entry ki_redis_table[] = {
     {"psetex", 4, W | OOM, 1, 1, 1, "string", ki_redis_psetex},
     {"psubscribe", -2, PS | PO | ANY, 0, 0, 0, "pubsub", ki_redis_psubscribe},
     {"pttl", 2, R | F, 1, 1, 1, "generic", ki_redis_pttl},
+    {"publish", 3, PS | F | ANY, 0, 0, 0, "pubsub", ki_redis_publish},
+    {"pubsub", -2, 0, 0, 0, 0, "pubsub", ki_redis_pubsub},
     {"punsubscribe", -1, PS | PO | ANY, 0, 0, 0, "pubsub", ki_redis_punsubscribe},
     {"quit", -1, F | NA | AO | PO | ANY, 0, 0, 0, "connection", ki_redis_quit},
     {"randomkey", 1, R, 0, 0, 0, "generic", ki_redis_randomkey},

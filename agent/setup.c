@@ -66,6 +66,14 @@ static void setup_event(void *arg, const struct kith_event *event)
         ki_ask_event(agent, event->ticket, event->result, event->count);
         return;
     case KITH_EVENT_USER:
+        if (event->message.kith_only) { /* what clients of the Redis door publish */
+            if (agent->redis)
+                ki_redis_published(agent->redis, &event->message);
+            return;
+        }
+        if (agent->coalesce)
+            ki_coalesce_event(agent, event);
+        return;
     case KITH_EVENT_GAP:
     case KITH_EVENT_QUERY:
         if (agent->coalesce)

@@ -38,7 +38,7 @@ struct kith_user_event {
  *                   members that are alive and can tell; KITH_ERR_TIMEOUT: not all, and before it comes one
  *                   KITH_EVENT_UNCONFIRMED for each that has not.  Without: DONE at once.
  *  Returns: 0; KITH_ERR_ARG (no name, or a longer one); KITH_ERR_TOO_LONG (event_size_max); KITH_ERR_STATE; KITH_ERR_FULL
- *           (tickets_max, or too many events wait to be sent: try again a little later); KITH_ERR_NOMEM. */
+ *           (too many messages wait to be polled here: poll them first); KITH_ERR_NOMEM. */
 KITH_API int kith_send_event(kith *k, struct kith_time now, const struct kith_user_event *event, kith_ticket *ticket);
 
 /* ------------------------------------------------------------------------------------------------ queries ---- */

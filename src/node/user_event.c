@@ -281,6 +281,8 @@ int kith_send_event(struct kith *k, struct kith_time now, const struct kith_user
     struct ki_messages *m = error ? NULL : ki_messages(k);
     if (!m)
         return error ? error : KITH_ERR_NOMEM;
+    if (m->count >= k->cfg.messages_max || m->bytes + event->name.len + event->payload.len > k->cfg.message_bytes_max)
+        return KITH_ERR_FULL; /* we are to hear it, too */
     if (ticket && !ki_dones_reserve(k)) { /* what begins must be able to end */
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;

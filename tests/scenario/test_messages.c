@@ -78,19 +78,28 @@ static void wrong_events_are_refused(void **state)
 
 static void few_wait(struct kith_config *c, unsigned n)
 {
-    (void)n;
-    c->messages_max = 4;
+    if (n == 0)
+        c->messages_max = 4;
+}
+
+static bool only_the_first(unsigned n)
+{
+    return n == 0;
 }
 
 /* Nobody polls in between: the queue is full, and that is counted. */
 static void a_slow_reader_loses_what_is_too_much(void **state)
 {
     (void)state;
-    struct world *w = pool(&ear, 1, 1, few_wait);
+    struct world *w = pool(&ear, 2, 2, few_wait);
     struct kith_user_event event = {.name = STR("e")};
     kith *k = world_node(w, 0);
+    world_pause_events(w, only_the_first);
     for (int i = 0; i < 6; i++)
-        assert_int_equal(kith_send_event(k, world_now(w), &event, NULL), 0);
+        assert_int_equal(kith_send_event(world_node(w, 1), world_now(w), &event, NULL), 0);
+    world_run(w, 5 * SECOND);
+    assert_int_equal(kith_send_event(k, world_now(w), &event, NULL), KITH_ERR_FULL); /* none of its own is lost */
+    world_pause_events(w, NULL);
     world_run(w, SECOND);
     assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 0, "e"), 4);
     for (size_t i = 0; i < kith_counter_count(); i++) {
