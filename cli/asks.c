@@ -3,26 +3,11 @@
  * The sentences are Serf's, since scripts look for them; with --json each prints one object instead.
  * What fails goes to standard error and ends with 1, or with 4 when no agent answers.
  *
- * Waiting is long (KI_RPC_WAIT_LONG_MS): these end when the network lets them, and the agent has time
- * limits of its own. */
+ * Not here: what asks the whole pool, and so has many answers (query.c, keyring.c). */
 #include "cli/cli.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Connects and asks.  `reply` as in ki_rpc_call(); it is borrowed from client, which the caller closes.
- * Returns the exit code. */
-static int asks_call(struct ki_rpc_client *client, const struct ki_client_options *options,
-                     const char *command, const struct ki_pack *body, const char *failure,
-                     struct ki_span *reply)
-{
-    int code = ki_client_connect(client, options);
-    if (code != KI_EXIT_OK)
-        return code;
-    if (!ki_rpc_call(client, command, body, KI_RPC_WAIT_LONG_MS, reply))
-        code = ki_client_failed(client, KI_EXIT_FAILED, failure);
-    return code;
-}
 
 /* ---- join ---- */
 
@@ -82,7 +67,7 @@ int ki_cmd_join(int argc, char **argv)
     struct ki_rpc_client client;
     struct ki_pack body = asks_pack_join(argv + first, argc - first, replay);
     struct ki_span reply;
-    code = asks_call(&client, &options, "join", &body, "Error joining the cluster", &reply);
+    code = ki_client_ask(&client, &options, "join", &body, "Error joining the cluster", &reply);
     if (code == KI_EXIT_OK)
         code = asks_joined(reply, options.json);
     free(body.w.start);
@@ -104,7 +89,7 @@ int ki_cmd_leave(int argc, char **argv)
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
     struct ki_rpc_client client;
-    code = asks_call(&client, &options, "leave", NULL, "Error leaving", NULL);
+    code = ki_client_ask(&client, &options, "leave", NULL, "Error leaving", NULL);
     if (code == KI_EXIT_OK && options.json)
         code = ki_json_print(json_pack("{s:b}", "left", 1), 0);
     else if (code == KI_EXIT_OK)
@@ -144,7 +129,7 @@ int ki_cmd_force_leave(int argc, char **argv)
     ki_pack_text(&body, "Prune");
     ki_pack_bool(&body, prune);
     struct ki_rpc_client client;
-    code = asks_call(&client, &options, "force-leave", &body, "Error force leaving", NULL);
+    code = ki_client_ask(&client, &options, "force-leave", &body, "Error force leaving", NULL);
     if (code == KI_EXIT_OK && options.json) {
         json_t *name = ki_json_bytes(ki_span(argv[first], strlen(argv[first])));
         code = ki_json_print(json_pack("{s:o, s:b}", "node", name, "pruned", prune ? 1 : 0), 0);
@@ -214,7 +199,7 @@ int ki_cmd_tags(int argc, char **argv)
     }
     struct ki_rpc_client client;
     struct ki_pack body = asks_pack_tags(&set, &deleted);
-    code = asks_call(&client, &options, "tags", &body, "Error setting tags", NULL);
+    code = ki_client_ask(&client, &options, "tags", &body, "Error setting tags", NULL);
     if (code == KI_EXIT_OK && options.json)
         code = ki_json_print(
             json_pack("{s:i, s:i}", "set", (int)set.count, "deleted", (int)deleted.count), 0);

@@ -59,6 +59,14 @@ struct ki_client_options ki_client_options(void);
 /* Connects.  Returns 0, or an exit code with the reason printed. */
 int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_options *options);
 
+/* Connects and asks.  In: failure  what to print before the reason.   reply  as for ki_rpc_call(), borrowed from the client,
+ * which the caller closes in either case.  Returns the exit code, the reason printed. */
+int ki_client_ask(struct ki_rpc_client *client, const struct ki_client_options *options, const char *command,
+                  const struct ki_pack *body, const char *failure, struct ki_span *reply);
+
+/* From now on an interrupt is how a command that follows something is meant to end: with exit code 0. */
+void ki_client_until_interrupted(void);
+
 /* Prints "what: the client's error" to standard error.  Returns the exit code for it. */
 int ki_client_failed(const struct ki_rpc_client *client, int result, const char *what);
 

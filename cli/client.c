@@ -3,11 +3,16 @@
  * The address and the key come from the flag, else from KITH_RPC_ADDR and KITH_RPC_AUTH, else from
  * SERF_RPC_ADDR and SERF_RPC_AUTH, which scripts for Serf set.  An empty variable counts as none.
  *
- * The exit code tells scripts why: 4 when no agent is there to answer, 1 when it answered with an error. */
+ * The exit code tells scripts why: 4 when no agent is there to answer, 1 when it answered with an error.
+ *
+ * Waiting for an ask is long (KI_RPC_WAIT_LONG_MS): it ends when the network lets it, and the agent has time limits of its
+ * own. */
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The first of two variables that is set and not empty. */
 static const char *client_environment(const char *name, const char *serf_name,
@@ -53,4 +58,28 @@ int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_optio
     int code = ki_client_failed(client, KI_EXIT_FAILED, "Error connecting to the agent");
     ki_rpc_close(client);
     return code;
+}
+
+int ki_client_ask(struct ki_rpc_client *client, const struct ki_client_options *options, const char *command,
+                  const struct ki_pack *body, const char *failure, struct ki_span *reply)
+{
+    int code = ki_client_connect(client, options);
+    if (code != KI_EXIT_OK)
+        return code;
+    if (!ki_rpc_call(client, command, body, KI_RPC_WAIT_LONG_MS, reply))
+        code = ki_client_failed(client, KI_EXIT_FAILED, failure);
+    return code;
+}
+
+static void client_interrupted(int signal_number)
+{
+    (void)signal_number;
+    _exit(KI_EXIT_OK);
+}
+
+void ki_client_until_interrupted(void)
+{
+    struct sigaction end = {.sa_handler = client_interrupted};
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
 }

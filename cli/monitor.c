@@ -7,9 +7,7 @@
  * Ends when the agent does (exit code 1), or by a signal.  Every line is flushed, so that it can be piped. */
 #include "cli/cli.h"
 
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/member_list.h"
 
@@ -21,12 +19,6 @@ struct monitor {
     bool event_answered;
     bool json;
 };
-
-static void monitor_interrupted(int signal_number)
-{
-    (void)signal_number;
-    _exit(KI_EXIT_OK);
-}
 
 /* ---- printing ---- */
 
@@ -186,9 +178,7 @@ int ki_cmd_monitor(int argc, char **argv)
     code = ki_client_connect(&monitor.client, &options);
     if (code != KI_EXIT_OK)
         return code;
-    struct sigaction end = {.sa_handler = monitor_interrupted};
-    sigaction(SIGINT, &end, NULL);
-    sigaction(SIGTERM, &end, NULL);
+    ki_client_until_interrupted();
     code = monitor_follow(&monitor, level);
     ki_rpc_close(&monitor.client);
     return code;

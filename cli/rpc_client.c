@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "agent/rpc_frame.h"
 
@@ -58,11 +59,6 @@ void ki_rpc_close(struct ki_rpc_client *client)
 
 /* ---- sending ---- */
 
-static bool rpc_client_write(struct ki_rpc_client *client, struct ki_span bytes)
-{
-    return ki_line_send(&client->line, bytes, 0, KI_RPC_WAIT_MS);
-}
-
 bool ki_rpc_send(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
                  uint64_t *seq)
 {
@@ -77,8 +73,9 @@ bool ki_rpc_send(struct ki_rpc_client *client, const char *command, const struct
     if (body && body->w.full)
         return ki_line_fail(&client->line, false, "the request is too large");
     *seq = client->seq;
-    return rpc_client_write(client, ki_span(small, header.w.len)) &&
-           (!body || rpc_client_write(client, ki_span(body->w.start, body->w.len)));
+    /* An agent that does not know the command hangs up at its header: the body has to be out by then. */
+    return ki_line_send(&client->line, ki_span(small, header.w.len), body ? MSG_MORE : 0, KI_RPC_WAIT_MS) &&
+           (!body || ki_line_send(&client->line, ki_span(body->w.start, body->w.len), 0, KI_RPC_WAIT_MS));
 }
 
 /* ---- receiving ---- */

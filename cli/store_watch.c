@@ -8,20 +8,12 @@
  * (exit code 1), or by a signal (0).  Every line is flushed, so that it can be piped. */
 #include "cli/store.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/redis.h"
 
 static const char watch_prefix[] = "__keyspace@0__:";
-
-static void watch_interrupted(int signal_number)
-{
-    (void)signal_number;
-    _exit(KI_EXIT_OK);
-}
 
 /* Has the door tell of all changes of keys, and keeps what it tells already. */
 static bool watch_turn_on(struct ki_resp_client *client)
@@ -125,9 +117,7 @@ int ki_cmd_watch(int argc, char **argv)
     int count, code;
     if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
         return code;
-    struct sigaction end = {.sa_handler = watch_interrupted};
-    sigaction(SIGINT, &end, NULL);
-    sigaction(SIGTERM, &end, NULL);
+    ki_client_until_interrupted();
     code = ki_door_open(&door);
     if (code == KI_EXIT_OK && (!watch_turn_on(&door.client) || !watch_subscribe(&door.client, operands, count)))
         code = ki_door_failed(&door, NULL);
