@@ -30,6 +30,7 @@ int ki_cmd_monitor(int argc, char **argv);
 int ki_cmd_set(int argc, char **argv);
 int ki_cmd_sim(int argc, char **argv);
 int ki_cmd_store(int argc, char **argv);
+int ki_cmd_stream(int argc, char **argv);
 int ki_cmd_tags(int argc, char **argv);
 int ki_cmd_version(int argc, char **argv);
 int ki_cmd_watch(int argc, char **argv);
@@ -74,6 +75,8 @@ int ki_client_failed(const struct ki_rpc_client *client, int result, const char 
 
 /* A JSON string, or {"base64": "..."} for bytes that are no UTF-8; NULL when out of memory. */
 json_t *ki_json_bytes(struct ki_span bytes);
+/* Sets "payload" to the text, or "payload_base64" for bytes that are no UTF-8.  Returns 0 or -1. */
+int ki_json_set_payload(json_t *object, struct ki_span payload);
 /* Sets object[key]; a key that is no UTF-8 becomes "base64:...".  Takes the value over.  Returns 0 or -1. */
 int ki_json_set(json_t *object, struct ki_span key, json_t *value);
 /* A number of 64 bits as a JSON string, for most readers of JSON take numbers for doubles. */

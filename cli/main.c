@@ -37,6 +37,7 @@ static const struct {
     {"set", "Sets a key of the store", ki_cmd_set},
     {"sim", "Simulates clusters and measures them", ki_cmd_sim},
     {"store", "Tells how the store is; backs it up and restores it", ki_cmd_store},
+    {"stream", "Follows an agent's events", ki_cmd_stream},
     {"tags", "Changes an agent's tags", ki_cmd_tags},
     {"version", "Prints the version", ki_cmd_version},
     {"watch", "Follows the changes of keys of the store", ki_cmd_watch},

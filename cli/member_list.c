@@ -1,4 +1,4 @@
-/* Reading the RPC's list of members, and putting it in order.
+/* Reading the RPC's list of members, putting it in order, and printing one of them.
  *
  * An agent that is a Go program sends members and tags in the order of its hash tables, different each
  * time; here both are sorted by their bytes, so that two outputs can be compared.
@@ -11,27 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/cli.h"
 #include "wire/msgpack.h"
-
-static int member_list_compare(struct ki_span a, struct ki_span b)
-{
-    size_t len = ki_min_size(a.len, b.len);
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
 
 static int member_list_by_name(const void *a, const void *b)
 {
     const struct ki_listed_member *left = a;
     const struct ki_listed_member *right = b;
-    return member_list_compare(left->name, right->name);
+    return ki_span_compare(left->name, right->name);
 }
 
 static int member_list_by_key(const void *a, const void *b)
 {
     const struct ki_listed_tag *left = a;
     const struct ki_listed_tag *right = b;
-    return member_list_compare(left->key, right->key);
+    return ki_span_compare(left->key, right->key);
 }
 
 static bool member_list_read_tags(struct ki_listed_member *member)
@@ -131,4 +125,18 @@ void ki_listed_addr(const struct ki_listed_member *member, char text[KI_ADDR_TEX
         snprintf(text, KI_ADDR_TEXT_MAX, "[%s]:%u", host, member->port);
     else
         snprintf(text, KI_ADDR_TEXT_MAX, "?");
+}
+
+json_t *ki_listed_json(const struct ki_listed_member *member)
+{
+    char addr[KI_ADDR_TEXT_MAX];
+    ki_listed_addr(member, addr);
+    json_t *tags = json_object();
+    for (size_t i = 0; i < member->tag_count; i++)
+        ki_json_set(tags, member->tags[i].key, ki_json_bytes(member->tags[i].value));
+    return json_pack("{s:o, s:s, s:i, s:o, s:o, s:{s:i, s:i, s:i}}", "name",
+                     ki_json_bytes(member->name), "addr", addr, "port", (int)member->port, "tags",
+                     tags, "status", ki_json_bytes(member->status), "protocol", "max",
+                     (int)member->versions[4], "min", (int)member->versions[3], "version",
+                     (int)member->versions[5]);
 }

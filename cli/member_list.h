@@ -2,6 +2,8 @@
 #ifndef KI_CLI_MEMBER_LIST_H
 #define KI_CLI_MEMBER_LIST_H
 
+#include <jansson.h>
+
 #include "base/base.h"
 
 struct ki_listed_tag {
@@ -33,5 +35,8 @@ void ki_member_list_free(struct ki_member_list *list);
 /* "10.0.0.1:7946", "[::1]:7946"; "?" for an address of another length. */
 #define KI_ADDR_TEXT_MAX 64
 void ki_listed_addr(const struct ki_listed_member *member, char text[KI_ADDR_TEXT_MAX]);
+
+/* As Serf prints one: name, addr, port, tags, status, protocol.  NULL when out of memory. */
+json_t *ki_listed_json(const struct ki_listed_member *member);
 
 #endif

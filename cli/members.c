@@ -160,25 +160,11 @@ static void members_print_text(const struct ki_member_list *list, bool detailed)
     }
 }
 
-static json_t *members_json_one(const struct ki_listed_member *member)
-{
-    char addr[KI_ADDR_TEXT_MAX];
-    ki_listed_addr(member, addr);
-    json_t *tags = json_object();
-    for (size_t i = 0; i < member->tag_count; i++)
-        ki_json_set(tags, member->tags[i].key, ki_json_bytes(member->tags[i].value));
-    return json_pack("{s:o, s:s, s:i, s:o, s:o, s:{s:i, s:i, s:i}}", "name",
-                     ki_json_bytes(member->name), "addr", addr, "port", (int)member->port, "tags",
-                     tags, "status", ki_json_bytes(member->status), "protocol", "max",
-                     (int)member->versions[4], "min", (int)member->versions[3], "version",
-                     (int)member->versions[5]);
-}
-
 static int members_print_json(const struct ki_member_list *list)
 {
     json_t *members = json_array();
     for (size_t i = 0; i < list->count; i++)
-        json_array_append_new(members, members_json_one(&list->members[i]));
+        json_array_append_new(members, ki_listed_json(&list->members[i]));
     return ki_json_print(json_pack("{s:o}", "members", members), 0);
 }
 

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "cli/member_list.h"
+#include "cli/event_record.h"
 
 struct monitor {
     struct ki_rpc_client client;
@@ -43,55 +43,46 @@ static bool monitor_line(const struct monitor *monitor, struct ki_span object)
     return true;
 }
 
-static void monitor_members_text(struct ki_span event, const struct ki_member_list *list)
+static void monitor_field(const char *name, struct ki_span value)
 {
-    puts("Event Info:");
-    fputs("\tEvent: ", stdout);
-    ki_print_safe(stdout, event);
+    printf("\t%s: ", name);
+    ki_print_safe(stdout, value);
     putchar('\n');
-    for (size_t i = 0; i < list->count; i++) {
-        char addr[KI_ADDR_TEXT_MAX];
-        ki_listed_addr(&list->members[i], addr);
-        fputs("\tMember: ", stdout);
-        ki_print_safe(stdout, list->members[i].name);
-        printf(" %s ", addr);
-        ki_print_safe(stdout, list->members[i].status);
-        putchar('\n');
-    }
 }
 
-static void monitor_members_json(struct ki_span event, const struct ki_member_list *list)
+static void monitor_event_text(const struct ki_event_record *record)
 {
-    json_t *members = json_array();
-    for (size_t i = 0; i < list->count; i++) {
+    puts("Event Info:");
+    monitor_field("Event", record->event);
+    for (size_t i = 0; i < record->members.count; i++) {
         char addr[KI_ADDR_TEXT_MAX];
-        ki_listed_addr(&list->members[i], addr);
-        json_array_append_new(members, json_pack("{s:o, s:s, s:o}", "name",
-                                                 ki_json_bytes(list->members[i].name), "addr", addr,
-                                                 "status", ki_json_bytes(list->members[i].status)));
+        ki_listed_addr(&record->members.members[i], addr);
+        fputs("\tMember: ", stdout);
+        ki_print_safe(stdout, record->members.members[i].name);
+        printf(" %s ", addr);
+        ki_print_safe(stdout, record->members.members[i].status);
+        putchar('\n');
     }
-    json_t *record = json_pack("{s:o, s:o}", "event", ki_json_bytes(event), "members", members);
-    json_dumpf(record, stdout, JSON_COMPACT);
-    json_decref(record);
-    putchar('\n');
+    if (record->kind != KI_EVENT_USER && record->kind != KI_EVENT_QUERY)
+        return;
+    monitor_field("Name", record->name);
+    monitor_field("Payload", record->payload);
+    printf("\tLTime: %llu\n", (unsigned long long)record->ltime);
 }
 
 static bool monitor_event(const struct monitor *monitor, struct ki_span object)
 {
-    struct record {
-        struct ki_span event;
-    } record = {{NULL, 0}};
-    static const struct ki_field fields[] = {
-        KI_FIELD(struct record, event, "Event", KI_FIELD_STR, 0, false)};
-    struct ki_reader r = ki_reader(object.ptr, object.len);
-    struct ki_member_list list = {0};
-    bool good = ki_unpack_struct(&r, fields, KI_COUNT(fields), &record) &&
-                ki_member_list_read(&list, object);
-    if (good && monitor->json)
-        monitor_members_json(record.event, &list);
-    else if (good)
-        monitor_members_text(record.event, &list);
-    ki_member_list_free(&list);
+    struct ki_event_record record;
+    bool good = ki_event_record_read(&record, object);
+    if (good && monitor->json) {
+        json_t *line = ki_event_record_json(&record);
+        good = line && json_dumpf(line, stdout, JSON_COMPACT) == 0;
+        json_decref(line);
+        putchar('\n');
+    } else if (good) {
+        monitor_event_text(&record);
+    }
+    ki_event_record_free(&record);
     return good;
 }
 

@@ -40,6 +40,17 @@ json_t *ki_json_bytes(struct ki_span bytes)
     return value;
 }
 
+int ki_json_set_payload(json_t *object, struct ki_span payload)
+{
+    json_t *text = json_stringn(payload.len ? (const char *)payload.ptr : "", payload.len);
+    if (text)
+        return json_object_set_new(object, "payload", text);
+    char *encoded = output_base64(payload);
+    int result = encoded ? json_object_set_new(object, "payload_base64", json_string(encoded)) : -1;
+    free(encoded);
+    return result;
+}
+
 json_t *ki_json_u64(uint64_t number)
 {
     char text[24];

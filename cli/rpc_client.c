@@ -126,11 +126,17 @@ bool ki_rpc_header(struct ki_rpc_client *client, uint32_t timeout_ms, uint64_t *
     return true;
 }
 
+static const char rpc_client_unsupported[] = "Unsupported command";
+
+bool ki_rpc_unsupported(const struct ki_rpc_client *client)
+{
+    return client->line.refused && strcmp(client->line.error, rpc_client_unsupported) == 0;
+}
+
 /* True for the errors that end an answer at its header. */
 static bool rpc_client_bodyless(struct ki_span error)
 {
-    static const char *const texts[] = {"Authentication required", "Handshake required",
-                                        "Unsupported command"};
+    static const char *const texts[] = {"Authentication required", "Handshake required", rpc_client_unsupported};
     for (size_t i = 0; i < KI_COUNT(texts); i++) {
         if (ki_span_equal(error, ki_span(texts[i], strlen(texts[i]))))
             return true;

@@ -30,6 +30,8 @@ void ki_rpc_close(struct ki_rpc_client *client);
  * Returns: true; false with the reason in line.error: the agent's own words if it answered. */
 bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,
                  uint32_t timeout_ms, struct ki_span *reply);
+/* Whether the last call failed because the agent does not know the command.  It has hung up then. */
+bool ki_rpc_unsupported(const struct ki_rpc_client *client);
 
 /* The same in pieces, for streams: send; then header after header, some followed by an object. */
 bool ki_rpc_send(struct ki_rpc_client *client, const char *command, const struct ki_pack *body,

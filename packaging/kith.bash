@@ -15,8 +15,8 @@ _kith_sim()
 _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="agent del dev force-leave get help incr info join keygen keys leave members monitor set sim store tags
-        version watch"
+    local commands="agent del dev force-leave get help incr info join keygen keys leave members monitor
+        set sim store stream tags version watch"
     local client="-rpc-addr -rpc-auth -json -help"
     local door="-resp-addr -resp-auth -json -help"
     local words="" command=${COMP_WORDS[1]}
@@ -65,6 +65,10 @@ _kith()
         get) words="-siblings -evidence $door" ;;
         set) words="-ex -nx $door" ;;
         del | incr | keys | watch) words=$door ;;
+        stream)
+            words="-from $client"
+            [[ $cur != -* ]] && words="member-join member-leave member-failed member-update member-reap user query"
+            ;;
         store)
             words=$door
             [ "${COMP_WORDS[2]}" = status ] && words="-wait $door"
