@@ -17,6 +17,7 @@ enum { KI_EXIT_OK = 0, KI_EXIT_FAILED = 1, KI_EXIT_USAGE = 2, KI_EXIT_UNREACHABL
 /* One function a subcommand: argv[0] is its name.  Each returns the exit code. */
 int ki_cmd_del(int argc, char **argv);
 int ki_cmd_dev(int argc, char **argv);
+int ki_cmd_event(int argc, char **argv);
 int ki_cmd_force_leave(int argc, char **argv);
 int ki_cmd_get(int argc, char **argv);
 int ki_cmd_incr(int argc, char **argv);
@@ -27,6 +28,8 @@ int ki_cmd_keys(int argc, char **argv);
 int ki_cmd_leave(int argc, char **argv);
 int ki_cmd_members(int argc, char **argv);
 int ki_cmd_monitor(int argc, char **argv);
+int ki_cmd_query(int argc, char **argv);
+int ki_cmd_reachability(int argc, char **argv);
 int ki_cmd_set(int argc, char **argv);
 int ki_cmd_sim(int argc, char **argv);
 int ki_cmd_store(int argc, char **argv);
@@ -64,6 +67,12 @@ int ki_client_connect(struct ki_rpc_client *client, const struct ki_client_optio
  * which the caller closes in either case.  Returns the exit code, the reason printed. */
 int ki_client_ask(struct ki_rpc_client *client, const struct ki_client_options *options, const char *command,
                   const struct ki_pack *body, const char *failure, struct ki_span *reply);
+
+/* A flag that is a duration.  In: value  as given, or NULL.   Out: timeout_ms  0 for none.
+ * Returns whether it will do; otherwise the usage error is printed. */
+bool ki_client_duration(const struct ki_usage *usage, const char *flag, const char *value, uint32_t *timeout_ms);
+/* How long to wait for an agent that itself waits for timeout_ms; 0: for as long as it chooses. */
+uint32_t ki_client_wait_ms(uint32_t timeout_ms);
 
 /* From now on an interrupt is how a command that follows something is meant to end: with exit code 0. */
 void ki_client_until_interrupted(void);

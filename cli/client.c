@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/config.h"
+
 /* The first of two variables that is set and not empty. */
 static const char *client_environment(const char *name, const char *serf_name,
                                       const char *otherwise)
@@ -69,6 +71,20 @@ int ki_client_ask(struct ki_rpc_client *client, const struct ki_client_options *
     if (!ki_rpc_call(client, command, body, KI_RPC_WAIT_LONG_MS, reply))
         code = ki_client_failed(client, KI_EXIT_FAILED, failure);
     return code;
+}
+
+bool ki_client_duration(const struct ki_usage *usage, const char *flag, const char *value, uint32_t *timeout_ms)
+{
+    *timeout_ms = 0;
+    bool good = !value || ki_duration_parse(value, timeout_ms);
+    return ki_flag_fits(usage, flag, value, good ? NULL : "is no duration like 500ms, 10s, 2m or 1h");
+}
+
+uint32_t ki_client_wait_ms(uint32_t timeout_ms)
+{
+    if (timeout_ms == 0)
+        return KI_RPC_WAIT_LONG_MS;
+    return (uint32_t)ki_min_u64((uint64_t)timeout_ms + KI_RPC_WAIT_MS, INT32_MAX); /* poll() takes no more */
 }
 
 static void client_interrupted(int signal_number)

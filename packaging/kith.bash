@@ -15,8 +15,8 @@ _kith_sim()
 _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="agent del dev force-leave get help incr info join keygen keys leave members monitor
-        set sim store stream tags version watch"
+    local commands="agent del dev event force-leave get help incr info join keygen keys leave members monitor query
+        reachability set sim store stream tags version watch"
     local client="-rpc-addr -rpc-auth -json -help"
     local door="-resp-addr -resp-auth -json -help"
     local words="" command=${COMP_WORDS[1]}
@@ -43,6 +43,7 @@ _kith()
     -format | format) words="text json" ;;
     -status | status) words="alive leaving left failed" ;;
     -size | size) words="16 24 32" ;;
+    -coalesce | coalesce) words="true false" ;;
     -mode | mode) words="push pull push-pull" ;;
     -stop | stop) words="never feedback-counter feedback-coin blind-counter blind-coin" ;;
     -config-file | config-file | -keyring-file | keyring-file | -tags-file | tags-file | -snapshot | snapshot | -report | report)
@@ -65,6 +66,9 @@ _kith()
         get) words="-siblings -evidence $door" ;;
         set) words="-ex -nx $door" ;;
         del | incr | keys | watch) words=$door ;;
+        event) words="-coalesce -confirm -timeout $client" ;;
+        query) words="-format -no-ack -node -relay-factor -tag -timeout $client" ;;
+        reachability) words="-verbose $client" ;;
         stream)
             words="-from $client"
             [[ $cur != -* ]] && words="member-join member-leave member-failed member-update member-reap user query"

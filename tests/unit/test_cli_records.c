@@ -1,4 +1,5 @@
-/* What an agent's stream is made of: records of events read, printed and turned into JSON. */
+/* What an agent's streams are made of: records of events and queries read, printed and turned into JSON; payloads and
+ * -from as they are given. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/event_record.h"
+#include "cli/payload.h"
+#include "cli/pool_query.h"
 #include "wire/msgpack.h"
 
 /* ---- events ---- */
@@ -140,10 +144,96 @@ static void test_events(void **state)
     }
 }
 
+/* ---- queries ---- */
+
+static void test_queries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *from;
+        bool good;
+        enum ki_query_kind kind;
+    } rows[] = {
+        {"ack", "one", true, KI_QUERY_ACK},
+        {"response", "one", true, KI_QUERY_RESPONSE},
+        {"ack", "", true, KI_QUERY_DONE},
+        {"response", "", true, KI_QUERY_DONE},
+        {"done", "", true, KI_QUERY_DONE},
+        {"done", "one", true, KI_QUERY_DONE},
+        {"acknowledged", "one", false, KI_QUERY_DONE},
+        {"", "", false, KI_QUERY_DONE},
+    };
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        uint8_t buf[128];
+        struct ki_pack p = ki_pack(buf, sizeof buf, true);
+        struct ki_query_record record;
+        ki_pack_map(&p, 3);
+        pack_text(&p, "Type", rows[i].type);
+        pack_text(&p, "From", rows[i].from);
+        pack_span(&p, "Payload", "\xff", 1);
+        assert_int_equal(ki_query_record_read(&record, ki_span(buf, p.w.len)), rows[i].good);
+        if (rows[i].good) {
+            assert_int_equal(record.kind, rows[i].kind);
+            assert_true(ki_span_equal(record.from, ki_span(rows[i].from, strlen(rows[i].from))));
+            assert_true(ki_span_equal(record.payload, ki_span("\xff", 1)));
+        }
+        for (size_t cut = 0; cut < p.w.len; cut++)
+            assert_false(ki_query_record_read(&record, ki_span(buf, cut)));
+    }
+}
+
+/* ---- payloads ---- */
+
+/* What `ki_payload_take("-")` makes of standard input with these bytes. */
+static bool take_input(size_t len, struct ki_span *payload, uint8_t **memory)
+{
+    FILE *file = tmpfile();
+    int before = dup(STDIN_FILENO);
+    assert_non_null(file);
+    for (size_t i = 0; i < len; i++)
+        assert_int_not_equal(putc((int)(i % 251), file), EOF);
+    rewind(file);
+    assert_int_equal(dup2(fileno(file), STDIN_FILENO), STDIN_FILENO);
+    bool good = ki_payload_take("-", payload, memory);
+    assert_int_equal(dup2(before, STDIN_FILENO), STDIN_FILENO);
+    close(before);
+    fclose(file);
+    return good;
+}
+
+static void test_payloads(void **state)
+{
+    (void)state;
+    struct ki_span payload;
+    uint8_t *memory;
+    assert_true(ki_payload_take(NULL, &payload, &memory));
+    assert_null(payload.ptr);
+    assert_null(memory);
+    assert_true(ki_payload_take("--", &payload, &memory));
+    assert_true(ki_span_equal(payload, ki_span("--", 2)));
+    assert_null(memory);
+    static const size_t lens[] = {0, 1, 4095, 4096, 4097, 100000};
+    for (size_t i = 0; i < KI_COUNT(lens); i++) {
+        assert_true(take_input(lens[i], &payload, &memory));
+        assert_non_null(payload.ptr); /* no bytes are a payload, too */
+        assert_int_equal(payload.len, lens[i]);
+        for (size_t at = 0; at < payload.len; at++)
+            assert_int_equal(payload.ptr[at], at % 251);
+        free(memory);
+    }
+    assert_true(take_input(KI_PAYLOAD_MAX, &payload, &memory));
+    assert_int_equal(payload.len, KI_PAYLOAD_MAX);
+    free(memory);
+    assert_false(take_input(KI_PAYLOAD_MAX + 1, &payload, &memory));
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_payloads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
