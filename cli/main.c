@@ -31,7 +31,7 @@ static const struct {
     {"info", "Prints what an agent knows about itself", ki_cmd_info},
     {"join", "Makes an agent join a pool", ki_cmd_join},
     {"keygen", "Makes a new encryption key", ki_cmd_keygen},
-    {"keys", "Lists the keys of the store", ki_cmd_keys},
+    {"keys", "Lists the keys of the store; changes those of encryption", ki_cmd_keys},
     {"leave", "Makes an agent leave gracefully and end", ki_cmd_leave},
     {"members", "Lists the members of a pool", ki_cmd_members},
     {"monitor", "Follows an agent's log and events", ki_cmd_monitor},

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/resp_read.h"
+#include "cli/keyring.h"
 
 #define STORE_KEYS_BYTES_MAX ((size_t)1 << 30) /* of keys listed at once, with what holds them */
 #define STORE_KEYS_SCAN      "1000"            /* keys that the agent looks at between two answers */
@@ -400,11 +401,15 @@ int ki_cmd_keys(int argc, char **argv)
     struct ki_door door = ki_door("keys");
     const struct ki_flag flags[] = {KI_DOOR_FLAGS(door)};
     const struct ki_usage usage = {"keys", "[pattern]",
-                                   "Lists the keys, sorted; only those that match a pattern of * ? [a-z] [^a] \\x.",
+                                   "Lists the keys of the store, sorted; only those that match a pattern of * ? [a-z]\n"
+                                   "  [^a] \\x.  With -install, -use, -remove or -list it is about the keys of encryption:\n"
+                                   "  see 'kith keys -list -help'.",
                                    flags, KI_COUNT(flags), 0, 1};
     struct store_keys list = {.count = 0};
     char **operands;
     int count, code;
+    if (ki_keyring_asked(argc, argv))
+        return ki_cmd_keyring(argc, argv);
     if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
         return code;
     code = ki_door_open(&door);

@@ -65,7 +65,8 @@ _kith()
         members) words="-detailed -format -name -role -status -tag $client" ;;
         get) words="-siblings -evidence $door" ;;
         set) words="-ex -nx $door" ;;
-        del | incr | keys | watch) words=$door ;;
+        del | incr | watch) words=$door ;;
+        keys) words="-install -use -remove -list -rpc-addr -rpc-auth $door" ;;
         event) words="-coalesce -confirm -timeout $client" ;;
         query) words="-format -no-ack -node -relay-factor -tag -timeout $client" ;;
         reachability) words="-verbose $client" ;;

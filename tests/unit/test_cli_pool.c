@@ -1,4 +1,4 @@
-/* Who has to acknowledge a query, and who has not. */
+/* Who has to acknowledge a query, who has not, and what `kith keys` is asked about. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/rpc_pattern.h"
+#include "cli/keyring.h"
 #include "cli/pool_query.h"
 
 /* Splits a copy of a text at its blanks. */
@@ -148,6 +149,42 @@ static void test_patterns(void **state)
     }
 }
 
+/* ---- the two kinds of keys ---- */
+
+static void test_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool encryption;
+    } lines[] = {
+        {"keys", false},
+        {"keys user:*", false},
+        {"keys -json", false},
+        {"keys -resp-addr x list", false},
+        {"keys install", false},
+        {"keys -- -list", false},
+        {"keys -lists", false},
+        {"keys -lis", false},
+        {"keys -list", true},
+        {"keys --list", true},
+        {"keys -list=false", true},
+        {"keys -rpc-addr=x -list", true},
+        {"keys -rpc-addr x --install=y", true},
+        {"keys -use y -json", true},
+        {"keys -remove", true},
+    };
+    for (size_t i = 0; i < KI_COUNT(lines); i++) {
+        char copy[64];
+        char *argv[8];
+        const char *words[8];
+        size_t count = split(lines[i].line, copy, sizeof copy, words, KI_COUNT(words));
+        for (size_t k = 0; k < count; k++)
+            argv[k] = copy + (words[k] - copy);
+        assert_int_equal(ki_keyring_asked((int)count, argv), lines[i].encryption);
+    }
+}
+
 /* ---- waiting ---- */
 
 static void test_waits(void **state)
@@ -170,7 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expected), cmocka_unit_test(test_answers), cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_keys),     cmocka_unit_test(test_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
