@@ -65,6 +65,7 @@ static const struct {
     {"z", false, "", "z/unknown", "z/unknown"},
     {"z a z", false, "a", "a/alive z/unknown", "z/unknown"},
     {"aa", false, "a", "aa/unknown", "aa/unknown"},
+    {"a B", false, "a", "B/unknown a/alive", "B/unknown"},
     {"z a", true, "", "a/alive", "a/alive"}, /* the tags may be why z is not listed */
     {"z", true, "", "", ""},
 };
@@ -123,6 +124,10 @@ static void test_answers(void **state)
 
 /* ---- patterns ---- */
 
+/* Nearly all that the tags of a member may hold together: matching stays within the limits of a pattern. */
+#define LONG_50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LONG    LONG_50 LONG_50 LONG_50 LONG_50 LONG_50 LONG_50 LONG_50 LONG_50 LONG_50 LONG_50
+
 /* A query's pattern matches anywhere; the list of members anchors what it is given. */
 static void test_patterns(void **state)
 {
@@ -134,7 +139,7 @@ static void test_patterns(void **state)
         {"eb", "web", true},    {"^eb", "web", false},      {"^web$", "web", true},  {"^we", "web", true},
         {"a|b", "xbx", true},   {"a|b", "xcx", false},      {"", "", true},          {"x", "", false},
         {"b", "a\nb\nc", true}, {"(?i)WEB", "web", true},   {"(?i)w", "xWx", true},  {"[0-9]+$", "ab12", true},
-        {"[0-9]+$", "12ab", false},
+        {"[0-9]+$", "12ab", false}, {"^(x|y)+b", LONG, false}, {"a(x|y)?z", LONG, false}, {"a{200}$", LONG, true},
     };
     for (size_t i = 0; i < KI_COUNT(patterns); i++) {
         char reason[128];
