@@ -53,7 +53,8 @@ macro(kith_link_test target stem)
     if("${stem}" MATCHES "^sim_")
         target_link_libraries(${target} PRIVATE kith_sim)
     endif()
-    target_link_libraries(${target} PRIVATE kith_options PkgConfig::NETTLE PkgConfig::PCRE2)
+    # m: what the library computes by itself is compared with what the C library does
+    target_link_libraries(${target} PRIVATE kith_options PkgConfig::NETTLE PkgConfig::PCRE2 m)
     if(KITH_COVERAGE) # all of the library: what no target reaches is counted as missed
         target_link_libraries(${target} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,kith_static>)
     else()

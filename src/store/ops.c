@@ -8,8 +8,7 @@
  */
 #include "store/ops.h"
 
-#include <float.h>
-
+#include "base/real.h"
 #include "store/kinds.h"
 
 /* ---- finding, collecting ---- */
@@ -159,11 +158,6 @@ static struct ki_span ops_real(double value, uint8_t bytes[8])
     return ki_span(bytes, 8);
 }
 
-static bool ops_is_finite(double value)
-{
-    return value >= -DBL_MAX && value <= DBL_MAX;
-}
-
 int ki_sorted_add(struct ki_store *store, uint64_t wall_ms, struct ki_span key, struct ki_span member, double score,
                   bool *is_new)
 {
@@ -280,7 +274,7 @@ static int ops_add_real(struct ki_store *store, uint64_t wall_ms, struct ki_writ
     if (error)
         return error;
     double share = (own ? ki_value_real(own) : 0) + by;
-    if (!ops_is_finite(share) || !ops_is_finite(shown + by))
+    if (!ki_is_finite(share) || !ki_is_finite(shown + by))
         return KI_STORE_OVERFLOW;
     write.value = ops_real(share, bytes);
     return ki_store_write(store, wall_ms, &write);
