@@ -21,7 +21,7 @@ static struct ki_span fields_span(const struct ki_field *field, const void *in)
     return *(const struct ki_span *)fields_at(field, in);
 }
 
-/* The value of a number, or the length of a span: zero is what omit_empty leaves out. */
+/* The value of a number, or the length of a span: zero is what omit_empty leaves out.  Doubles are never left out. */
 static uint64_t fields_number(const struct ki_field *field, const void *in)
 {
     const void *at = fields_at(field, in);
@@ -38,6 +38,8 @@ static uint64_t fields_number(const struct ki_field *field, const void *in)
         return (uint64_t) * (const int64_t *)at;
     case KI_FIELD_BOOL:
         return *(const bool *)at;
+    case KI_FIELD_DOUBLE:
+        return 1;
     case KI_FIELD_STR:
     case KI_FIELD_BYTES:
     case KI_FIELD_RAW:
@@ -66,6 +68,9 @@ static void fields_pack_value(struct ki_pack *p, const struct ki_field *field, c
         return;
     case KI_FIELD_BOOL:
         ki_pack_bool(p, *(const bool *)fields_at(field, in));
+        return;
+    case KI_FIELD_DOUBLE:
+        ki_pack_double(p, *(const double *)fields_at(field, in));
         return;
     case KI_FIELD_STR:
         ki_pack_str(p, fields_span(field, in));
@@ -143,6 +148,8 @@ static bool fields_unpack_value(struct ki_reader *r, const struct ki_field *fiel
         return ki_unpack_int(r, (int64_t *)at);
     case KI_FIELD_BOOL:
         return ki_unpack_bool(r, (bool *)at);
+    case KI_FIELD_DOUBLE:
+        return ki_unpack_double(r, (double *)at);
     case KI_FIELD_STR:
         return ki_unpack_str(r, (struct ki_span *)at);
     case KI_FIELD_BYTES:

@@ -379,6 +379,23 @@ bool ki_unpack_bool(struct ki_reader *r, bool *out)
     return true;
 }
 
+bool ki_unpack_double(struct ki_reader *r, double *out)
+{
+    struct ki_token token;
+    *out = 0;
+    if (!ki_unpack(r, &token))
+        return false;
+    if (token.kind == KI_TOKEN_DOUBLE)
+        *out = token.as.real;
+    else if (token.kind == KI_TOKEN_UINT)
+        *out = (double)token.as.uint;
+    else if (token.kind == KI_TOKEN_NEGINT)
+        *out = (double)token.as.negint;
+    else if (token.kind != KI_TOKEN_NIL)
+        return msgpack_bad(r);
+    return true;
+}
+
 bool ki_unpack_str(struct ki_reader *r, struct ki_span *out)
 {
     struct ki_token token;

@@ -72,6 +72,7 @@ bool ki_unpack_skip(struct ki_reader *r);
 bool ki_unpack_uint(struct ki_reader *r, uint64_t max, uint64_t *out);
 bool ki_unpack_int(struct ki_reader *r, int64_t *out);
 bool ki_unpack_bool(struct ki_reader *r, bool *out);
+bool ki_unpack_double(struct ki_reader *r, double *out); /* or an integer */
 bool ki_unpack_str(struct ki_reader *r, struct ki_span *out); /* str only */
 bool ki_unpack_bytes(struct ki_reader *r,
                      struct ki_span *out); /* str or bin; not an array of numbers (msgpack.c) */
@@ -87,6 +88,7 @@ enum ki_field_kind {
     KI_FIELD_U64,
     KI_FIELD_I64,
     KI_FIELD_BOOL,
+    KI_FIELD_DOUBLE,
     KI_FIELD_STR,   /* struct ki_span */
     KI_FIELD_BYTES, /* struct ki_span; ptr NULL is nil */
     KI_FIELD_RAW    /* struct ki_span: one whole encoded object, any kind; ptr NULL is nil */

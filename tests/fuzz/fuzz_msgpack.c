@@ -158,6 +158,10 @@ static void check_typed(const uint8_t *data, size_t size)
         KI_ASSERT(token.kind == KI_TOKEN_UINT && token.as.uint == (uint64_t)integer);
     r = ki_reader(data, size);
     KI_ASSERT(ki_unpack_bool(&r, &flag) == (nil || (any && token.kind == KI_TOKEN_BOOL)));
+    double real;
+    bool number = any && (token.kind == KI_TOKEN_DOUBLE || token.kind == KI_TOKEN_UINT || token.kind == KI_TOKEN_NEGINT);
+    r = ki_reader(data, size);
+    KI_ASSERT(ki_unpack_double(&r, &real) == (nil || number));
     r = ki_reader(data, size);
     KI_ASSERT(ki_unpack_str(&r, &span) == (nil || (any && token.kind == KI_TOKEN_STR)));
     r = ki_reader(data, size);

@@ -275,6 +275,16 @@ static void test_scalars(void **state)
     assert_int_equal(token.as.bytes.ptr[2], 3);
     assert_true(ki_unpack(&r, &token) && token.kind == KI_TOKEN_EXT && token.as.bytes.len == 1);
     assert_int_equal(r.left, 0);
+    double real = 7;
+    r = open_hex("c0 cb3ff8000000000000 ca40200000 02 d0fe");
+    assert_true(ki_unpack_double(&r, &real) && real == 0);
+    assert_true(ki_unpack_double(&r, &real) && real == 1.5);
+    assert_true(ki_unpack_double(&r, &real) && real == 2.5);
+    assert_true(ki_unpack_double(&r, &real) && real == 2);
+    assert_true(ki_unpack_double(&r, &real) && real == -2);
+    assert_int_equal(r.left, 0);
+    r = open_hex("c3");
+    assert_false(ki_unpack_double(&r, &real));
 }
 
 /* Each head with what must be there for it, given whole, is one token; cut anywhere it is malformed. */
