@@ -187,8 +187,8 @@ struct kith_key {
  *
  * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
  * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a
- * leave whose news is late, and what is not built: coordinates, and answers to queries other than the
- * vote.  Lifeguard's buddy system has its own switch; memberlist has it, in its pings. */
+ * leave whose news is late, and what is not built: answers to queries other than the vote.  Lifeguard's buddy system and
+ * network coordinates have switches of their own; memberlist has the first, in its pings, and Serf the second. */
 
 /** Everything an instance can be told.  Always start from kith_config_init(): it sets every field. */
 struct kith_config {
@@ -219,6 +219,8 @@ struct kith_config {
     bool stock;                        /* none of kith's own additions, as described above; default false */
     bool buddy;                        /* a ping to a suspect carries the accusation (Lifeguard), and, but for stock, a
                                         * suspect or dead member that speaks to us is told; default true */
+    bool coordinates;                  /* say in acks where we are in the pool's network, and learn from others'
+                                        * (Serf's); not in bare pools; default true */
 
     /* timing, milliseconds, and multipliers: memberlist's, by profile */
     uint32_t probe_interval_ms;
@@ -510,6 +512,27 @@ KITH_API int kith_import_members(kith *k, struct kith_time now, const struct kit
 /** Walks a member's tags in the order in which it sent them: start with *cursor = 0.  A member without the tag map of
  *  Serf has one tag, "role".  Returns: false after the last, or at a malformed rest. */
 KITH_API bool kith_tag_next(const struct kith_member *member, size_t *cursor, struct kith_tag *out);
+
+/** A place in the pool's network: where a node is (Vivaldi), in seconds of round trip, so that the round trip between any
+ *  two can be estimated though nobody has measured it.  A copy; may be kept and compared with any other of the pool. */
+struct kith_coordinate {
+    double vec[8];
+    double error;      /* how little it is to be believed: a part of the distance; new nodes say 1.5, settled ones 0.1 */
+    double adjustment; /* added to each distance; either sign */
+    double height;     /* what all ways from here have in common */
+};
+
+/** Reads where a member, or we ourselves, are in the pool's network.
+ *  In:      name  a member's name.
+ *  Out:     out   ours, as learned so far; or what the member said in its last answer to our probes.
+ *  Returns: 0; KITH_ERR_NOT_FOUND: no such member; or it has not answered one yet, says no coordinates, or ours are
+ *           switched off.  Probes reach each member once in so many probe intervals as there are members: wait, or ask
+ *           another node. */
+KITH_API int kith_coordinate(const kith *k, struct kith_str name, struct kith_coordinate *out);
+
+/** Estimates the round trip between two places, microseconds.  Good to some ten percent once the pool has lived for a few
+ *  minutes.  What hostile members say may lead to any result, 0 and UINT64_MAX included. */
+KITH_API uint64_t kith_coordinate_distance_us(const struct kith_coordinate *a, const struct kith_coordinate *b);
 
 /** Names of the counters, in the order of kith_counter(). */
 KITH_API size_t kith_counter_count(void);

@@ -223,7 +223,11 @@ static void describe_ack(struct describe *d, struct ki_reader *r)
     }
     describe_item(d, "ack ");
     describe_number(d, "", ack.seq);
-    if (ack.payload.len > 0)
+    struct ki_coordinate coordinate;
+    struct ki_reader payload = ki_reader(ack.payload.ptr, ack.payload.len);
+    if (ki_decode_coordinate(&payload, &coordinate))
+        ki_text_put(&d->text, " with coordinate");
+    else if (ack.payload.len > 0)
         describe_bytes(d, " with ", ack.payload.len);
 }
 

@@ -8,7 +8,7 @@
 #include "node/replica.h"
 #include "swim/timing.h"
 
-#define HANDLE_ANSWER_MAX 22 /* bytes of an ack; a nack is shorter */
+#define HANDLE_ANSWER_MAX 22 /* bytes of an ack to a stranger, which says no coordinate; a nack is shorter */
 
 static int handle_malformed(struct kith *k)
 {
@@ -51,6 +51,7 @@ int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span 
         return 0;
     uint32_t id = ack.to_member && !k->cfg.stock ? ki_table_find(&k->table, ping.source_node) : KI_NO_MEMBER;
     ack.id = id;
+    ack.coordinate = ack.to_member && ki_coordinates_on(k);
     ki_send(k, KI_CLASS_REPLY, &ack);
     /* one that we hold dead probes us: it is alive and does not know what is said of it */
     if (id != KI_NO_MEMBER && id != k->self && ki_table_at(&k->table, id)->state == KI_DEAD)
@@ -162,6 +163,8 @@ int ki_handle_ack(struct kith *k, struct ki_span body)
     if (!ki_decode_ack(&r, &ack))
         return handle_malformed(k);
     ki_count(k, KI_COUNT_acks_in);
+    if (ack.seq == k->probe_seq && k->probe.state == KI_PROBE_DIRECT) /* later, helpers may have been quicker */
+        ki_coordinate_heard(k, ack.payload);
     ki_ack_received(k, ack.seq);
     return 0;
 }

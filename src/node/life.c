@@ -67,6 +67,7 @@ void kith_config_init(struct kith_config *c, enum kith_profile profile)
                               .compress = true,
                               .resolve_conflicts = true,
                               .buddy = true,
+                              .coordinates = true,
                               .probe_interval_ms = t->probe_interval,
                               .probe_timeout_ms = t->probe_timeout,
                               .gossip_interval_ms = t->gossip,
@@ -183,6 +184,7 @@ static void life_init(struct kith *k, const struct kith_config *c)
     k->again_us = k->reap_next_us = k->reconnect_next_us = k->leave_next_us = k->probe_next_us = KITH_NEVER;
     const uint8_t versions[6] = {1, 5, c->protocol, c->delegate_min, c->delegate_max, c->delegate_cur};
     memcpy(k->versions, versions, sizeof versions);
+    ki_coordinates_init(k);
 }
 
 int kith_new(kith **out, const struct kith_config *c)
@@ -254,6 +256,7 @@ void kith_free(kith *k)
     ki_intents_free(&k->intents);
     ki_keyring_free(&k->keyring);
     ki_recall_free(&k->recall, &k->mem);
+    ki_coordinates_free(k);
     ki_table_free(&k->table);
     life_free_str(k, k->cfg.name);
     life_free_str(k, k->cfg.label);
@@ -356,6 +359,7 @@ static void life_paused(struct kith *k, uint64_t late_us)
     if (k->probe.state != KI_PROBE_IDLE) {
         k->probe.started_us += late_us;
         k->probe.deadline_us += late_us;
+        k->probe_sent_us = KITH_NEVER; /* how long its answer took was not measured */
     }
     if (k->nack_wait.close_us != KITH_NEVER)
         k->nack_wait.close_us += late_us;

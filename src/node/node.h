@@ -7,7 +7,8 @@
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
  *   channel.c  kith's own messages        (who says them: replica.h, and what else has something to say)
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
- *   view.c     reading                       messages.h: what members tell and ask each other */
+ *   view.c     reading                       coordinates.c where we are in the network
+ *   messages.h: what members tell and ask each other */
 #ifndef KI_NODE_H
 #define KI_NODE_H
 
@@ -18,6 +19,7 @@
 #include "base/queue.h"
 #include "base/recall.h"
 #include "serf/clock.h"
+#include "serf/coordinate.h"
 #include "serf/intents.h"
 #include "serf/status.h"
 #include "store/dot.h"
@@ -45,9 +47,9 @@
     X(link_frames_bad)                                                                                       \
     X(user_messages_in) X(intents_in) X(events_in) X(events_out) X(events_forwarded) X(events_unfit)         \
     X(queries_in) X(queries_out) X(queries_forwarded) X(answers_in) X(answers_late) X(answers_relayed)       \
-    X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out) X(keys_changed)              \
-    X(event_gaps) X(events_wanted)                                                                           \
-    X(votes) X(votes_lost)                                                                                   \
+    X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out)               \
+    X(keys_changed) X(event_gaps) X(events_wanted)                                                           \
+    X(votes) X(votes_lost) X(coordinate_rejected) X(coordinate_resets)                                       \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
     X(stamps_ahead) X(replica_id_met) X(cells_damaged)                                                       \
@@ -90,6 +92,7 @@ struct ki_send {
     uint32_t id;
     struct ki_letter *letter; /* LETTER: a use of it */
     bool nack;      /* INDIRECT: the helper understands nack */
+    bool coordinate; /* ACK: says where we are */
     bool verdict;   /* NEWS_OF: the dead are dead, not suspect */
     bool to_member; /* the address is a known member's: news may ride along */
     struct kith_addr to;
@@ -155,6 +158,22 @@ struct ki_done { /* an event that is not about a member */
     struct kith_addr other;
 };
 
+/* What a member's answers to our probes have told. */
+struct ki_measured {
+    uint32_t id;
+    struct ki_latencies latencies;
+    struct ki_coordinate coordinate;
+};
+
+/* Of others only those that have answered: a view is mostly members that we have never probed. */
+struct ki_coordinates {
+    struct ki_vivaldi own;
+    struct ki_rng rng; /* its own, so that what is measured moves no other choice */
+    struct ki_measured **items;
+    uint32_t count, cap;
+    struct ki_map by_id; /* to places in items */
+};
+
 /* Beside a member: Serf's standing, and what has not been told yet. */
 struct ki_about {
     struct ki_standing standing;
@@ -213,6 +232,7 @@ struct kith {
     uint32_t probe_id;
     uint32_t probe_incarnation; /* what it had when the probe began: the verdict is about that one */
     uint32_t probe_seq;
+    uint64_t probe_sent_us; /* when its ping was built; KITH_NEVER: we were away since then */
     uint32_t probe_cursor; /* into table.order */
     uint32_t lonely_cursor; /* into table.accused */
     bool newcomer;         /* merging the only state we are told: whomever we know it is from, and they know it */
@@ -267,6 +287,7 @@ struct kith {
     uint64_t join_said_us; /* when we said it last */
     uint32_t votes_silent; /* in a row */
     bool voting;           /* a vote about our name is under way */
+    struct ki_coordinates coordinates;
 
     struct ki_replica *replica; /* the store; NULL: none */
 
@@ -371,6 +392,13 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
 
 /* vote.c */
 void ki_vote_start(struct kith *k);                             /* our own name is contested */
+
+/* coordinates.c */
+void ki_coordinates_init(struct kith *k);
+void ki_coordinates_free(struct kith *k);
+bool ki_coordinates_on(const struct kith *k);
+void ki_coordinate_heard(struct kith *k, struct ki_span payload); /* with the ack of our direct probe */
+void ki_coordinate_forget(struct kith *k, uint32_t id);
 
 /* send.c */
 bool ki_send(struct kith *k, unsigned class, const struct ki_send *send);

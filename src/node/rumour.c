@@ -104,6 +104,7 @@ void ki_forget(struct kith *k, uint32_t id)
     KI_ASSERT(id != k->self);
     ki_links_forget(k, id);
     ki_messages_forget(k, id);
+    ki_coordinate_forget(k, id);
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
         ki_probe_init(&k->probe);

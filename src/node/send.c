@@ -164,6 +164,16 @@ static void send_ping_part(struct kith *k, struct send_build *b, const struct ki
     send_add(b, &p);
 }
 
+static void send_ack_part(struct kith *k, struct send_build *b, const struct ki_send *send)
+{
+    uint8_t payload[KI_COORDINATE_LEN];
+    struct ki_pack p = send_part(b), c = ki_pack(payload, sizeof payload, false);
+    if (send->coordinate)
+        ki_encode_coordinate(&c, &k->coordinates.own.here);
+    ki_encode_ack(&p, &(struct ki_ack){.seq = send->seq, .payload = ki_span(c.w.len ? payload : NULL, c.w.len)});
+    send_add(b, &p);
+}
+
 static void send_indirect_part(struct kith *k, struct send_build *b, const struct ki_send *send)
 {
     struct ki_pack p = send_part(b);
@@ -271,8 +281,7 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
     struct ki_pack p = send_part(b);
     switch (send->kind) {
     case KI_SEND_ACK:
-        ki_encode_ack(&p, &(struct ki_ack){.seq = send->seq});
-        send_add(b, &p);
+        send_ack_part(k, b, send);
         return true;
     case KI_SEND_NACK:
         ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq});
@@ -302,8 +311,11 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         send_indirect_part(k, b, send);
     else if (send->kind == KI_SEND_PING || send->kind == KI_SEND_RELAY_PING)
         send_ping_part(k, b, send);
-    if (send->kind == KI_SEND_PING)
+    if (send->kind == KI_SEND_PING) {
+        if (send->seq == k->probe_seq)
+            k->probe_sent_us = k->now.mono_us;
         ki_root_on_ping(k, send->id);
+    }
     if (send->kind == KI_SEND_PING && m->state != KI_ALIVE && k->cfg.buddy)
         send_news_of_part(k, b, send->id, send->verdict);
     return true;

@@ -268,8 +268,19 @@ static inline void lone_check_events(const struct kith *k)
     LONE_CHECK(ghosts == k->ghost_count && ghosts <= k->cfg.events_max && k->done_count <= k->cfg.events_max);
 }
 
+static inline void lone_check_coordinates(const struct kith *k)
+{
+    const struct ki_coordinates *c = &k->coordinates;
+    LONE_CHECK(c->count < k->table.count + !c->count && c->by_id.count == c->count && ki_coordinate_is_valid(&c->own.here));
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct ki_measured *m = c->items[i];
+        LONE_CHECK(m->id != k->self && ki_table_at(&k->table, m->id) && ki_coordinate_is_valid(&m->coordinate));
+    }
+}
+
 static inline void lone_check(const struct kith *k)
 {
+    lone_check_coordinates(k);
     lone_check_table(&k->table);
     lone_check_streams(k);
     lone_check_events(k);

@@ -19,6 +19,7 @@
 #include "wire/packet.h"
 #include "wire/seal.h"
 #include "wire/serf.h"
+#include "wire/serf_coordinate.h"
 #include "wire/serf_query.h"
 
 #define PING_HEX "0082a44e6f6465a5616c706861a55365714e6f4d"
@@ -71,6 +72,7 @@ static bool check_taken(const struct vector *v)
     struct ki_span span, key;
     struct ki_ping ping;
     size_t cursor = 0;
+    struct ki_coordinate coordinate;
     if (strcmp(v->kind, "taken-int") == 0)
         assert_true(ki_unpack_int(&r, &integer));
     else if (strcmp(v->kind, "taken-bytes") == 0)
@@ -79,6 +81,8 @@ static bool check_taken(const struct vector *v)
         assert_true(ki_decode_ping(&r, &ping));
     else if (strcmp(v->kind, "taken-tags") == 0)
         assert_true(ki_tag_next(ki_span(v->in, v->in_len), &cursor, &key, &span));
+    else if (strcmp(v->kind, "taken-coordinate") == 0)
+        assert_true(ki_decode_coordinate(&r, &coordinate) && r.left == 0);
     else
         return false;
     return true;
@@ -93,6 +97,7 @@ static bool check_malformed(const struct vector *v)
     struct ki_suspect suspect;
     struct ki_push_pull_header header;
     struct ki_node_state state;
+    struct ki_coordinate coordinate;
     if (strcmp(v->kind, "malformed") == 0)
         assert_false(ki_unpack_skip(&r));
     else if (strcmp(v->kind, "malformed-compound") == 0)
@@ -109,6 +114,8 @@ static bool check_malformed(const struct vector *v)
         assert_false(ki_decode_push_pull_header(&r, &header));
     else if (strcmp(v->kind, "malformed-node-state") == 0)
         assert_false(ki_decode_node_state(&r, &state));
+    else if (strcmp(v->kind, "malformed-coordinate") == 0)
+        assert_false(ki_decode_coordinate(&r, &coordinate));
     else
         return false;
     return true;
@@ -145,6 +152,13 @@ static bool check_message(const struct vector *v)
     ROUND("push-pull", KI_MSG_PUSH_PULL, struct ki_push_pull_header, ki_decode_push_pull_header,
           ki_encode_push_pull_header);
     r = ki_reader(v->in, v->in_len);
+    if (strcmp(v->kind, "coordinate") == 0) {
+        struct ki_coordinate coordinate;
+        assert_true(ki_decode_coordinate(&r, &coordinate) && r.left == 0);
+        ki_encode_coordinate(&p, &coordinate);
+        assert_true(same(&p, v));
+        return true;
+    }
     ROUND("node-state", 0x87, struct ki_node_state, ki_decode_node_state, ki_encode_node_state);
     return false;
 }
@@ -584,8 +598,8 @@ static void test_vectors(void **state)
     }
     fclose(page);
     assert_false(inside);
-    assert_int_equal(blocks, 11);
-    assert_true(count >= 61);
+    assert_int_equal(blocks, 12);
+    assert_true(count >= 68);
 }
 
 /* One row: members, transmissions, suspicion lan min max, wan min max, push/pull lan wan. */
