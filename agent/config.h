@@ -26,7 +26,7 @@ struct ki_config {
     struct ki_strings join, retry_join, config_files, config_dirs;
     struct ki_strings ignored; /* keys that were taken but have no effect yet */
     struct ki_tags tags;
-    bool replay, rejoin, compression, leave_on_terminate, skip_leave_on_interrupt;
+    bool replay, rejoin, compression, coordinates, leave_on_terminate, skip_leave_on_interrupt;
     uint32_t protocol; /* Serf's; 0: the newest */
     uint32_t retry_max, retry_interval_ms;
     char *data_dir, *fsync; /* of the store */
@@ -55,7 +55,7 @@ bool ki_duration_parse(const char *text, uint32_t *out_ms);
 enum ki_option_kind {
     KI_OPTION_TEXT,
     KI_OPTION_BOOL,
-    KI_OPTION_NOT,     /* a flag that turns a field off */
+    KI_OPTION_NOT,     /* a flag or key that turns a field off */
     KI_OPTION_NUMBER,  /* uint32_t */
     KI_OPTION_MS,      /* a duration into uint32_t milliseconds */
     KI_OPTION_BYTES,    /* uint64_t; K, M, G or T behind the number */

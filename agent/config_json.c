@@ -117,7 +117,7 @@ static int json_set(struct ki_config *config, const struct ki_option *option, js
         return json_set_list(config, option, option->key, value, error);
     if (kind == KI_OPTION_TAGS && json_is_object(value))
         return json_set_tags(config, option->key, value, error);
-    if (kind == KI_OPTION_BOOL && json_is_boolean(value))
+    if ((kind == KI_OPTION_BOOL || kind == KI_OPTION_NOT) && json_is_boolean(value))
         return ki_option_set(config, option, option->key, json_is_true(value) ? "true" : "false", error);
     if ((kind == KI_OPTION_NUMBER || kind == KI_OPTION_BYTES) && json_is_integer(value)) {
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));

@@ -88,7 +88,7 @@ const struct ki_option ki_options[] = {
     {NULL, "reconnect_timeout", KI_OPTION_LIMIT_MS, CORE(reconnect_timeout_ms), NULL, NULL},
     {NULL, "tombstone_timeout", KI_OPTION_LIMIT_MS, CORE(tombstone_timeout_ms), NULL, NULL},
     {NULL, "syslog_facility", KI_OPTION_IGNORED, 0, NULL, NULL},
-    {NULL, "disable_coordinates", KI_OPTION_IGNORED, 0, NULL, NULL},
+    {NULL, "disable_coordinates", KI_OPTION_NOT, AT(coordinates), NULL, NULL},
     {NULL, "disable_name_resolution", KI_OPTION_IGNORED, 0, NULL, NULL},
     {NULL, "query_response_size_limit", KI_OPTION_IGNORED, 0, NULL, NULL},
     {NULL, "query_size_limit", KI_OPTION_IGNORED, 0, NULL, NULL},

@@ -212,6 +212,53 @@ bool ki_rpc_run_kith_info(struct ki_rpc_conn *conn, struct ki_reader *body)
     return true;
 }
 
+/* ---- coordinates ---- */
+
+struct rpc_commands_place {
+    bool known;
+    struct kith_coordinate at; /* zero, as Serf says it, if not known */
+};
+
+static void rpc_commands_pack_place(struct ki_pack *p, const void *arg)
+{
+    const struct rpc_commands_place *place = arg;
+    ki_pack_map(p, 2);
+    ki_pack_text(p, "Coord");
+    ki_pack_map(p, 4);
+    ki_pack_text(p, "Adjustment");
+    ki_pack_double(p, place->at.adjustment);
+    ki_pack_text(p, "Error");
+    ki_pack_double(p, place->at.error);
+    ki_pack_text(p, "Height");
+    ki_pack_double(p, place->at.height);
+    ki_pack_text(p, "Vec");
+    if (place->known)
+        ki_pack_array(p, KI_COUNT(place->at.vec));
+    else
+        ki_pack_nil(p);
+    for (size_t i = 0; place->known && i < KI_COUNT(place->at.vec); i++)
+        ki_pack_double(p, place->at.vec[i]);
+    ki_pack_text(p, "Ok");
+    ki_pack_bool(p, place->known);
+}
+
+bool ki_rpc_run_get_coordinate(struct ki_rpc_conn *conn, struct ki_reader *body)
+{
+    struct request {
+        struct ki_span node;
+    } request = {{NULL, 0}};
+    static const struct ki_field fields[] = {
+        KI_FIELD(struct request, node, "Node", KI_FIELD_STR, 0, false),
+    };
+    if (!ki_unpack_struct(body, fields, KI_COUNT(fields), &request))
+        return false;
+    struct rpc_commands_place place = {.known = false};
+    struct kith_str name = {(const char *)request.node.ptr, request.node.len};
+    place.known = kith_coordinate(ki_agent_kith(conn->rpc->agent), name, &place.at) == 0;
+    ki_rpc_reply(conn, conn->seq, "", rpc_commands_pack_place, &place);
+    return true;
+}
+
 /* ---- not yet ---- */
 
 bool ki_rpc_run_not_yet(struct ki_rpc_conn *conn, struct ki_reader *body)
@@ -241,22 +288,5 @@ bool ki_rpc_run_not_yet_keys(struct ki_rpc_conn *conn, struct ki_reader *body)
 {
     (void)body;
     ki_rpc_reply(conn, conn->seq, rpc_commands_not_yet, rpc_commands_pack_keys, NULL);
-    return true;
-}
-
-static void rpc_commands_pack_coordinate(struct ki_pack *p, const void *arg)
-{
-    (void)arg;
-    ki_pack_map(p, 2);
-    ki_pack_text(p, "Coord");
-    ki_pack_nil(p);
-    ki_pack_text(p, "Ok");
-    ki_pack_bool(p, false);
-}
-
-bool ki_rpc_run_not_yet_coordinate(struct ki_rpc_conn *conn, struct ki_reader *body)
-{
-    (void)body;
-    ki_rpc_reply(conn, conn->seq, rpc_commands_not_yet, rpc_commands_pack_coordinate, NULL);
     return true;
 }

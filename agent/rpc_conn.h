@@ -129,10 +129,9 @@ typedef bool ki_rpc_run(struct ki_rpc_conn *conn, struct ki_reader *body);
 /* ---- rpc_commands.c ---- */
 
 ki_rpc_run ki_rpc_run_members, ki_rpc_run_members_filtered, ki_rpc_run_stats,
-    ki_rpc_run_kith_members, ki_rpc_run_kith_info;
-/* Event, query, respond; key management; coordinates: answered as not supported, in the shape each
- * client waits for. */
-ki_rpc_run ki_rpc_run_not_yet, ki_rpc_run_not_yet_keys, ki_rpc_run_not_yet_coordinate;
+    ki_rpc_run_get_coordinate, ki_rpc_run_kith_members, ki_rpc_run_kith_info;
+/* Event, query, respond; key management: answered as not supported, in the shape each client waits for. */
+ki_rpc_run ki_rpc_run_not_yet, ki_rpc_run_not_yet_keys;
 
 /* ---- rpc_asks.c ---- */
 

@@ -51,7 +51,7 @@ static const struct ki_rpc_command rpc_request_commands[] = {
     {"use-key", ki_rpc_run_not_yet_keys, true},
     {"remove-key", ki_rpc_run_not_yet_keys, true},
     {"list-keys", ki_rpc_run_not_yet_keys, false},
-    {"get-coordinate", ki_rpc_run_not_yet_coordinate, true},
+    {"get-coordinate", ki_rpc_run_get_coordinate, true},
     {"kith-members", ki_rpc_run_kith_members, false},
     {"kith-info", ki_rpc_run_kith_info, false},
 };

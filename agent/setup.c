@@ -182,6 +182,7 @@ static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const s
     core.name = ki_str(agent->config.node);
     core.addr = agent->addr;
     core.compress = agent->config.compression;
+    core.coordinates = agent->config.coordinates;
     if (agent->config.label)
         core.label = ki_str(agent->config.label);
     if (tags->count > KI_COUNT(list)) {

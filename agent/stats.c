@@ -46,7 +46,15 @@ static void stats_runtime(struct stats_walk *walk)
     stats_number(walk, "pid", (uint64_t)getpid());
 }
 
-static void stats_serf(struct stats_walk *walk, const struct kith_gauges *gauges)
+static uint64_t stats_counter(const kith *k, const char *name)
+{
+    size_t at = 0;
+    while (strcmp(kith_counter_name(at), name) != 0)
+        at++;
+    return kith_counter(k, at);
+}
+
+static void stats_serf(struct stats_walk *walk, const struct kith_gauges *gauges, const kith *k)
 {
     walk->section = "serf";
     stats_number(walk, "members", gauges->members);
@@ -60,7 +68,7 @@ static void stats_serf(struct stats_walk *walk, const struct kith_gauges *gauges
     stats_number(walk, "event_queue", gauges->queue_events);
     stats_number(walk, "query_queue", gauges->queue_queries);
     stats_truth(walk, "encrypted", gauges->encrypted);
-    stats_number(walk, "coordinate_resets", 0); /* there are no coordinates to reset */
+    stats_number(walk, "coordinate_resets", stats_counter(k, "coordinate_resets"));
 }
 
 static void stats_tags(struct stats_walk *walk, const kith *k)
@@ -150,7 +158,7 @@ void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *ar
     kith_read_gauges(agent->k, &gauges);
     visit(arg, "agent", "name", agent->config.node);
     stats_runtime(&walk);
-    stats_serf(&walk, &gauges);
+    stats_serf(&walk, &gauges, agent->k);
     stats_tags(&walk, agent->k);
     visit(arg, "event_handlers", NULL, NULL);
     stats_kith(&walk, &gauges);

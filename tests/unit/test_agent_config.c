@@ -193,7 +193,7 @@ static void test_json_values(void **state)
                            "  \"enable_compression\": false, \"skip_leave_on_interrupt\": true, \"discover\": \"\",\n"
                            "  \"leave_on_terminate\": false, \"reconnect_timeout\": \"1h\", \"members_max\": 99,\n"
                            "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"event_handlers\": [],\n"
-                           "  \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
+                           "  \"user_event_size_limit\": 9, \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
     const char *const words[] = {"-config-file", path, "-broadcast-timeout=7s", NULL};
     if (read_words(&config, words, error) != 0)
         fail_msg("%s", error);
@@ -207,8 +207,9 @@ static void test_json_values(void **state)
     assert_int_equal(config.retry_interval_ms, 2000);
     assert_true(config.rejoin && config.skip_leave_on_interrupt);
     assert_false(config.compression || config.leave_on_terminate);
+    assert_false(config.coordinates);
     assert_int_equal(config.ignored.count, 1);
-    assert_string_equal(config.ignored.items[0], "disable_coordinates");
+    assert_string_equal(config.ignored.items[0], "user_event_size_limit");
     kith_config_init(&core, KITH_PROFILE_LAN);
     uint32_t untouched = core.intents_max;
     ki_config_apply_limits(&config, &core);

@@ -178,11 +178,34 @@ static void test_not_yet(void **state)
     ask(peer, "list-keys", 3, NULL);
     expect_header(peer, 3, text);
     assert_true(holds(take(peer), "NumNodes"));
-    ask(peer, "get-coordinate", 4, "81a44e6f6465a178");
-    expect_header(peer, 4, text);
-    expect_hex(peer, "82a5436f6f7264c0a24f6bc2");
-    ask(peer, "members", 5, NULL); /* the connection went on */
-    expect_header(peer, 5, "");
+    ask(peer, "members", 4, NULL); /* the connection went on */
+    expect_header(peer, 4, "");
+    hang_up(peer);
+}
+
+/* Ours, which is the origin: nobody has answered.  Of a member that has not, and of one that is not known, none: in the
+ * bytes of Serf, which sends a coordinate of nothing. */
+static void test_coordinate(void **state)
+{
+    (void)state;
+    static const char none[] = "82a5436f6f7264 84 aa41646a7573746d656e74cb0000000000000000 a54572726f72cb0000000000000000"
+                               "a6486569676874cb0000000000000000 a3566563c0 a24f6bc2";
+    struct peer *peer = greeted();
+    ask(peer, "get-coordinate", 1, "81a44e6f6465a473656c66");
+    expect_header(peer, 1, "");
+    expect_hex(peer, "82a5436f6f7264 84 aa41646a7573746d656e74cb0000000000000000 a54572726f72cb3ff8000000000000"
+                     "a6486569676874cb3ee4f8b588e368f1 a3566563 98 cb0000000000000000 cb0000000000000000"
+                     "cb0000000000000000 cb0000000000000000 cb0000000000000000 cb0000000000000000"
+                     "cb0000000000000000 cb0000000000000000 a24f6bc3");
+    ask(peer, "get-coordinate", 2, "81a44e6f6465a56f74686572");
+    expect_header(peer, 2, "");
+    expect_hex(peer, none);
+    ask(peer, "get-coordinate", 3, "81a44e6f6465a46e6f7065");
+    expect_header(peer, 3, "");
+    expect_hex(peer, none);
+    ask(peer, "get-coordinate", 4, "81a44e6f646507"); /* a number for a name: the connection ends */
+    assert_int_equal(peer->len, 0);
+    assert_true(peer->closed);
     hang_up(peer);
 }
 
@@ -475,6 +498,7 @@ int main(void)
         CASE(test_members_filtered),
         CASE(test_numbers),
         CASE(test_not_yet),
+        CASE(test_coordinate),
         CASE(test_join),
         CASE(test_asks),
         CASE(test_gone_while_busy),
