@@ -30,6 +30,7 @@ int ki_cmd_members(int argc, char **argv);
 int ki_cmd_monitor(int argc, char **argv);
 int ki_cmd_query(int argc, char **argv);
 int ki_cmd_reachability(int argc, char **argv);
+int ki_cmd_rtt(int argc, char **argv);
 int ki_cmd_set(int argc, char **argv);
 int ki_cmd_sim(int argc, char **argv);
 int ki_cmd_store(int argc, char **argv);

@@ -37,6 +37,7 @@ static const struct {
     {"monitor", "Follows an agent's log and events", ki_cmd_monitor},
     {"query", "Asks all members, or some, and prints their answers", ki_cmd_query},
     {"reachability", "Tests whether all live members answer", ki_cmd_reachability},
+    {"rtt", "Estimates the round trip between two members", ki_cmd_rtt},
     {"set", "Sets a key of the store", ki_cmd_set},
     {"sim", "Simulates clusters and measures them", ki_cmd_sim},
     {"store", "Tells how the store is; backs it up and restores it", ki_cmd_store},

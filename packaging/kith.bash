@@ -16,7 +16,7 @@ _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="agent del dev event force-leave get help incr info join keygen keys leave members monitor query
-        reachability set sim store stream tags version watch"
+        reachability rtt set sim store stream tags version watch"
     local client="-rpc-addr -rpc-auth -json -help"
     local door="-resp-addr -resp-auth -json -help"
     local words="" command=${COMP_WORDS[1]}
@@ -83,7 +83,7 @@ _kith()
             fi
             ;;
         join) words="-replay $client" ;;
-        leave) words=$client ;;
+        leave | rtt) words=$client ;;
         force-leave) words="-prune $client" ;;
         tags) words="-set -delete $client" ;;
         info) words="-format $client" ;;

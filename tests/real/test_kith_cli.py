@@ -3,8 +3,11 @@
 import base64
 import json
 import re
+import socket
+import threading
 
 import lib
+import wire
 
 check = lib.check
 NOBODY = "-rpc-addr=127.0.0.99:7373"
@@ -72,6 +75,73 @@ def life(pool):
     pool.status([one], two, "left", 15)
 
 
+class Stand:
+    """Stands in for an agent: answers `stats` and `get-coordinate` with what it was given, by name."""
+
+    def __init__(self, stats, answers):
+        self.stats, self.answers = stats, answers
+        self.sock = socket.create_server(("127.0.0.60", 7373))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            conn, _ = self.sock.accept()
+            with conn:
+                reader = wire.Reader()
+                try:
+                    while True:
+                        head = self.object(conn, reader)
+                        name = {"handshake": "Version", "get-coordinate": "Node"}.get(head["Command"])
+                        asked = self.object(conn, reader)[name] if name else None
+                        answer = {"stats": self.stats, "get-coordinate": self.answers.get(asked)}.get(head["Command"])
+                        conn.sendall(wire.pack({"Seq": head["Seq"], "Error": ""}, rpc=True) +
+                                     (b"" if answer is None else wire.pack(answer, rpc=True)))
+                except ConnectionError:
+                    pass
+
+    @staticmethod
+    def object(conn, reader):
+        while True:
+            start = reader.at
+            try:
+                return reader.value()
+            except wire.Short:
+                reader.at = start
+            data = conn.recv(65536)
+            if not data:
+                raise ConnectionError
+            reader.data += data
+
+
+@lib.case
+def rtt_answers(_pool):
+    """rtt reckons with what an agent answers, and with nothing that is no coordinate"""
+    def place(vec, height=0.0, adjustment=0.0):
+        return {"Ok": True, "Coord": {"Vec": vec, "Height": height, "Adjustment": adjustment, "Error": 0.5}}
+    zero = [0.0] * 7
+    bad = {"seven": place(zero), "nine": place(zero + zero), "none": place(None), "text": place(["1"] * 8),
+           "number": {"Ok": True, "Coord": 7}, "nothing": {"Ok": True}, "list": [1, 2, 3]}
+    Stand({"agent": {"name": "me"}, "serf": {"members": "3"}},
+          dict(bad, a=place([0.0] + zero, 0.001), b=place([0.003] + zero, 0.0005, 0.0001), me=place(zero + [0.004]),
+               far=place([1e300] + zero), nan=place([float("nan")] + zero), unknown={"Ok": False, "Coord": {"Vec": None}}))
+    where = "-rpc-addr=127.0.0.60:7373"
+    for args, said in ((["a", "b"], "a <-> b rtt: 4.600 ms"), (["b", "a"], "b <-> a rtt: 4.600 ms"),
+                       (["a"], "a <-> me rtt: 5.000 ms"), (["a", "a"], "a <-> a rtt: 2.000 ms")):
+        done = lib.run(lib.KITH, "rtt", where, *args)
+        check(done.code == 0 and not done.err and done.out == "Estimated %s\n" % said, done)
+    done = lib.run(lib.KITH, "rtt", where, "--json", "a", "b")
+    check(done.code == 0 and done.json() == {"from": "a", "to": "b", "rtt_ms": 4.6} and "4.6\n" in done.out, done)
+    for name in bad:
+        for args in ([name, "a"], ["a", name]):
+            fails(1, "rtt", where, *args, says="Error getting coordinates: .*malformed")
+    fails(1, "rtt", where, "a", "unknown", says='^Could not find a coordinate for node "unknown"\n$')
+    for name in ("far", "nan"):
+        done = lib.run(lib.KITH, "rtt", where, "a", name)
+        check(done.code == 0 and re.match(r"Estimated a <-> \w+ rtt: \d+\.\d{3} ms\n$", done.out), done)
+    for args in ([], ["a", "b", "c"]):
+        fails(2, "rtt", where, *args)
+
+
 @lib.case
 def exit_codes(pool):
     """usage errors are 2, failures 1, an unreachable agent 4"""
@@ -80,7 +150,7 @@ def exit_codes(pool):
                  ["agent", "-tag", "nonsense"], ["agent", "-profile=moon"], ["members", "-rpc-addr"]):
         fails(2, *args)
     for args in (["members"], ["join", "127.0.0.1"], ["leave"], ["info"], ["tags", "-set", "a=b"],
-                 ["force-leave", "x"], ["monitor"], ["members", "--json"]):
+                 ["force-leave", "x"], ["monitor"], ["rtt", "x"], ["members", "--json"]):
         fails(4, args[0], NOBODY, *args[1:])
     locked = pool.start("kith")
     fails(1, "join", "-rpc-addr=%s:7373" % locked.ip, "127.0.0.98:7946", says="127.0.0.98")
