@@ -69,6 +69,14 @@ static bool datagram_is_refusal(int error)
            error == ENOPROTOOPT || error == EACCES || error == EPERM;
 }
 
+/* Only an ICMP message says something of the process; that a router knows no way to the host, or that a send failed here,
+ * says nothing of it. */
+static int datagram_why(const struct sock_extended_err *error)
+{
+    bool from_afar = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
+    return from_afar && error->ee_errno == ECONNREFUSED ? KITH_ERR_REFUSED : KITH_ERR_UNREACHABLE;
+}
+
 static void datagram_error(struct ki_net *net, const struct msghdr *message, const struct sockaddr_storage *to)
 {
     struct msghdr walk = *message;
@@ -85,7 +93,7 @@ static void datagram_error(struct ki_net *net, const struct msghdr *message, con
             continue;
         net->count.datagrams_refused++;
         if (net->k)
-            kith_datagram_refused(net->k, ki_net_now(), &addr);
+            kith_datagram_refused(net->k, ki_net_now(), &addr, datagram_why(&error));
     }
 }
 
@@ -127,7 +135,7 @@ static enum datagram_sent datagram_send(struct ki_net *net, const struct kith_ad
         return DATAGRAM_LOST;
     if (!ki_addr_to_sockaddr(to, net->family, &addr, &addr_len)) {
         net->count.datagrams_refused++;
-        kith_datagram_refused(net->k, ki_net_now(), to);
+        kith_datagram_refused(net->k, ki_net_now(), to, KITH_ERR_UNREACHABLE);
         return DATAGRAM_LOST;
     }
     for (int attempt = 0; attempt < 4; attempt++) {
@@ -147,7 +155,7 @@ static enum datagram_sent datagram_send(struct ki_net *net, const struct kith_ad
             break;
     }
     net->count.datagrams_refused++;
-    kith_datagram_refused(net->k, ki_net_now(), to);
+    kith_datagram_refused(net->k, ki_net_now(), to, KITH_ERR_UNREACHABLE);
     return DATAGRAM_LOST;
 }
 

@@ -259,7 +259,7 @@ void ki_sim_refused(kith_sim *s, struct sim_datagram *d)
     }
     if (n->k) {
         ki_sim_trace(s, d->from_node, "refused by %s", ki_sim_name(s, d->to));
-        kith_datagram_refused(n->k, ki_sim_node_time(s, n), &s->nodes[d->to]->config.addr);
+        kith_datagram_refused(n->k, ki_sim_node_time(s, n), &s->nodes[d->to]->config.addr, KITH_ERR_REFUSED);
         ki_sim_node_dirty(s, d->from_node);
     }
     free(d);

@@ -345,9 +345,12 @@ KITH_API void kith_durable(kith *k, struct kith_time now, uint64_t seq, int erro
  */
 KITH_API int kith_datagram(kith *k, struct kith_time now, const struct kith_addr *from, const void *buf, size_t len);
 
-/** Tells that the operating system reported a datagram to this address as undeliverable (ICMP port unreachable, a
- *  failing send).  A probe of that address goes on to indirect probing at once. */
-KITH_API void kith_datagram_refused(kith *k, struct kith_time now, const struct kith_addr *to);
+/** Tells that the operating system reported a datagram to this address as undeliverable.  A probe of that address goes
+ *  on to indirect probing at once.
+ *  In:      error  KITH_ERR_REFUSED: that host itself says that nobody listens at the port (ICMP port unreachable), which
+ *                  is evidence of a process that ended; KITH_ERR_UNREACHABLE: anything else (no route, a failing send),
+ *                  which is none. */
+KITH_API void kith_datagram_refused(kith *k, struct kith_time now, const struct kith_addr *to, int error);
 
 /** Tells that a peer opened a stream to us.
  *  Out:     id  names the stream from now on; never 0.

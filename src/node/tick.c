@@ -208,8 +208,9 @@ static void tick_relays(struct kith *k)
     }
 }
 
-void kith_datagram_refused(struct kith *k, struct kith_time now, const struct kith_addr *to)
+void kith_datagram_refused(struct kith *k, struct kith_time now, const struct kith_addr *to, int error)
 {
+    (void)error; /* it skips the wait whatever the reason is */
     ki_input(k, now);
     if (!ki_active(k) || k->probe.state != KI_PROBE_DIRECT || k->cfg.stock)
         return;

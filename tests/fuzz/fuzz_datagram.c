@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             datagram_pass(&l, 10 * LONE_SECOND);
             break;
         case 6:
-            kith_datagram_refused(l.k, l.now, &a);
+            kith_datagram_refused(l.k, l.now, &a, more & 1 ? KITH_ERR_REFUSED : KITH_ERR_UNREACHABLE);
             break;
         case 7:
             datagram_ask(&l, more);

@@ -164,7 +164,7 @@ static uint64_t heeds_refusal(kith *k)
 {
     uint64_t at_us = lone_next_probe(k, LONE_SECOND);
     struct kith_addr to = ki_addr_of(ki_table_at(&k->table, k->probe_id));
-    kith_datagram_refused(k, lone_time(at_us), &to);
+    kith_datagram_refused(k, lone_time(at_us), &to, KITH_ERR_REFUSED);
     return lone_counter(k, "probes_refused");
 }
 
