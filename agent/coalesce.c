@@ -1,6 +1,10 @@
 /* Member events as Serf's agent gives them to its users: gathered until it has been quiet for 1 s, 3 s at most, the
  * last event of each member counting, and one that repeats the member's last told event left out (but updates).
  *
+ * But what happens after a quiet second is told at once, with all that the same turn of the loop brings, and only what
+ * follows is gathered.  Who listens cannot tell this from Serf: its agent, if that first event had happened a second
+ * earlier, would have told it by itself at this very time, and gathered the same events after it.
+ *
  * Each waiting event is a copy of its member, because the member may be forgotten before it is told; the copies live
  * for those seconds only.  What was told last is one byte a member, indexed by the core's small member id.  A member
  * that is forgotten frees its id, so its byte is cleared.
@@ -28,6 +32,7 @@ struct ki_coalesce {
     struct ki_agent *agent;
     struct coalesce_wait *first, *last;
     uint64_t since_ms; /* of the first waiting event */
+    uint64_t told_ms;  /* when events were told last; 0: never */
     uint8_t *told;     /* by member id: the event told last + 1, 0 for none; and COALESCE_WAITS */
     size_t told_count;
     uv_timer_t timer;
@@ -79,6 +84,11 @@ static void coalesce_tell(struct ki_agent *agent, enum ki_member_event event, co
 
 /* ---- telling ---- */
 
+static uint64_t coalesce_now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
 static void coalesce_told(struct ki_coalesce *coalesce, uint32_t id, uint8_t value)
 {
     if (id >= coalesce->told_count) {
@@ -108,6 +118,7 @@ static void coalesce_flush(struct ki_coalesce *coalesce)
     size_t count = 0;
     coalesce->first = coalesce->last = NULL;
     uv_timer_stop(&coalesce->timer);
+    coalesce->told_ms = coalesce_now_ms();
     for (struct coalesce_wait *wait = first; wait; wait = wait->next)
         count++;
     struct kith_member *members = count ? calloc(count, sizeof *members) : NULL;
@@ -180,15 +191,16 @@ static void coalesce_add(struct ki_coalesce *coalesce, const struct kith_member 
         memcpy(wait->bytes + member->name.len, member->meta.ptr, member->meta.len);
     wait->member.name.ptr = wait->bytes;
     wait->member.meta.ptr = wait->bytes + member->name.len;
-    uint64_t now_ms = uv_hrtime() / 1000000;
+    uint64_t now_ms = coalesce_now_ms();
     if (!coalesce->first)
         coalesce->since_ms = now_ms;
     *(coalesce->last ? &coalesce->last->next : &coalesce->first) = wait;
     coalesce->last = wait;
     uint8_t told = member->id < coalesce->told_count ? coalesce->told[member->id] : 0;
     coalesce_told(coalesce, member->id, told | COALESCE_WAITS);
+    bool prompt = coalesce->since_ms - coalesce->told_ms >= COALESCE_QUIET_MS;
     uint64_t most_ms = coalesce->since_ms + COALESCE_MOST_MS;
-    uint64_t left_ms = most_ms > now_ms ? most_ms - now_ms : 0;
+    uint64_t left_ms = prompt || most_ms <= now_ms ? 0 : most_ms - now_ms;
     uv_update_time(coalesce->timer.loop);
     uv_timer_start(&coalesce->timer, coalesce_due, ki_min_u64(left_ms, COALESCE_QUIET_MS), 0);
 }
