@@ -183,7 +183,8 @@ struct kith_key {
  *   Status       a death notice that a member says itself means failed until its leave intent is heard; a leave that
  *                does not happen stays announced; who is listed as left in an exchange is taken to leave, even if it is
  *                alive; one silent vote loses the name.
- *   News         is not repeated more often in tiny pools; no extra exchange follows a join or another change.
+ *   News         waits for the next gossip_interval_ms; is not repeated more often in tiny pools; no extra exchange follows
+ *                a join or another change.
  *
  * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
  * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a

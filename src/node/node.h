@@ -219,6 +219,7 @@ struct kith {
     /* due times, monotonic; KITH_NEVER: off */
     uint64_t probe_next_us;
     uint64_t gossip_next_us;
+    uint64_t gossip_paid_us;    /* not due, but until when the rounds there have been are enough: see send.c */
     uint64_t push_pull_next_us;
     uint64_t suspicion_next_us; /* not later than the first suspicion to end */
     uint64_t reap_next_us;

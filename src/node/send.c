@@ -79,6 +79,19 @@ bool ki_afford_answer(struct kith *k, size_t len)
     return true;
 }
 
+/* There is news.  memberlist tells it at the next beat of its gossip, which is half an interval away in the mean, at every
+ * hop.  Here the next round is at once, if the rounds there have been are paid for: each pays for an interval, and one may
+ * be owed.  So in no span of time there is more than one round more than the beat alone has, and a pool in which
+ * news never ends has the beat.  News is sent as often in all as ever: what goes out now does not go out later. */
+static void send_hurry(struct kith *k)
+{
+    uint64_t interval_us = (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    bool eager = !k->cfg.stock && k->gossip_paid_us <= k->now.mono_us + interval_us;
+    uint64_t next_us = eager ? k->now.mono_us : k->now.mono_us + interval_us;
+    if (eager || k->gossip_next_us == KITH_NEVER)
+        k->gossip_next_us = ki_min_u64(k->gossip_next_us, next_us);
+}
+
 int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket ticket, struct ki_span bytes)
 {
     if (bytes.len > send_room(k)) { /* what others say must be believed all the same: full exchanges pass it on */
@@ -95,8 +108,7 @@ int ki_broadcast(struct kith *k, unsigned queue, uint32_t subject, kith_ticket t
     if (replaced)
         ki_news_done(k, replaced); /* newer news says what it said */
     k->news_none = false;
-    if (k->gossip_next_us == KITH_NEVER)
-        k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    send_hurry(k);
     return 0;
 }
 

@@ -231,7 +231,9 @@ static void tick_gossip(struct kith *k)
         ki_recall_free(&k->recall, &k->mem); /* what others still repeat is not much */
         return;
     }
-    k->gossip_next_us = k->now.mono_us + (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    uint64_t interval_us = (uint64_t)k->cfg.gossip_interval_ms * 1000;
+    k->gossip_next_us = k->now.mono_us + interval_us;
+    k->gossip_paid_us = ki_max_u64(k->gossip_paid_us, k->now.mono_us) + interval_us;
     uint32_t ids[TICK_GOSSIP_MAX];
     uint32_t count = ki_pick(k, KI_PICK_GOSSIP, k->self, k->cfg.gossip_nodes, ids);
     if (count == 0)

@@ -418,6 +418,14 @@ static uint64_t asks_again_though_unwell(kith *k)
     return asks_again_at(k, 1);
 }
 
+/* Fresh news: how long until it is told? */
+static uint64_t news_waits_ms(kith *k)
+{
+    lone_pass(k, LONE_SECOND, 20 * LONE_SECOND);
+    lone_meet(k, lone_time(20 * LONE_SECOND), "d", 4);
+    return (k->gossip_next_us - 20 * LONE_SECOND) / MS;
+}
+
 static const struct row {
     const char *what;
     uint64_t (*see)(kith *k);
@@ -452,6 +460,7 @@ static const struct row {
     {"forgetting outruns what crept", forgetting_is_said_later, 1 + 16, 1},
     {"a lonely suspect is asked again", asks_again, 1, 0},
     {"an unwell prober asks it as soon", asks_again_though_unwell, 1, 0},
+    {"news waits for the beat of gossip, ms", news_waits_ms, 0, 200},
 };
 
 static void additions_are_there_and_gone(void **state)
