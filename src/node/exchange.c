@@ -339,7 +339,7 @@ static void exchange_ack(struct kith *k, struct ki_stream *s, struct ki_reader r
         return;
     ki_count(k, KI_COUNT_acks_in);
     if (s->purpose == KI_PURPOSE_PING && ack.seq == (uint32_t)s->token)
-        ki_ack_received(k, ack.seq);
+        ki_ack_received(k, ack.seq, NULL);
     s->rx = KI_RX_DONE;
     ki_stream_settle(k, s);
 }

@@ -133,9 +133,18 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
     return 0;
 }
 
-void ki_ack_received(struct kith *k, uint32_t seq)
+/* What the target itself has answered is measured, however late: else only quick answers would count. */
+static void handle_measure(struct kith *k, const struct kith_addr *from)
+{
+    struct kith_addr target = ki_addr_of(ki_table_at(&k->table, k->probe_id));
+    if (from && kith_addr_equal(from, &target))
+        ki_round_trip_add(&k->round_trip, k->now.mono_us - k->probe.started_us);
+}
+
+void ki_ack_received(struct kith *k, uint32_t seq, const struct kith_addr *from)
 {
     if (seq == k->probe_seq && k->probe.state != KI_PROBE_IDLE) {
+        handle_measure(k, from);
         ki_probe_input(k, KI_PROBE_ACK);
         return;
     }
@@ -156,7 +165,7 @@ void ki_ack_received(struct kith *k, uint32_t seq)
 
 /* An ack is known by its sequence number alone, because a relayed one comes from a helper and a host with several
  * addresses may answer from another.  The number is 32 fresh random bits for each probe: it cannot be guessed. */
-int ki_handle_ack(struct kith *k, struct ki_span body)
+int ki_handle_ack(struct kith *k, const struct kith_addr *from, struct ki_span body)
 {
     struct ki_reader r = ki_reader(body.ptr, body.len);
     struct ki_ack ack = {0};
@@ -165,7 +174,7 @@ int ki_handle_ack(struct kith *k, struct ki_span body)
     ki_count(k, KI_COUNT_acks_in);
     if (ack.seq == k->probe_seq && k->probe.state == KI_PROBE_DIRECT) /* later, helpers may have been quicker */
         ki_coordinate_heard(k, ack.payload);
-    ki_ack_received(k, ack.seq);
+    ki_ack_received(k, ack.seq, from);
     return 0;
 }
 

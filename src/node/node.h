@@ -24,6 +24,7 @@
 #include "serf/status.h"
 #include "store/dot.h"
 #include "swim/probe.h"
+#include "swim/round_trip.h"
 #include "swim/table.h"
 #include "wire/memberlist.h"
 #include "wire/packet.h"
@@ -238,6 +239,7 @@ struct kith {
     uint32_t lonely_cursor; /* into table.accused */
     bool newcomer;         /* merging the only state we are told: whomever we know it is from, and they know it */
     bool probe_lonely;     /* this probe is of one whom nobody else accuses */
+    struct ki_round_trip round_trip;
     uint32_t health;
     struct ki_nack_wait nack_wait;
     struct ki_relay *relays;
@@ -353,9 +355,9 @@ bool ki_anyone_else(const struct kith *k);      /* another member is alive or su
 /* handle.c */
 int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
 int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
-int ki_handle_ack(struct kith *k, struct ki_span body);
+int ki_handle_ack(struct kith *k, const struct kith_addr *from, struct ki_span body);
 int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body);
-void ki_ack_received(struct kith *k, uint32_t seq);
+void ki_ack_received(struct kith *k, uint32_t seq, const struct kith_addr *from); /* NULL: over a stream */
 int ki_handle_user(struct kith *k, const struct kith_addr *from, struct ki_span body);
 
 /* rumour.c: the merge rule carried out.  from may be NULL (our own doing). */

@@ -149,7 +149,7 @@ static int receive_message(struct kith *k, const struct kith_addr *from, struct 
     case KI_MSG_INDIRECT_PING:
         return ki_handle_indirect_ping(k, from, body);
     case KI_MSG_ACK:
-        return ki_handle_ack(k, body);
+        return ki_handle_ack(k, from, body);
     case KI_MSG_NACK:
         return ki_handle_nack(k, from, body);
     case KI_MSG_SUSPECT:

@@ -83,7 +83,9 @@ static void tick_probe_start(struct kith *k)
     k->probe_incarnation = ki_table_at(&k->table, id)->incarnation;
     k->probe_seq = (uint32_t)ki_crng_u64(&k->crng);
     k->probe.interval_us = interval_us;
-    k->probe.timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000 * stretch;
+    uint64_t timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000;
+    k->probe.help_us = interval_us - timeout_us * stretch;
+    k->probe.timeout_us = (k->cfg.stock ? timeout_us : ki_round_trip_wait_us(&k->round_trip, timeout_us)) * stretch;
     ki_count(k, KI_COUNT_probes);
     ki_probe_input(k, KI_PROBE_START);
 }

@@ -19,11 +19,10 @@ static enum ki_probe_act probe_end(struct ki_probe *p, enum ki_probe_act verdict
     return verdict;
 }
 
-/* The helpers get their time even when our own timer ran late. */
 static enum ki_probe_act probe_ask(struct ki_probe *p, uint64_t now_us)
 {
     p->state = KI_PROBE_INDIRECT;
-    p->deadline_us = ki_max_u64(p->started_us + p->interval_us, now_us + (p->interval_us - p->timeout_us));
+    p->deadline_us = ki_max_u64(p->started_us + p->interval_us, now_us + p->help_us);
     return KI_PROBE_ASK;
 }
 

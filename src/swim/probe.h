@@ -27,6 +27,7 @@ struct ki_probe {
     uint64_t deadline_us; /* UINT64_MAX when idle */
     uint64_t timeout_us;  /* of the direct ping, from the start */
     uint64_t interval_us; /* of the round, from the start; above timeout_us */
+    uint64_t help_us;     /* what helpers get at least, even when our own timer ran late */
 };
 
 void ki_probe_init(struct ki_probe *p);

@@ -97,7 +97,7 @@ static void another_number(kith *k, uint64_t at_us)
 static void two_helpers_and_the_suspect_answers(kith *k, uint64_t at_us)
 {
     two_helpers(k, at_us);
-    ki_ack_received(k, k->probe_seq);
+    ki_ack_received(k, k->probe_seq, NULL);
 }
 
 static void two_helpers_and_it_is_accused_anew(kith *k, uint64_t at_us)

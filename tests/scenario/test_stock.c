@@ -202,7 +202,7 @@ static uint64_t turns_of_probing(kith *k)
         if (lone_counter(k, "probes") == before)
             wasted++;
         else
-            ki_ack_received(k, k->probe_seq);
+            ki_ack_received(k, k->probe_seq, NULL);
         lone_drain_datagrams(k, lone_time(at_us));
     }
     return wasted > 0;
@@ -426,6 +426,34 @@ static uint64_t news_waits_ms(kith *k)
     return (k->gossip_next_us - 20 * LONE_SECOND) / MS;
 }
 
+/* All probes so far were answered within a millisecond, from there or from elsewhere: how long is the next answer waited
+ * for? */
+static uint64_t waits_after_quick_answers(kith *k, bool from_there)
+{
+    uint64_t at_us = LONE_SECOND;
+    for (unsigned i = 0; i < 10; i++) {
+        at_us = lone_next_probe(k, at_us);
+        uint8_t buf[64];
+        struct kith_addr from = ki_addr_of(ki_table_at(&k->table, k->probe_id));
+        from.port += !from_there;
+        struct ki_pack p = ki_pack(buf, sizeof buf, false);
+        ki_encode_ack(&p, &(struct ki_ack){.seq = k->probe_seq});
+        kith_datagram(k, lone_time(at_us + MS), &from, buf, p.w.len);
+    }
+    lone_next_probe(k, at_us + MS);
+    return k->probe.timeout_us / MS;
+}
+
+static uint64_t waits_after_quick_answers_ms(kith *k)
+{
+    return waits_after_quick_answers(k, true);
+}
+
+static uint64_t waits_after_relayed_answers_ms(kith *k)
+{
+    return waits_after_quick_answers(k, false);
+}
+
 static const struct row {
     const char *what;
     uint64_t (*see)(kith *k);
@@ -461,6 +489,8 @@ static const struct row {
     {"a lonely suspect is asked again", asks_again, 1, 0},
     {"an unwell prober asks it as soon", asks_again_though_unwell, 1, 0},
     {"news waits for the beat of gossip, ms", news_waits_ms, 0, 200},
+    {"a quick pool's timeout, ms", waits_after_quick_answers_ms, 100, 500},
+    {"that of one whose acks come by others, ms", waits_after_relayed_answers_ms, 500, 500},
 };
 
 static void additions_are_there_and_gone(void **state)

@@ -70,6 +70,7 @@ static void steps_follow_the_table(void **state)
             ki_probe_init(&p);
         p.timeout_us = 100;
         p.interval_us = 300;
+        p.help_us = 200;
         enum ki_probe_act act = ki_probe_step(&p, r->input, r->now_us);
         if (act != r->act || p.state != r->state || p.deadline_us != r->deadline_us)
             fail_msg("row of line %d, %s: act %d, state %d, deadline %llu", r->line, r->what, (int)act, (int)p.state,
