@@ -168,8 +168,8 @@ struct kith_key {
  *                a little later.  A join intent of a former life is not answered with a newer one, and an old leave
  *                intent not again.
  *   Probing      the pace has one wasted turn at each wrap of the list; local health stretches only the wait for a
- *                verdict; the timeout is the configured one, whatever was measured; a refused port waits for it; helpers
- *                say nack after a whole probe timeout; each missing
+ *                verdict; the timeout is the configured one, whatever was measured; a refused port waits for it, and what
+ *                helpers say of it is not asked, told or heeded; helpers say nack after a whole probe timeout; each missing
  *                nack counts against us, even if others came, and at the verdict; peers are drawn by 3 tries a member,
  *                which may miss some; the ping that carries an accusation carries no other news; a pause of the process
  *                excuses nobody.

@@ -240,6 +240,8 @@ static void describe_nack(struct describe *d, struct ki_reader *r)
     }
     describe_item(d, "nack ");
     describe_number(d, "", nack.seq);
+    if (nack.refused)
+        ki_text_put(&d->text, " refused");
 }
 
 static void describe_accusation(struct describe *d, const char *what, struct ki_reader *r)

@@ -90,6 +90,12 @@ static bool handle_may_ping(const struct kith *k, uint32_t id, const struct ki_i
     return kith_addr_equal(&known, target) || KI_CANARY(RELAY);
 }
 
+static bool handle_is_kith(const struct kith *k, struct ki_span name)
+{
+    uint32_t id = ki_table_find(&k->table, name);
+    return id != KI_NO_MEMBER && ki_speaks_kith(ki_table_at(&k->table, id));
+}
+
 /* A target that we do not know is not pinged, but nacked all the same: the nack says that we hear the asker, and that
  * the target did not answer us.  Without it, the asker would blame itself for our silence. */
 int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body)
@@ -120,7 +126,9 @@ int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct
     *relay = (struct ki_relay){.our_seq = (uint32_t)ki_crng_u64(&k->crng),
                                .their_seq = ask.seq,
                                .asker = asker,
+                               .target = fine ? target : (struct kith_addr){.port = 0},
                                .asker_known = asker_known,
+                               .asker_is_kith = asker_known && handle_is_kith(k, ask.source_node),
                                .want_nack = ask.nack,
                                .nack_us = ask.nack ? k->now.mono_us + wait_us : KITH_NEVER,
                                .expire_us = k->now.mono_us + interval_us};
@@ -178,21 +186,32 @@ int ki_handle_ack(struct kith *k, const struct kith_addr *from, struct ki_span b
     return 0;
 }
 
-/* Nacks of a lonely suspect's probe confirm, once each and from those who were asked; before the verdict they wait for
- * it, since the target may still answer. */
-static void handle_nack_confirms(struct kith *k, const struct kith_addr *from)
+/* Which of the helpers that were asked says nack: its place, or KI_HELPERS_MAX. */
+static uint32_t handle_nack_place(struct kith *k, const struct kith_addr *from)
+{
+    uint32_t id = ki_find_addr(k, from);
+    for (uint32_t i = 0; id != KI_NO_MEMBER && i < k->nack_wait.helper_count; i++) {
+        if (k->nack_wait.helpers[i] == id)
+            return i;
+    }
+    return KI_HELPERS_MAX;
+}
+
+/* Nacks of the probe of one whose suspicion is open confirm, once each and from those who were asked; before the verdict
+ * they wait for it, since the target may still answer.  Refusals are weighed at once. */
+static void handle_nack_heed(struct kith *k, const struct kith_addr *from, bool refused)
 {
     struct ki_nack_wait *wait = &k->nack_wait;
-    uint32_t id = wait->confirms != KI_NO_MEMBER ? ki_find_addr(k, from) : KI_NO_MEMBER;
-    for (uint32_t i = 0; id != KI_NO_MEMBER && i < wait->helper_count; i++) {
-        if (wait->helpers[i] != id)
-            continue;
-        if (wait->failed)
-            ki_suspicion_nacked(k, i);
-        else
-            wait->nacked |= (uint32_t)1 << i;
+    bool confirms = wait->confirms != KI_NO_MEMBER;
+    uint32_t place = confirms || refused ? handle_nack_place(k, from) : KI_HELPERS_MAX;
+    if (place == KI_HELPERS_MAX)
         return;
-    }
+    if (confirms && wait->failed)
+        ki_suspicion_nacked(k, place);
+    else if (confirms)
+        wait->nacked |= (uint32_t)1 << place;
+    if (refused)
+        ki_refused_helper(k, place);
 }
 
 int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span body)
@@ -206,7 +225,7 @@ int ki_handle_nack(struct kith *k, const struct kith_addr *from, struct ki_span 
     if (wait->close_us == KITH_NEVER || wait->seq != nack.seq || wait->received >= wait->expected)
         return 0;
     wait->received++;
-    handle_nack_confirms(k, from);
+    handle_nack_heed(k, from, nack.refused && !k->cfg.stock);
     return 0;
 }
 

@@ -366,6 +366,7 @@ static void life_paused(struct kith *k, uint64_t late_us)
     for (uint32_t i = 0; i < k->table.accused_count; i++) {
         k->table.accused[i]->suspicion.start_us += late_us;
         k->table.accused[i]->suspicion.again_us += late_us;
+        ki_suspicion_answered(&k->table.accused[i]->suspicion); /* who was gone then may have come back */
     }
     if (k->suspicion_next_us != KITH_NEVER)
         k->suspicion_next_us += late_us;

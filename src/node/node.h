@@ -7,8 +7,8 @@
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
  *   channel.c  kith's own messages        (who says them: replica.h, and what else has something to say)
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
- *   view.c     reading                       coordinates.c where we are in the network
- *   messages.h: what members tell and ask each other */
+ *   view.c     reading                       refusal.c  processes that have ended
+ *   coordinates.c where we are in the network   messages.h: what members tell and ask each other */
 #ifndef KI_NODE_H
 #define KI_NODE_H
 
@@ -38,7 +38,7 @@
     X(unknown_type) X(unknown_serf_type) X(name_too_long)                                                    \
     X(pings_in) X(pings_out) X(pings_for_others) X(acks_in) X(acks_late) X(nacks_in)                         \
     X(indirect_in) X(indirect_out) X(indirect_refused) X(forged_reply_address)                               \
-    X(probes) X(probes_failed) X(probes_refused) X(stream_pings)                                             \
+    X(probes) X(probes_failed) X(probes_refused) X(refusals_told) X(refusals_agreed) X(stream_pings)         \
     X(suspects_in) X(alives_in) X(deads_in) X(refutations) X(accusations_told) X(suspicions)                 \
     X(suspicions_confirmed) X(deaths_declared) X(conflicts) X(version_mismatch)                              \
     X(gossip_out) X(news_out) X(push_pulls_in) X(push_pulls_out) X(push_pulls_failed) X(reconnects)          \
@@ -94,6 +94,7 @@ struct ki_send {
     struct ki_letter *letter; /* LETTER: a use of it */
     bool nack;      /* INDIRECT: the helper understands nack */
     bool coordinate; /* ACK: says where we are */
+    bool refused;   /* NACK: the target's host says that nobody listens */
     bool verdict;   /* NEWS_OF: the dead are dead, not suspect */
     bool to_member; /* the address is a known member's: news may ride along */
     struct kith_addr to;
@@ -109,8 +110,8 @@ struct ki_sends { /* bounded ring */
 /* An indirect ping carried out for another. */
 struct ki_relay {
     uint32_t our_seq, their_seq;
-    struct kith_addr asker;
-    bool asker_known;
+    struct kith_addr asker, target; /* target: port 0 if it is not pinged */
+    bool asker_known, asker_is_kith;
     bool want_nack;
     uint64_t nack_us;   /* KITH_NEVER when said or not wanted */
     uint64_t expire_us;
@@ -128,6 +129,7 @@ struct ki_nack_wait {
     uint32_t helpers[KI_HELPERS_MAX]; /* asked; KI_NO_MEMBER: forgotten, or its nack has been heeded */
     uint32_t helper_count;
     uint32_t nacked; /* a bit for each that said nack before the verdict */
+    uint32_t refused; /* and for each that was refused */
     bool failed;     /* the probe ended without an ack */
 };
 
@@ -236,9 +238,10 @@ struct kith {
     uint32_t probe_seq;
     uint64_t probe_sent_us; /* when its ping was built; KITH_NEVER: we were away since then */
     uint32_t probe_cursor; /* into table.order */
-    uint32_t lonely_cursor; /* into table.accused */
+    uint32_t open_cursor; /* into table.accused */
     bool newcomer;         /* merging the only state we are told: whomever we know it is from, and they know it */
-    bool probe_lonely;     /* this probe is of one whom nobody else accuses */
+    bool probe_again;      /* this probe is of one whose suspicion is open */
+    bool probe_refused;    /* its target's host says that nobody listens there */
     struct ki_round_trip round_trip;
     uint32_t health;
     struct ki_nack_wait nack_wait;
@@ -445,6 +448,13 @@ void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_st
 void ki_health(struct kith *k, int delta);
 void ki_probe_input(struct kith *k, enum ki_probe_input input);
 uint64_t ki_scaled_interval_us(const struct kith *k);
+
+/* refusal.c */
+#define KI_REFUSAL_HELPERS 2 /* who must be refused too: with us three, so that neither we nor one liar decide */
+void ki_refused_stream(struct kith *k, uint32_t seq);   /* the stream of this probe */
+void ki_refused_helper(struct kith *k, uint32_t place); /* one, by its place in nack_wait, was refused too */
+void ki_refusal_agreed(struct kith *k);                 /* this probe has ended so, and has accused */
+void ki_refusal_answered(struct kith *k);               /* its target has answered */
 
 /* stream.c */
 enum ki_purpose {

@@ -191,6 +191,16 @@ static int rumour_accept_alive(struct kith *k, uint32_t id, const struct ki_iden
     return 0;
 }
 
+/* We live, and one who accuses us is told so; a stranger as well, if it is no amplification. */
+static void rumour_answer(struct kith *k, const struct kith_addr *accuser)
+{
+    bool member = ki_find_addr(k, accuser) != KI_NO_MEMBER;
+    size_t len = 80 + k->cfg.name.len + k->meta_len; /* of our alive */
+    if (member || ki_afford_answer(k, len))
+        ki_send(k, KI_CLASS_PROBE,
+                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = member, .to = *accuser});
+}
+
 /* Somebody holds our name at our address with other content, or our own old self: answer with a higher one. */
 void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser)
 {
@@ -199,13 +209,8 @@ void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser
         return;
     ki_count(k, KI_COUNT_refutations);
     ki_health(k, 1);
-    if (ki_announce_self(k, ki_refuting(own, accused), 0) != 0 || !accuser || k->cfg.stock)
-        return;
-    bool member = ki_find_addr(k, accuser) != KI_NO_MEMBER;
-    size_t len = 80 + k->cfg.name.len + k->meta_len; /* of our alive */
-    if (member || ki_afford_answer(k, len))
-        ki_send(k, KI_CLASS_PROBE,
-                &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = member, .to = *accuser});
+    if (ki_announce_self(k, ki_refuting(own, accused), 0) == 0 && accuser && !k->cfg.stock)
+        rumour_answer(k, accuser);
 }
 
 int ki_announce_self(struct kith *k, uint32_t incarnation, kith_ticket ticket)
@@ -427,7 +432,9 @@ void ki_tell_overtaken(struct kith *k, const struct kith_addr *from, const struc
     const struct ki_member *m = ki_table_at(&k->table, id);
     bool refuted = m->state == KI_ALIVE && m->incarnation > msg->incarnation;
     bool gone = (m->state == KI_DEAD || m->state == KI_LEFT) && m->incarnation >= msg->incarnation;
-    if (refuted || (suspect && gone))
+    if (refuted && id == k->self && from && !k->cfg.stock && ki_find_addr(k, from) == KI_NO_MEMBER)
+        rumour_answer(k, from); /* of our former life, by one whom only that one knew */
+    else if (refuted || (suspect && gone))
         rumour_tell(k, id, from, rumour_first_hand(k, from, msg));
 }
 

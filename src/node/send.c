@@ -296,7 +296,7 @@ static bool send_first_part(struct kith *k, struct send_build *b, const struct k
         send_ack_part(k, b, send);
         return true;
     case KI_SEND_NACK:
-        ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq});
+        ki_encode_nack(&p, &(struct ki_nack){.seq = send->seq, .refused = send->refused});
         send_add(b, &p);
         return true;
     case KI_SEND_LETTER:

@@ -250,8 +250,12 @@ void kith_stream_failed(struct kith *k, struct kith_time now, uint32_t id, int e
     struct ki_stream *s = stream_find_any(k, id);
     if (!s)
         return;
+    bool refused = s->purpose == KI_PURPOSE_PING && !s->opened && error == KITH_ERR_REFUSED;
+    uint32_t seq = (uint32_t)s->token;
     ki_stream_fail(k, s, error);
     stream_delete(k, s); /* the driver has closed it: it waits for no action, not even one that is owed */
+    if (refused)
+        ki_refused_stream(k, seq);
 }
 
 int kith_stream_bytes(struct kith *k, struct kith_time now, uint32_t id, const void *buf, size_t len, size_t *taken)

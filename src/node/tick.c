@@ -10,7 +10,7 @@
 #include "swim/timing.h"
 
 #define TICK_GOSSIP_MAX 16
-#define TICK_LONELY_LOOKS 16
+#define TICK_OPEN_LOOKS 16
 #define TICK_REAP_SLICE 64 /* members forgotten in one call: 1 us each, and 10 when as many events wait */
 
 void ki_health(struct kith *k, int delta)
@@ -54,14 +54,14 @@ static uint32_t tick_next_target(struct kith *k)
  * know it.  Not more than every second probe, and a few looks each: the usual round goes on.  Our health does not stretch
  * it: the helpers' word is wanted more than ours, and a round that waits for one that will hardly answer finds nobody else
  * and mends nothing. */
-static uint32_t tick_lonely_target(struct kith *k)
+static uint32_t tick_open_target(struct kith *k)
 {
-    if (k->cfg.stock || k->probe_lonely)
+    if (k->cfg.stock || k->probe_again)
         return KI_NO_MEMBER;
-    uint32_t looks = (uint32_t)ki_min_u64(k->table.accused_count, TICK_LONELY_LOOKS);
+    uint32_t looks = (uint32_t)ki_min_u64(k->table.accused_count, TICK_OPEN_LOOKS);
     for (uint32_t i = 0; i < looks; i++) {
-        struct ki_accused *accused = k->table.accused[k->lonely_cursor++ % k->table.accused_count];
-        if (ki_suspicion_lonely(&accused->suspicion, k->now.mono_us))
+        struct ki_accused *accused = k->table.accused[k->open_cursor++ % k->table.accused_count];
+        if (ki_suspicion_open(&accused->suspicion, k->now.mono_us))
             return accused->id;
     }
     return KI_NO_MEMBER;
@@ -69,13 +69,13 @@ static uint32_t tick_lonely_target(struct kith *k)
 
 static void tick_probe_start(struct kith *k)
 {
-    uint32_t id = tick_lonely_target(k);
-    k->probe_lonely = id != KI_NO_MEMBER;
-    if (!k->probe_lonely)
+    uint32_t id = tick_open_target(k);
+    k->probe_again = id != KI_NO_MEMBER;
+    if (!k->probe_again)
         id = tick_next_target(k);
     uint64_t base_us = (uint64_t)k->cfg.probe_interval_ms * 1000;
-    uint64_t interval_us = k->probe_lonely ? base_us : ki_scaled_interval_us(k);
-    uint32_t stretch = k->cfg.stock || k->probe_lonely ? 1 : k->health + 1;
+    uint64_t interval_us = k->probe_again ? base_us : ki_scaled_interval_us(k);
+    uint32_t stretch = k->cfg.stock || k->probe_again ? 1 : k->health + 1;
     k->probe_next_us = k->now.mono_us + base_us * stretch;
     if (id == KI_NO_MEMBER)
         return;
@@ -86,6 +86,7 @@ static void tick_probe_start(struct kith *k)
     uint64_t timeout_us = (uint64_t)k->cfg.probe_timeout_ms * 1000;
     k->probe.help_us = interval_us - timeout_us * stretch;
     k->probe.timeout_us = (k->cfg.stock ? timeout_us : ki_round_trip_wait_us(&k->round_trip, timeout_us)) * stretch;
+    k->probe_refused = false;
     ki_count(k, KI_COUNT_probes);
     ki_probe_input(k, KI_PROBE_START);
 }
@@ -106,7 +107,10 @@ static void tick_nacks_close(struct kith *k)
 static void tick_probe_ask(struct kith *k)
 {
     uint32_t helpers[KI_HELPERS_MAX];
-    uint32_t count = ki_pick(k, KI_PICK_ALIVE, k->probe_id, k->cfg.indirect_checks, helpers);
+    uint32_t wanted = k->cfg.indirect_checks;
+    if (k->probe_refused && wanted > 0)
+        wanted = (uint32_t)ki_max_u64(wanted, KI_REFUSAL_HELPERS); /* profile local asks one */
+    uint32_t count = ki_pick(k, KI_PICK_ALIVE, k->probe_id, wanted, helpers);
     uint32_t expected = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct ki_member *helper = ki_table_at(&k->table, helpers[i]);
@@ -128,7 +132,7 @@ static void tick_probe_ask(struct kith *k)
     k->nack_wait = (struct ki_nack_wait){
         .seq = k->probe_seq,
         .expected = expected,
-        .confirms = k->probe_lonely ? k->probe_id : KI_NO_MEMBER,
+        .confirms = k->probe_again ? k->probe_id : KI_NO_MEMBER,
         .incarnation = k->probe_incarnation,
         .helper_count = count,
         .close_us = ki_max_u64(k->probe.deadline_us, k->now.mono_us + grace_us)};
@@ -151,7 +155,7 @@ static void tick_probe_failed(struct kith *k)
     ki_count(k, KI_COUNT_probes_failed);
     k->nack_wait.failed = true;
     uint32_t nacked = k->nack_wait.seq == k->probe_seq ? k->nack_wait.nacked : 0; /* not those of the probe before */
-    if (k->probe_lonely && k->health > 0 && nacked == 0)
+    if (k->probe_again && k->health > 0 && nacked == 0)
         return; /* whoever doubts its own health does not accuse alone */
     ki_apply_suspect(k, NULL, &suspect);
     for (uint32_t i = 0; nacked >> i != 0; i++) {
@@ -182,11 +186,16 @@ void ki_probe_input(struct kith *k, enum ki_probe_input input)
             ki_max_u64(k->now.mono_us, k->probe.started_us + (uint64_t)k->cfg.probe_interval_ms * 1000));
         k->nack_wait.close_us = KITH_NEVER;
         ki_health(k, -1);
+        ki_refusal_answered(k);
         if (KI_CANARY(HASTY) && k->counters[KI_COUNT_probes] % 16 == 0)
             tick_probe_failed(k);
         return;
     case KI_PROBE_SUSPECT:
         tick_probe_failed(k);
+        return;
+    case KI_PROBE_GONE:
+        tick_probe_failed(k);
+        ki_refusal_agreed(k);
         return;
     }
     KI_UNREACHABLE();
@@ -208,19 +217,6 @@ static void tick_relays(struct kith *k)
         if (relay->expire_us <= k->now.mono_us)
             *relay = k->relays[--k->relay_count];
     }
-}
-
-void kith_datagram_refused(struct kith *k, struct kith_time now, const struct kith_addr *to, int error)
-{
-    (void)error; /* it skips the wait whatever the reason is */
-    ki_input(k, now);
-    if (!ki_active(k) || k->probe.state != KI_PROBE_DIRECT || k->cfg.stock)
-        return;
-    struct kith_addr target = ki_addr_of(ki_table_at(&k->table, k->probe_id));
-    if (!kith_addr_equal(&target, to))
-        return;
-    ki_count(k, KI_COUNT_probes_refused);
-    ki_probe_input(k, KI_PROBE_REFUSED);
 }
 
 /* ---- gossip, exchanges, reaping ---- */

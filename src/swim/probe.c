@@ -3,8 +3,10 @@
  *
  *   IDLE --start/ping--> DIRECT --time or refused/ask--> INDIRECT --time/suspect--> IDLE
  *                          '------ ack/alive --------------'-------- ack/alive ---> IDLE
+ *                                                           '------ agreed/gone --> IDLE
  *
- * A refusal is not yet a verdict: the process may be restarting, and helpers may reach another address family. */
+ * A refusal is not yet a verdict: the process may be restarting, and helpers may reach another address family.  When
+ * helpers are refused too, there is nobody left to wait for. */
 #include "swim/probe.h"
 
 void ki_probe_init(struct ki_probe *p)
@@ -39,6 +41,8 @@ enum ki_probe_act ki_probe_step(struct ki_probe *p, enum ki_probe_input input, u
         return p->state == KI_PROBE_IDLE ? KI_PROBE_NOTHING : probe_end(p, KI_PROBE_ALIVE);
     case KI_PROBE_REFUSED:
         return p->state == KI_PROBE_DIRECT ? probe_ask(p, now_us) : KI_PROBE_NOTHING;
+    case KI_PROBE_AGREED:
+        return p->state == KI_PROBE_INDIRECT ? probe_end(p, KI_PROBE_GONE) : KI_PROBE_NOTHING;
     case KI_PROBE_TIME:
         if (now_us < p->deadline_us)
             return KI_PROBE_NOTHING;

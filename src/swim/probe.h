@@ -10,6 +10,7 @@ enum ki_probe_input {
     KI_PROBE_START,
     KI_PROBE_ACK,     /* direct, relayed or by stream */
     KI_PROBE_REFUSED, /* the operating system says nobody listens there */
+    KI_PROBE_AGREED,  /* and it has said the same to enough others */
     KI_PROBE_TIME     /* the deadline has come */
 };
 
@@ -18,7 +19,8 @@ enum ki_probe_act {
     KI_PROBE_PING,     /* send the direct ping */
     KI_PROBE_ASK,      /* ask helpers, and try a stream */
     KI_PROBE_ALIVE,    /* verdict */
-    KI_PROBE_SUSPECT   /* verdict */
+    KI_PROBE_SUSPECT,  /* verdict */
+    KI_PROBE_GONE      /* verdict: not silent, but refused */
 };
 
 struct ki_probe {

@@ -4,6 +4,9 @@
  * A first accusation alone may come from a slow accuser, so it waits long; agreement makes it quick.  Confirmations
  * beyond k change nothing and are not passed on.
  *
+ * A process that others are refused by, too, is gone, and waiting for confirmations would say nothing more: two rounds of
+ * probes, an interval apart, end it.
+ *
  * Invariants: confirmed <= needed <= KI_CONFIRMERS_MAX; the deadline never moves away as confirmations come. */
 #include "swim/suspicion.h"
 
@@ -22,6 +25,7 @@ void ki_suspicion_start(struct ki_suspicion *s, uint64_t now_us, uint64_t min_us
         .min_us = min_us,
         .max_us = min_us * max_mult,
         .again_us = now_us + min_us,
+        .refused_us = UINT64_MAX,
         .needed = needed,
         .accuser = accuser_hash,
     };
@@ -39,16 +43,35 @@ bool ki_suspicion_confirm(struct ki_suspicion *s, uint64_t accuser_hash)
     return true;
 }
 
-bool ki_suspicion_lonely(struct ki_suspicion *s, uint64_t now_us)
+bool ki_suspicion_open(struct ki_suspicion *s, uint64_t now_us)
 {
-    if (s->confirmed >= s->needed || s->again_us > now_us)
+    bool open = s->confirmed < s->needed || s->refused_us != UINT64_MAX;
+    if (!open || s->again_us > now_us)
         return false;
     s->again_us = now_us + s->min_us;
     return true;
 }
 
+void ki_suspicion_refused(struct ki_suspicion *s, uint64_t began_us, uint64_t gap_us)
+{
+    if (s->refused_us == UINT64_MAX) {
+        s->refused_us = began_us;
+        s->again_us = began_us + gap_us;
+    } else if (began_us >= s->refused_us + gap_us) {
+        s->over = true;
+    }
+}
+
+void ki_suspicion_answered(struct ki_suspicion *s)
+{
+    s->refused_us = UINT64_MAX;
+    s->over = false;
+}
+
 uint64_t ki_suspicion_deadline_us(const struct ki_suspicion *s)
 {
+    if (s->over)
+        return s->start_us;
     if (s->needed == 0)
         return s->start_us + s->min_us;
     uint64_t cut_us =

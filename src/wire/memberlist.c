@@ -42,7 +42,8 @@ static const struct ki_field memberlist_ack[] = {
 };
 
 static const struct ki_field memberlist_nack[] = {
-    KI_FIELD(struct ki_nack, seq, "SeqNo", KI_FIELD_U32, 0, false),
+    KI_FIELD(struct ki_nack, seq, "SeqNo", KI_FIELD_U32, 1, false),
+    KI_FIELD(struct ki_nack, refused, "Refused", KI_FIELD_BOOL, 0, true),
 };
 
 static const struct ki_field memberlist_err[] = {

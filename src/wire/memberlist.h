@@ -50,6 +50,7 @@ struct ki_ack {
 
 struct ki_nack {
     uint32_t seq;
+    bool refused; /* kith's own: the target's host says that nobody listens at its port */
 };
 
 struct ki_err {

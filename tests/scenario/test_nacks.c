@@ -164,7 +164,7 @@ static kith *lonely(uint64_t *at_us)
     k->nack_wait.close_us = KITH_NEVER;
     ki_probe_init(&k->probe);
     *at_us = lone_next_probe(k, 13500 * MS);
-    assert_true(k->probe_lonely && k->probe_id == ki_table_find(&k->table, lone_span("c")));
+    assert_true(k->probe_again && k->probe_id == ki_table_find(&k->table, lone_span("c")));
     lone_pass(k, *at_us, k->probe.deadline_us);
     *at_us = k->now.mono_us + 10 * MS;
     assert_int_equal(k->probe.state, KI_PROBE_INDIRECT);

@@ -405,7 +405,7 @@ static uint64_t asks_again_at(kith *k, uint8_t health)
     ki_probe_init(&k->probe);
     k->health = health;
     lone_next_probe(k, at_us + 5500 * MS);
-    return k->probe_lonely && k->probe_id == member(k, "c").id && k->probe.interval_us == LONE_SECOND;
+    return k->probe_again && k->probe_id == member(k, "c").id && k->probe.interval_us == LONE_SECOND;
 }
 
 static uint64_t asks_again(kith *k)

@@ -60,11 +60,11 @@ static void test_restart_is_not_accused(void **state)
     }
 }
 
-static uint64_t rules_sum(kith_sim *s, const char *counter)
+static uint64_t rules_sum(kith_sim *s, const char *counter) /* of those that live */
 {
     uint64_t sum = 0;
     for (uint32_t n = 0; n < kith_sim_count(s); n++)
-        sum += world_counter(s, n, counter);
+        sum += kith_sim_node(s, n) ? world_counter(s, n, counter) : 0;
     return sum;
 }
 
@@ -124,6 +124,58 @@ static void test_a_lonely_suspicion_ends(void **state)
                kith_sim_find(s, &h.event.member.addr) != 7); /* nor one of the others' former lives */
         /* 5.2 s at least and 31 s at most; two probes are due in between, each up to 1 s late, and take 1 s */
         assert_in_range(kith_sim_now_us(s) - since_us, 5200 * MS, 16 * SECOND);
+        world_end(s);
+    }
+}
+
+/* A process that is restarted within a probe interval is refused in one round at most, however often, and whether or not it
+ * remembers anybody: nobody takes it for failed.  Without refusals the usual suspicion, 5.2 s at least, does the same. */
+static void test_restarts_are_no_failures(void **state)
+{
+    (void)state;
+    uint64_t rounds = 0;
+    struct kith_sim_happening h;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        uint64_t agreed = rules_sum(s, "refusals_agreed");
+        for (uint32_t n = 0; n < NODES; n++) {
+            kith_sim_crash(s, n, KITH_SIM_PROCESS);
+            uint64_t back_us = kith_sim_now_us(s) + (100 + 45 * (uint64_t)n) * MS; /* 0.1 to 0.96 s */
+            while (kith_sim_step(s, back_us, &h))
+                assert_false(rules_about(&h, KITH_CHANGED_FAILED));
+            kith_sim_restart(s, n, n % 2 ? KITH_SIM_KEEP : KITH_SIM_EMPTY);
+            if (n % 4 == 0)
+                kith_sim_join(s, n, (n + 1) % NODES); /* every other one of those without records is found by its pinger */
+            uint64_t until_us = kith_sim_now_us(s) + 1500 * MS;
+            while (kith_sim_step(s, until_us, &h))
+                assert_false(rules_about(&h, KITH_CHANGED_FAILED));
+        }
+        rounds += rules_sum(s, "refusals_agreed") - agreed;
+        world_end(s);
+    }
+    assert_true(rounds > SEEDS); /* it was not for want of refusals */
+}
+
+/* A process that ends and stays away is failed everywhere a probe interval after somebody has probed it. */
+static void test_ended_processes_are_found(void **state)
+{
+    (void)state;
+    struct kith_sim_happening h;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        kith_sim *s = rules_pool(seed);
+        uint64_t since_us = kith_sim_now_us(s), refused_us = 0;
+        kith_sim_crash(s, 7, KITH_SIM_PROCESS);
+        uint64_t refused = rules_sum(s, "refusals_agreed");
+        uint32_t failed = 0;
+        while (failed < NODES - 1) {
+            assert_true(kith_sim_step(s, since_us + 10 * SECOND, &h));
+            if (refused_us == 0 && rules_sum(s, "refusals_agreed") > refused)
+                refused_us = kith_sim_now_us(s);
+            failed += rules_about(&h, KITH_CHANGED_FAILED);
+        }
+        assert_true(refused_us > 0);
+        /* the round had begun before it was refused; and the news takes a few beats more, to the last of them */
+        assert_in_range(kith_sim_now_us(s) - refused_us, 950 * MS, 2000 * MS);
         world_end(s);
     }
 }
@@ -243,6 +295,8 @@ int main(void)
         cmocka_unit_test(test_restart_is_not_accused),
         cmocka_unit_test(test_twins_fall_silent),
         cmocka_unit_test(test_a_lonely_suspicion_ends),
+        cmocka_unit_test(test_restarts_are_no_failures),
+        cmocka_unit_test(test_ended_processes_are_found),
         cmocka_unit_test(test_a_newcomer_tells_of_itself),
         cmocka_unit_test(test_a_newcomer_joins_two_pools),
         cmocka_unit_test(test_prune_outruns_what_crept),

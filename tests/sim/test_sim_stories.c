@@ -274,6 +274,46 @@ static void story_restart(void **state)
     story_end(&t, "restart");
 }
 
+/* What is said to it and by it, what is refused, and what others make of that; not how the news goes round. */
+static void story_of_node_4(struct story *t)
+{
+    t->keep[0] = "of node-4";
+    t->keep[1] = "refused";
+    t->keep[2] = "event";
+    t->keep[3] = "fault";
+    t->keep[4] = "node-4 ->";
+    t->keep[5] = "starts";
+}
+
+/* Five members, of which one ends: nobody listens at its port any more. */
+static void story_crash(void **state)
+{
+    (void)state;
+    struct story t;
+    story_pool(&t, 5, 10);
+    story_mark(&t);
+    kith_sim_crash(t.s, 4, KITH_SIM_PROCESS);
+    story_run(&t, 2500 * MS);
+    assert_true(kith_sim_agrees(t.s));
+    story_of_node_4(&t);
+    story_end(&t, "crash");
+}
+
+/* The same, but the process is started again within the probe interval, and knows nobody: its records are lost. */
+static void story_crash_restart(void **state)
+{
+    (void)state;
+    struct story t;
+    story_pool(&t, 5, 10);
+    story_mark(&t);
+    kith_sim_crash(t.s, 4, KITH_SIM_PROCESS);
+    story_run(&t, 1200 * MS);
+    kith_sim_restart(t.s, 4, KITH_SIM_EMPTY);
+    story_run(&t, 2300 * MS);
+    story_of_node_4(&t);
+    story_end(&t, "crash_restart");
+}
+
 static void story_leave(void **state)
 {
     (void)state;
@@ -336,7 +376,7 @@ int main(void)
         cmocka_unit_test(story_join),      cmocka_unit_test(story_refute),    cmocka_unit_test(story_indirect_ack),
         cmocka_unit_test(story_partition), cmocka_unit_test(story_restart),   cmocka_unit_test(story_leave),
         cmocka_unit_test(story_late_ack),  cmocka_unit_test(story_asymmetric_cut),
-        cmocka_unit_test(story_mass_restart),
+        cmocka_unit_test(story_mass_restart), cmocka_unit_test(story_crash), cmocka_unit_test(story_crash_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,7 @@ static const struct {
      "f000001aa536f757263"
      "654e6f6465a462657461aa536f75726365506f7274cd461ba6546172676574a47f000001"},
     {"nack", KI_MSG_NACK, {.nack = {.seq = 78}}, "0b81a55365714e6f4e"},
+    {"nack, refused", KI_MSG_NACK, {.nack = {.seq = 78, .refused = true}}, "0b82a752656675736564c3a55365714e6f4e"},
     {"relayed ack", KI_MSG_ACK, {.ack = {.seq = 79}}, "0282a75061796c6f6164c0a55365714e6f4f"},
     {"suspect",
      KI_MSG_SUSPECT,
@@ -234,6 +235,7 @@ static void check_same(int type, const union message *got, const union message *
         break;
     case KI_MSG_NACK:
         assert_int_equal(got->nack.seq, want->nack.seq);
+        assert_int_equal(got->nack.refused, want->nack.refused);
         break;
     case KI_MSG_ERR:
         assert_true(ki_span_equal(got->err.text, want->err.text));
@@ -337,7 +339,7 @@ static void test_keys_are_sorted(void **state)
         }
         assert_int_equal(r.left, 0);
     }
-    assert_int_equal(keys, 5 + 2 + 8 + 1 + 2 + 3 + 6 + 3 + 3 + 7 + 1 + 1 + 2);
+    assert_int_equal(keys, 5 + 2 + 8 + 1 + 2 + 2 + 3 + 6 + 3 + 3 + 7 + 1 + 1 + 2);
 }
 
 static void test_compress(void **state)

@@ -53,6 +53,18 @@ static const struct row {
     R(false, "and nobody reaches it",   KI_PROBE_TIME,   9999, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
 
     R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
+    R(false, "others, of another round",KI_PROBE_AGREED,    1, KI_PROBE_NOTHING, KI_PROBE_DIRECT,   100),
+    R(false, "refused",                 KI_PROBE_REFUSED,   2, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 300),
+    R(false, "others are refused too",  KI_PROBE_AGREED,    4, KI_PROBE_GONE,    KI_PROBE_IDLE,     NEVER),
+    R(false, "and one more",            KI_PROBE_AGREED,    5, KI_PROBE_NOTHING, KI_PROBE_IDLE,     NEVER),
+    R(false, "ack after the verdict",   KI_PROBE_ACK,       6, KI_PROBE_NOTHING, KI_PROBE_IDLE,     NEVER),
+
+    R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
+    R(false, "no ack: ask others",      KI_PROBE_TIME,    100, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 300),
+    R(false, "refused by the stream",   KI_PROBE_REFUSED, 103, KI_PROBE_NOTHING, KI_PROBE_INDIRECT, 300),
+    R(false, "others are refused too",  KI_PROBE_AGREED,  104, KI_PROBE_GONE,    KI_PROBE_IDLE,     NEVER),
+
+    R(true,  "start",                   KI_PROBE_START,     0, KI_PROBE_PING,    KI_PROBE_DIRECT,   100),
     R(false, "we slept over both",      KI_PROBE_TIME,    400, KI_PROBE_ASK,     KI_PROBE_INDIRECT, 600),
     R(false, "no verdict at once",      KI_PROBE_TIME,    400, KI_PROBE_NOTHING, KI_PROBE_INDIRECT, 600),
     R(false, "but in its time",         KI_PROBE_TIME,    600, KI_PROBE_SUSPECT, KI_PROBE_IDLE,     NEVER),
@@ -82,14 +94,14 @@ static void steps_follow_the_table(void **state)
 static void table_is_whole(void **state)
 {
     (void)state;
-    bool met[3][4] = {{false}};
+    bool met[3][5] = {{false}};
     enum ki_probe_state before = KI_PROBE_IDLE;
     for (const struct row *r = rows; r < rows + KI_COUNT(rows); r++) {
         met[r->fresh ? KI_PROBE_IDLE : before][r->input] = true;
         before = r->state;
     }
     for (unsigned s = 0; s < 3; s++) {
-        for (unsigned i = 0; i < 4; i++) /* a start in the middle of a round is a bug of the caller: it asserts */
+        for (unsigned i = 0; i < 5; i++) /* a start in the middle of a round is a bug of the caller: it asserts */
             assert_true(met[s][i] || (i == KI_PROBE_START && s != KI_PROBE_IDLE));
     }
 }

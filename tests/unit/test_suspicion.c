@@ -83,13 +83,55 @@ static void a_lonely_one_is_asked_again(void **state)
     struct ki_suspicion s;
     ki_suspicion_start(&s, 0, 1000000, 6, 4, 100, 1);
     assert_int_equal(s.needed, 2);
-    assert_false(ki_suspicion_lonely(&s, 999999));
-    assert_true(ki_suspicion_lonely(&s, 1000000));
-    assert_false(ki_suspicion_lonely(&s, 1000001));
+    assert_false(ki_suspicion_open(&s, 999999));
+    assert_true(ki_suspicion_open(&s, 1000000));
+    assert_false(ki_suspicion_open(&s, 1000001));
     assert_true(ki_suspicion_confirm(&s, 2));
-    assert_true(ki_suspicion_lonely(&s, 2000000)); /* one is missing */
+    assert_true(ki_suspicion_open(&s, 2000000)); /* one is missing */
     assert_true(ki_suspicion_confirm(&s, 3));
-    assert_false(ki_suspicion_lonely(&s, 9000000));
+    assert_false(ki_suspicion_open(&s, 9000000));
+}
+
+/* Rounds of probes that began at these times were refused (0: an answer): the suspicion is over, or its subject is to be
+ * probed once more from a time on. */
+static void refusals_end_it(void **state)
+{
+    static const struct {
+        const char *what;
+        uint64_t began_ms[5];
+        unsigned count;
+        bool over;
+        uint64_t again_ms;
+    } refusals[] = {
+        {"one", {1}, 1, false, 1001},
+        {"two, too near", {1, 1000}, 2, false, 1001},
+        {"two", {1, 1001}, 2, true, 1001},
+        {"three, of which the last is far enough", {1, 500, 1001}, 3, true, 1001},
+        {"an answer between", {1, 0, 1001}, 3, false, 2001},
+        {"and two after it", {1, 0, 1001, 2001}, 4, true, 2001},
+        {"an answer at last", {1, 1001, 0}, 3, false, 1001},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        for (uint32_t n = 3; n <= 100; n += 97) { /* confirmations wanted or not */
+            struct ki_suspicion s;
+            ki_suspicion_start(&s, 0, 4000000, 6, 4, n, 1);
+            uint64_t usual_us = ki_suspicion_deadline_us(&s);
+            for (unsigned at = 0; at < refusals[i].count; at++) {
+                if (refusals[i].began_ms[at] == 0)
+                    ki_suspicion_answered(&s);
+                else
+                    ki_suspicion_refused(&s, refusals[i].began_ms[at] * 1000, 1000000);
+            }
+            uint64_t deadline_us = ki_suspicion_deadline_us(&s);
+            bool fine = deadline_us == (refusals[i].over ? 0 : usual_us) && s.again_us == refusals[i].again_ms * 1000;
+            bool answered = refusals[i].began_ms[refusals[i].count - 1] == 0;
+            fine = fine && ki_suspicion_open(&s, s.again_us) == (!answered || s.needed > 0);
+            if (!fine)
+                fail_msg("%s, of %u: deadline %llu, again %llu", refusals[i].what, n, (unsigned long long)deadline_us,
+                         (unsigned long long)s.again_us);
+        }
+    }
 }
 
 /* The largest multiplier: as many accusers as are remembered, each bringing the end nearer, the last to min. */
@@ -116,6 +158,7 @@ int main(void)
         cmocka_unit_test(timers_follow_the_examples),
         cmocka_unit_test(only_new_accusers_confirm),
         cmocka_unit_test(a_lonely_one_is_asked_again),
+        cmocka_unit_test(refusals_end_it),
         cmocka_unit_test(accusers_are_capped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
