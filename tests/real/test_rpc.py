@@ -129,8 +129,11 @@ if not lib.STAND_IN:  # a Serf that leaves is taken for failed here
         serf, kith = pool.start("serf", "-profile", "wan"), pool.start("kith", env=seldom)  # both probe every 5 s
         serf.join(kith)
         pool.full([serf, kith], 20)
-        time.sleep(1)  # the older news are out: the next go an interval of gossip after they are made
+        time.sleep(1)  # the older news are out
         watch = lib.Rpc(kith.rpc_addr)
+        kith.connection()
+        for value in "12":  # two pieces of news are told at once, the third goes an interval of gossip later
+            kith.set_tags({"news": value})
         kith.connection().send("leave")
         lib.wait(lambda: [m for m in watch.members() if m["Name"] == kith.name and m["Status"] == "leaving"], 5,
                  "kith is leaving", 0.005)
