@@ -211,7 +211,8 @@ static bool query_check_tags(const struct ki_usage *usage, const struct ki_flag_
             return false;
         }
         char reason[128];
-        struct ki_pattern *compiled = ki_pattern_new(NULL, KI_PATTERN_WHOLE, ki_span(equals + 1, strlen(equals + 1)), reason, sizeof reason);
+        struct ki_span expression = ki_span(equals + 1, strlen(equals + 1));
+        struct ki_pattern *compiled = ki_pattern_new(NULL, KI_PATTERN_WHOLE, expression, reason, sizeof reason);
         if (!compiled) {
             fprintf(stderr, "Error sending query: bad pattern '%s': %s\n", equals + 1, reason);
             *code = KI_EXIT_FAILED;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/rpc_pattern.h"
+#include "base/pattern.h"
 #include "cli/keyring.h"
 #include "cli/pool_query.h"
 
@@ -145,7 +145,8 @@ static void test_patterns(void **state)
         char reason[128];
         char *whole = ki_pool_pattern(patterns[i].anywhere);
         assert_non_null(whole);
-        struct ki_pattern *compiled = ki_pattern_new(ki_span(whole, strlen(whole)), reason, sizeof reason);
+        struct ki_pattern *compiled =
+            ki_pattern_new(NULL, KI_PATTERN_WHOLE, ki_span(whole, strlen(whole)), reason, sizeof reason);
         assert_non_null(compiled);
         struct ki_span value = ki_span(patterns[i].value, strlen(patterns[i].value));
         assert_int_equal(ki_pattern_match(compiled, value), patterns[i].matches ? KI_MATCH_YES : KI_MATCH_NO);
