@@ -28,7 +28,7 @@ compile "${sources[@]:0:half}" &
 compile "${sources[@]:half}"
 wait $!
 # shellcheck disable=SC2046
-"$other" "$work"/*.o $(pkg-config --libs nettle cmocka) -lmpack -lm -o "$work/world"
+"$other" "$work"/*.o $(pkg-config --libs nettle libpcre2-8 cmocka) -lmpack -lm -o "$work/world"
 
 digest() { # digest PROGRAM
     "$1" 2>&1 | sed -n 's/^digest world //p'
