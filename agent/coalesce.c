@@ -9,7 +9,7 @@
  * for those seconds only.  What was told last is one byte a member, indexed by the core's small member id.  A member
  * that is forgotten frees its id, so its byte is cleared.
  *
- * The log has every event at once, in Serf's words. */
+ * The log has every event at once, in Serf's words.  User events: coalesce_user.c. */
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -17,9 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COALESCE_QUIET_MS 1000 /* Serf's agent: quiescent period */
-#define COALESCE_MOST_MS 3000  /* and coalesce period */
-#define COALESCE_WAITS 0x80    /* an event of this member waits: most have none, and need no search */
+#define COALESCE_WAITS 0x80 /* an event of this member waits: most have none, and need no search */
 
 struct coalesce_wait {
     struct coalesce_wait *next;
@@ -46,40 +44,6 @@ static const char *const coalesce_logged[] = {"EventMemberJoin", "EventMemberLea
 const char *ki_member_event_name(enum ki_member_event event)
 {
     return coalesce_names[event];
-}
-
-/* ---- watchers ---- */
-
-void ki_agent_watch(struct ki_agent *agent, struct ki_agent_watch *watch)
-{
-    watch->next = agent->watches;
-    agent->watches = watch;
-}
-
-void ki_agent_unwatch(struct ki_agent *agent, struct ki_agent_watch *watch)
-{
-    if (agent->watch_cursor == watch)
-        agent->watch_cursor = watch->next;
-    for (struct ki_agent_watch **link = &agent->watches; *link; link = &(*link)->next) {
-        if (*link == watch) {
-            *link = watch->next;
-            return;
-        }
-    }
-}
-
-static void coalesce_tell(struct ki_agent *agent, enum ki_member_event event, const struct kith_member *members,
-                          size_t count)
-{
-    ki_log(agent->log, KI_LOG_INFO, "agent", "Received event: %s", coalesce_names[event]);
-    if (agent->k && agent->phase == KI_PHASE_RUN)
-        ki_notify_status(agent, false);
-    struct ki_agent_watch *watch = agent->watches;
-    while (watch) {
-        agent->watch_cursor = watch->next;
-        watch->members(watch->arg, event, members, count);
-        watch = agent->watch_cursor;
-    }
 }
 
 /* ---- telling ---- */
@@ -133,7 +97,7 @@ static void coalesce_flush(struct ki_coalesce *coalesce)
                 members[told++] = wait->member;
         }
         if (told > 0)
-            coalesce_tell(coalesce->agent, (enum ki_member_event)event, members, told);
+            ki_watch_members(coalesce->agent, (enum ki_member_event)event, members, told);
     }
     free(members);
     while (first) {
@@ -198,11 +162,11 @@ static void coalesce_add(struct ki_coalesce *coalesce, const struct kith_member 
     coalesce->last = wait;
     uint8_t told = member->id < coalesce->told_count ? coalesce->told[member->id] : 0;
     coalesce_told(coalesce, member->id, told | COALESCE_WAITS);
-    bool prompt = coalesce->since_ms - coalesce->told_ms >= COALESCE_QUIET_MS;
-    uint64_t most_ms = coalesce->since_ms + COALESCE_MOST_MS;
+    bool prompt = coalesce->since_ms - coalesce->told_ms >= KI_COALESCE_QUIET_MS;
+    uint64_t most_ms = coalesce->since_ms + KI_COALESCE_MOST_MS;
     uint64_t left_ms = prompt || most_ms <= now_ms ? 0 : most_ms - now_ms;
     uv_update_time(coalesce->timer.loop);
-    uv_timer_start(&coalesce->timer, coalesce_due, ki_min_u64(left_ms, COALESCE_QUIET_MS), 0);
+    uv_timer_start(&coalesce->timer, coalesce_due, ki_min_u64(left_ms, KI_COALESCE_QUIET_MS), 0);
 }
 
 static void coalesce_log(struct ki_agent *agent, const struct kith_member *member, enum ki_member_event event)
@@ -273,6 +237,8 @@ static void coalesce_closed(uv_handle_t *handle)
 
 void ki_coalesce_close(struct ki_agent *agent)
 {
+    if (!agent->coalesce)
+        return;
     agent->closing++;
     uv_close((uv_handle_t *)&agent->coalesce->timer, coalesce_closed);
     agent->coalesce = NULL;

@@ -12,6 +12,7 @@ struct ki_disk;
 struct ki_rpc;
 struct ki_redis;
 struct ki_coalesce;
+struct ki_coalesce_user;
 
 /* One ask of a door or of our own start, until its done is called. */
 struct ki_ask_wait {
@@ -50,6 +51,7 @@ struct ki_agent {
     struct ki_ask_wait *asks;
     uv_timer_t soon; /* calls the done of what is ready */
     struct ki_coalesce *coalesce;
+    struct ki_coalesce_user *coalesce_user;
     struct ki_agent_watch *watches, *watch_cursor;
 
     enum ki_agent_phase phase;
@@ -86,10 +88,38 @@ bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out); /* false: out
 void ki_reload(struct ki_agent *agent); /* SIGHUP */
 int ki_retag_reload(struct ki_agent *agent, const struct ki_tags *old_tags, const struct ki_tags *new_tags);
 
+/* watch.c */
+void ki_watch_members(struct ki_agent *agent, enum ki_member_event event, const struct kith_member *members,
+                      size_t count);
+void ki_watch_message(struct ki_agent *agent, const struct kith_event *event);
+
+#define KI_COALESCE_QUIET_MS 1000 /* Serf's agent: quiescent period */
+#define KI_COALESCE_MOST_MS 3000  /* and coalesce period */
+
 /* coalesce.c */
 int ki_coalesce_init(struct ki_agent *agent);
-void ki_coalesce_event(struct ki_agent *agent, const struct kith_event *event);
+void ki_coalesce_event(struct ki_agent *agent, const struct kith_event *event); /* MEMBER */
 void ki_coalesce_close(struct ki_agent *agent);
+
+/* coalesce_user.c */
+#define KI_USER_WAITS_MAX 1024               /* user events that wait for their while, and */
+#define KI_USER_BYTES_MAX ((size_t)4 << 20)  /* bytes of them: four of the largest */
+struct ki_user_gather {
+    struct ki_user_wait *first, *last;
+    size_t count, bytes;
+    uint64_t since_ms, newest_ms; /* when the first and the last of those that wait came */
+};
+typedef void ki_user_tell(void *arg, const struct kith_message *message);
+/* True: it waits, or is outranked by one that does.  False: there is no room for it. */
+bool ki_user_gather_add(struct ki_user_gather *gather, uint64_t now_ms, const struct kith_message *message);
+uint64_t ki_user_gather_due_ms(const struct ki_user_gather *gather); /* UINT64_MAX: nothing waits */
+/* Gives what waits, oldest first, and forgets it.  tell may be NULL, and may add. */
+void ki_user_gather_flush(struct ki_user_gather *gather, ki_user_tell *tell, void *arg);
+
+int ki_coalesce_user_init(struct ki_agent *agent);
+void ki_coalesce_user_event(struct ki_agent *agent, const struct kith_event *event); /* USER, GAP, QUERY */
+uint64_t ki_coalesce_user_full(const struct ki_agent *agent); /* how many were told at once for want of room */
+void ki_coalesce_user_close(struct ki_agent *agent);
 
 /* disk_agent.c */
 int ki_disk_setup(struct ki_agent *agent); /* loads the store, if there is a -data-dir; -1: told on standard error */

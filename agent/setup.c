@@ -3,7 +3,8 @@
  *
  * Whatever fails here is told on standard error in one sentence that says what to do; run.c closes what was opened.
  *
- * Events of the driver come in here and go to whom they concern: members to coalesce.c, ends of asks to ask.c. */
+ * Events of the driver come in here and go to whom they concern: members to coalesce.c, what members say to coalesce_user.c,
+ * ends of asks to ask.c. */
 #include "agent/internal.h"
 #include "agent/redis_server.h"
 #include "agent/rpc.h"
@@ -76,8 +77,8 @@ static void setup_event(void *arg, const struct kith_event *event)
         return;
     case KITH_EVENT_GAP:
     case KITH_EVENT_QUERY:
-        if (agent->coalesce)
-            ki_coalesce_event(agent, event);
+        if (agent->coalesce_user)
+            ki_coalesce_user_event(agent, event);
         return;
     case KITH_EVENT_ANSWER:
     case KITH_EVENT_UNCONFIRMED:
@@ -363,7 +364,7 @@ static int setup_redis(struct ki_agent *agent)
 int ki_setup(struct ki_agent *agent)
 {
     int result;
-    if (ki_ask_init(agent) != 0 || ki_coalesce_init(agent) != 0) {
+    if (ki_ask_init(agent) != 0 || ki_coalesce_init(agent) != 0 || ki_coalesce_user_init(agent) != 0) {
         ki_agent_fail("out of memory");
         return -1;
     }

@@ -91,7 +91,7 @@ static void stats_tags(struct stats_walk *walk, const kith *k)
         walk->visit(walk->arg, walk->section, NULL, NULL);
 }
 
-static void stats_kith(struct stats_walk *walk, const struct kith_gauges *gauges)
+static void stats_kith(struct stats_walk *walk, const struct ki_agent *agent, const struct kith_gauges *gauges)
 {
     walk->section = "kith";
     stats_number(walk, "alive", gauges->alive);
@@ -104,6 +104,7 @@ static void stats_kith(struct stats_walk *walk, const struct kith_gauges *gauges
     stats_number(walk, "incarnation", gauges->incarnation);
     stats_truth(walk, "leaving", gauges->leaving);
     stats_truth(walk, "left_pool", gauges->left_pool);
+    stats_number(walk, "coalesce_full", ki_coalesce_user_full(agent));
 }
 
 static void stats_net(struct stats_walk *walk, const struct ki_net *net)
@@ -161,7 +162,7 @@ void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *ar
     stats_serf(&walk, &gauges, agent->k);
     stats_tags(&walk, agent->k);
     visit(arg, "event_handlers", NULL, NULL);
-    stats_kith(&walk, &gauges);
+    stats_kith(&walk, agent, &gauges);
     stats_net(&walk, agent->net);
     if (agent->disk)
         stats_disk(&walk, agent->disk);
