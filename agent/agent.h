@@ -43,8 +43,8 @@ void ki_agent_forget(struct ki_agent *agent, const void *arg);
 /* ---- numbers ---- */
 
 /* Visits every statistic; those of one section come one after another, sections and keys in a fixed order.  Serf's
- * sections (agent, runtime, serf, tags, event_handlers: empty ones are visited once with key NULL), then kith, net, disk
- * and counters (every counter of the core by its name). */
+ * sections (agent, runtime, serf, tags, event_handlers: empty ones are visited once with key NULL), then kith, net, disk,
+ * handlers and counters (every counter of the core by its name). */
 typedef void ki_agent_stat(void *arg, const char *section, const char *key, const char *value);
 void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *arg);
 

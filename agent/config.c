@@ -82,12 +82,13 @@ static int config_parse_flags(struct config_flag *flags, int argc, char **argv, 
 static int config_variable(struct ki_config *config, const struct ki_option *option, const char *name,
                            const char *text, char error[KI_ERROR_TEXT])
 {
-    if (option->kind != KI_OPTION_LIST && option->kind != KI_OPTION_TAGS)
+    bool lines = option->kind == KI_OPTION_HANDLERS;
+    if (option->kind != KI_OPTION_LIST && option->kind != KI_OPTION_TAGS && !lines)
         return ki_option_set(config, option, name, text, error);
-    char *copy = strdup(text); /* several values are separated by commas */
+    char *copy = strdup(text); /* several values are separated */
     char *rest = copy;
     int result = copy ? 0 : ki_config_fail(error, "out of memory");
-    for (char *part; result == 0 && (part = strsep(&rest, ",")) != NULL;) {
+    for (char *part; result == 0 && (part = strsep(&rest, lines ? "\n" : ",")) != NULL;) {
         if (*part)
             result = ki_option_set(config, option, name, part, error);
     }
@@ -137,6 +138,8 @@ static void config_defaults(struct ki_config *config)
     config->coordinates = true;
     config->leave_on_terminate = true; /* Serf: false.  A service manager's stop is a wish to leave. */
     config->retry_interval_ms = 30000;
+    config->handler_timeout_ms = 30000;
+    config->handler_concurrency = 8;
     config->data_max = (uint64_t)64 << 30;
     config->value_max = (uint64_t)16 << 20;
     config->resp_clients_max = 10000;
@@ -220,6 +223,7 @@ void ki_config_free(struct ki_config *config)
     ki_strings_free(&config->retry_join);
     ki_strings_free(&config->config_files);
     ki_strings_free(&config->config_dirs);
+    ki_strings_free(&config->handlers);
     ki_strings_free(&config->ignored);
     ki_tags_free(&config->tags);
     memset(config, 0, sizeof *config);

@@ -23,12 +23,13 @@ struct ki_config {
     char *node, *bind, *advertise, *encrypt, *keyring_file, *profile, *rpc_addr, *rpc_auth, *log_level, *log_format;
     char *resp_addr, *resp_auth;
     char *snapshot, *tags_file, *role, *label, *delegate_versions;
-    struct ki_strings join, retry_join, config_files, config_dirs;
+    struct ki_strings join, retry_join, config_files, config_dirs, handlers;
     struct ki_strings ignored; /* keys that were taken but have no effect yet */
     struct ki_tags tags;
     bool replay, rejoin, compression, coordinates, leave_on_terminate, skip_leave_on_interrupt;
     uint32_t protocol; /* Serf's; 0: the newest */
     uint32_t retry_max, retry_interval_ms;
+    uint32_t handler_timeout_ms, handler_concurrency;
     char *data_dir, *fsync; /* of the store */
     uint64_t data_max, store_max, value_max, repair_rate;
     uint32_t resp_clients_max;
@@ -61,6 +62,7 @@ enum ki_option_kind {
     KI_OPTION_BYTES,    /* uint64_t; K, M, G or T behind the number */
     KI_OPTION_LIMIT_MS, /* a duration into the field of kith_config at `offset` */
     KI_OPTION_LIST,
+    KI_OPTION_HANDLERS, /* a list of event handlers, which hold commas: a variable has one on each line */
     KI_OPTION_TAGS,
     KI_OPTION_IGNORED, /* Serf's key, taken for compatibility, without effect yet */
     KI_OPTION_NOT_YET, /* Serf's key for something that kith does not do yet */

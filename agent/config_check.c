@@ -68,6 +68,15 @@ static int check_disk(const struct ki_config *config, char error[KI_ERROR_TEXT])
     return 0;
 }
 
+static int check_handlers(const struct ki_config *config, char error[KI_ERROR_TEXT])
+{
+    if (config->handler_timeout_ms == 0)
+        return ki_config_fail(error, "-handler-timeout: must be more than 0");
+    if (config->handler_concurrency == 0)
+        return ki_config_fail(error, "-handler-concurrency: must be more than 0");
+    return 0;
+}
+
 int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
 {
     enum ki_log_level level;
@@ -94,7 +103,7 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
         return ki_config_fail(error, "-repair-rate: at most 4095M");
     if (config->resp_clients_max == 0)
         return ki_config_fail(error, "resp_clients_max: must be more than 0");
-    if (check_versions(config, error) != 0 || check_disk(config, error) != 0)
+    if (check_versions(config, error) != 0 || check_disk(config, error) != 0 || check_handlers(config, error) != 0)
         return -1;
     return check_keys(config, error);
 }
@@ -136,7 +145,8 @@ char *ki_agent_help(void)
     fputs("Usage: kith agent [options]\n\n"
           "  Starts the agent, which is one node of the pool, and runs until it is told to\n"
           "  stop: SIGINT or SIGTERM leaves the pool first, a second one stops at once.\n"
-          "  SIGHUP reads log level and tags again, SIGUSR1 logs all numbers.\n\n"
+          "  SIGHUP reads log level, tags and event handlers again, SIGUSR1 logs all\n"
+          "  numbers.\n\n"
           "  Flags have one dash or two, and their value after '=' or as the next word.\n"
           "  Each is also a variable (-rpc-addr: KITH_RPC_ADDR) and a key of the JSON\n"
           "  files, by Serf's names. Flags outrank variables, and these directories,\n"

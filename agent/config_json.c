@@ -64,6 +64,7 @@ static const char *json_shape(enum ki_option_kind kind)
     case KI_OPTION_LIMIT_MS:
         return "a duration in a string, such as \"30s\"";
     case KI_OPTION_LIST:
+    case KI_OPTION_HANDLERS:
         return "an array of strings";
     case KI_OPTION_TAGS:
         return "an object of strings";
@@ -113,7 +114,7 @@ static int json_set(struct ki_config *config, const struct ki_option *option, js
         return json_is_empty(value) ? 0 : ki_config_fail(error, "%s is not implemented yet; remove it", option->key);
     if (kind == KI_OPTION_IGNORED)
         return json_is_empty(value) ? 0 : ki_option_set(config, option, option->key, "", error);
-    if (kind == KI_OPTION_LIST && json_is_array(value))
+    if ((kind == KI_OPTION_LIST || kind == KI_OPTION_HANDLERS) && json_is_array(value))
         return json_set_list(config, option, option->key, value, error);
     if (kind == KI_OPTION_TAGS && json_is_object(value))
         return json_set_tags(config, option->key, value, error);

@@ -4,6 +4,7 @@
  * An error leaves the field as it was.  Lists and tags gather over all sources, as Serf's do; everything else is
  * overwritten by the source of higher rank. */
 #include "agent/config.h"
+#include "agent/handler.h"
 
 #include "base/base.h"
 
@@ -213,6 +214,16 @@ static int set_text(struct ki_config *config, const struct ki_option *option, co
     return 0;
 }
 
+static int set_handler(struct ki_strings *handlers, const char *name, const char *text, char error[KI_ERROR_TEXT])
+{
+    struct ki_handler_spec spec;
+    char why[KI_ERROR_TEXT];
+    if (ki_handler_spec_parse(&spec, text, why) != 0)
+        return ki_config_fail(error, "%s: %.400s", name, why);
+    ki_handler_spec_free(&spec);
+    return ki_strings_add(handlers, text) ? 0 : ki_config_fail(error, "out of memory");
+}
+
 int ki_option_set(struct ki_config *config, const struct ki_option *option, const char *name, const char *text,
                   char error[KI_ERROR_TEXT])
 {
@@ -238,6 +249,8 @@ int ki_option_set(struct ki_config *config, const struct ki_option *option, cons
     case KI_OPTION_MS:
     case KI_OPTION_LIMIT_MS:
         return set_duration(config, option, name, text, error);
+    case KI_OPTION_HANDLERS:
+        return set_handler(place, name, text, error);
     case KI_OPTION_LIST:
         return ki_strings_add(place, text) ? 0 : ki_config_fail(error, "out of memory");
     case KI_OPTION_TAGS:

@@ -13,6 +13,7 @@ struct ki_rpc;
 struct ki_redis;
 struct ki_coalesce;
 struct ki_coalesce_user;
+struct ki_handlers;
 
 /* One ask of a door or of our own start, until its done is called. */
 struct ki_ask_wait {
@@ -52,12 +53,13 @@ struct ki_agent {
     uv_timer_t soon; /* calls the done of what is ready */
     struct ki_coalesce *coalesce;
     struct ki_coalesce_user *coalesce_user;
+    struct ki_handlers *handlers;
     struct ki_agent_watch *watches, *watch_cursor;
 
     enum ki_agent_phase phase;
     bool started; /* the setup succeeded */
     int exit_code;
-    unsigned doors;   /* that have not said closed yet, at the end */
+    unsigned doors;   /* and event handlers, that have not said closed yet, at the end */
     unsigned closing; /* parts that have not said closed yet */
     uv_signal_t signals[5];
     size_t signal_count;

@@ -1,8 +1,9 @@
-/* SIGHUP: log level and tags are read again, from the same flags, variables and files as at the start.
+/* SIGHUP: log level, tags and event handlers are read again, from the same flags, variables and files as at the start.
  *
  * Serf's reload overwrites the tags that `serf tags` set since the start; ours keeps them: a tag set at run time, or one
  * of the files that was deleted then, stays so, whatever the files say, until the agent is restarted.  A configuration
  * that cannot be read changes nothing. */
+#include "agent/handler.h"
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -44,6 +45,20 @@ int ki_retag_reload(struct ki_agent *agent, const struct ki_tags *old_tags, cons
     return result;
 }
 
+static void reload_tags(struct ki_agent *agent, struct ki_config *config)
+{
+    int result = ki_retag_reload(agent, &agent->config.tags, &config->tags);
+    if (result != 0) {
+        ki_log(agent->log, KI_LOG_ERR, "agent", "tags not reloaded: %s", kith_strerror(result));
+        return;
+    }
+    struct ki_tags old_tags = agent->config.tags;
+    agent->config.tags = config->tags;
+    config->tags = old_tags;
+    ki_log(agent->log, KI_LOG_INFO, "agent", "configuration reloaded: log level %s, tags, %zu event handlers",
+           config->log_level, config->handlers.count);
+}
+
 void ki_reload(struct ki_agent *agent)
 {
     struct ki_config config;
@@ -57,15 +72,9 @@ void ki_reload(struct ki_agent *agent)
     }
     if (ki_log_level_parse(config.log_level, &level))
         ki_log_set_level(agent->log, level);
-    int result = ki_retag_reload(agent, &agent->config.tags, &config.tags);
-    if (result == 0) {
-        struct ki_tags old_tags = agent->config.tags;
-        agent->config.tags = config.tags;
-        config.tags = old_tags;
-        ki_log(agent->log, KI_LOG_INFO, "agent", "configuration reloaded: log level %s, tags", config.log_level);
-    } else {
-        ki_log(agent->log, KI_LOG_ERR, "agent", "tags not reloaded: %s", kith_strerror(result));
-    }
+    if (ki_handlers_reload(agent, &config) != 0)
+        ki_log(agent->log, KI_LOG_ERR, "agent", "event handlers not reloaded: out of memory");
+    reload_tags(agent, &config);
     ki_config_free(&config);
     ki_net_kick(agent->net);
     ki_notify_status(agent, true);

@@ -1,13 +1,14 @@
 /* The agent from its first to its last breath.
  *
- *     read configuration -> setup -> banner -> joins -> loop ... stop: the doors flush their answers and close, then
- *     everything else closes, then the loop ends, then the core is freed -> exit code
+ *     read configuration -> setup -> banner -> joins -> loop ... stop: the doors flush their answers and close, and
+ *     event handlers end; then everything else closes, then the loop ends, then the core is freed -> exit code
  *
  * Two steps, because a door may still read the core while it flushes.  Signals stay open until the second step, so
  * that an impatient operator is heard.
  *
  * Not here: what the agent does; this file only says in which order it begins and ends. */
 #include "agent/disk.h"
+#include "agent/handler.h"
 #include "agent/internal.h"
 #include "agent/redis_server.h"
 #include "agent/rpc.h"
@@ -66,6 +67,8 @@ static void run_close_rest(struct ki_agent *agent)
 {
     agent->rpc = NULL;
     agent->redis = NULL;
+    ki_handlers_free(agent->handlers);
+    agent->handlers = NULL;
     ki_signals_close(agent);
     ki_dev_close(agent);
     ki_coalesce_close(agent);
@@ -107,7 +110,7 @@ void ki_agent_stop(struct ki_agent *agent, int exit_code)
     ki_notify("STOPPING=1");
     if (agent->started)
         ki_log(agent->log, KI_LOG_INFO, "agent", "shutting down");
-    agent->doors = 1; /* ourselves, until both have been told */
+    agent->doors = 1; /* ourselves, until all have been told */
     if (agent->rpc) {
         agent->doors++;
         ki_rpc_stop(agent->rpc, run_door_closed, agent);
@@ -115,6 +118,10 @@ void ki_agent_stop(struct ki_agent *agent, int exit_code)
     if (agent->redis) {
         agent->doors++;
         ki_redis_stop(agent->redis, run_door_closed, agent);
+    }
+    if (agent->handlers) {
+        agent->doors++;
+        ki_handlers_stop(agent->handlers, run_door_closed, agent);
     }
     run_door_closed(agent);
 }

@@ -5,6 +5,7 @@
  *
  * Events of the driver come in here and go to whom they concern: members to coalesce.c, what members say to coalesce_user.c,
  * ends of asks to ask.c. */
+#include "agent/handler.h"
 #include "agent/internal.h"
 #include "agent/redis_server.h"
 #include "agent/rpc.h"
@@ -364,7 +365,8 @@ static int setup_redis(struct ki_agent *agent)
 int ki_setup(struct ki_agent *agent)
 {
     int result;
-    if (ki_ask_init(agent) != 0 || ki_coalesce_init(agent) != 0 || ki_coalesce_user_init(agent) != 0) {
+    if (ki_ask_init(agent) != 0 || ki_coalesce_init(agent) != 0 || ki_coalesce_user_init(agent) != 0 ||
+        ki_handlers_start(agent) != 0) {
         ki_agent_fail("out of memory");
         return -1;
     }

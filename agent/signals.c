@@ -4,6 +4,7 @@
  *                       a second one: stop at once, exit 1
  *     SIGHUP            reload
  *     SIGUSR1           all numbers to the log */
+#include "agent/handler.h"
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -13,8 +14,11 @@
 
 static void signals_end(struct ki_agent *agent, bool leave)
 {
-    if (agent->phase == KI_PHASE_STOP)
-        _exit(1); /* even our stopping takes too long for them */
+    if (agent->phase == KI_PHASE_STOP) { /* even our stopping takes too long for them */
+        if (agent->handlers)
+            ki_handlers_kill(agent->handlers);
+        _exit(1);
+    }
     if (agent->phase == KI_PHASE_LEAVE) {
         ki_log(agent->log, KI_LOG_WARN, "agent", "second signal: not waiting for the leave");
         ki_agent_stop(agent, 1);

@@ -4,6 +4,7 @@
  * numbers.  The order is fixed, so that two prints can be compared.  Nothing is cached: reading costs a walk, idling
  * costs nothing. */
 #include "agent/disk.h"
+#include "agent/handler.h"
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -161,11 +162,12 @@ void ki_agent_stats(const struct ki_agent *agent, ki_agent_stat *visit, void *ar
     stats_runtime(&walk);
     stats_serf(&walk, &gauges, agent->k);
     stats_tags(&walk, agent->k);
-    visit(arg, "event_handlers", NULL, NULL);
+    ki_handlers_stats_serf(agent->handlers, visit, arg);
     stats_kith(&walk, agent, &gauges);
     stats_net(&walk, agent->net);
     if (agent->disk)
         stats_disk(&walk, agent->disk);
+    ki_handlers_stats(agent->handlers, visit, arg);
     walk.section = "counters";
     for (size_t i = 0; i < kith_counter_count(); i++)
         stats_number(&walk, kith_counter_name(i), kith_counter(agent->k, i));

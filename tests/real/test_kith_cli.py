@@ -196,7 +196,7 @@ def agent_errors(pool):
     done = fails(1, "agent", "-node", "y", "-bind", taken.ip, "-rpc-addr", "127.0.0.51:7373", says="7946")
     check("in use" in done.err, "the message says the port is in use:", done)
     done = fails(1, "agent", "-node", "y", "-bind", "127.0.0.51", "-rpc-addr", "%s:7373" % taken.ip, says="7373")
-    for flag in (["-event-handler", "x.sh"], ["-discover", "x"], ["-iface", "lo"], ["-syslog"]):
+    for flag in (["-event-handler", "not a filter=x.sh"], ["-discover", "x"], ["-iface", "lo"], ["-syslog"]):
         done = lib.run(lib.KITH, "agent", *where, *flag, timeout=15)
         check(done.code in (1, 2) and flag[0].lstrip("-") in done.err and "not" in done.err, "a clear refusal:", done)
     fails(1, "agent", "-join", "127.0.0.52:7946", *where, says="127.0.0.52")

@@ -114,7 +114,10 @@ static void test_refused(void **state)
         {{"-data-max=1023K", NULL}, "at least 1M"},
         {{"-retry-interval=0", NULL}, "more than 0"},
         {{"-broadcast-timeout=soon", NULL}, "duration"},
-        {{"-event-handler=x", NULL}, "-event-handler is not implemented yet"},
+        {{"-event-handler=joined=x", NULL}, "\"joined\" is none of member-join"},
+        {{"-event-handler", "user:a=", NULL}, "has no script"},
+        {{"-handler-timeout=0", NULL}, "more than 0"},
+        {{"-handler-concurrency=0", NULL}, "more than 0"},
         {{"-discover=x", NULL}, "-discover is not implemented yet"},
         {{"-iface=x", NULL}, "-iface is not implemented yet"},
         {{"-syslog", NULL}, "-syslog is not implemented yet"},
@@ -190,9 +193,11 @@ static void test_json_values(void **state)
     const char *path = put(*state, "a.json",
                            "{ \"node_name\": \"n\", \"tags\": {\"role\": \"web\"}, \"start_join\": [\"a\", \"b:1\"],\n"
                            "  \"retry_max_attempts\": 3, \"retry_interval\": \"2s\", \"rejoin_after_leave\": true,\n"
-                           "  \"enable_compression\": false, \"skip_leave_on_interrupt\": true, \"discover\": \"\",\n"
+                           "  \"enable_compression\": false, \"skip_leave_on_interrupt\": true,\n"
                            "  \"leave_on_terminate\": false, \"reconnect_timeout\": \"1h\", \"members_max\": 99,\n"
-                           "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"event_handlers\": [],\n"
+                           "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"discover\": \"\",\n"
+                           "  \"event_handlers\": [\"x\", \"user:a,user:b=y\"], \"handler_timeout\": \"2s\",\n"
+                           "  \"handler_concurrency\": 3,\n"
                            "  \"user_event_size_limit\": 9, \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
     const char *const words[] = {"-config-file", path, "-broadcast-timeout=7s", NULL};
     if (read_words(&config, words, error) != 0)
@@ -205,6 +210,10 @@ static void test_json_values(void **state)
     assert_string_equal(config.fsync, "no");
     assert_int_equal(config.data_max, (uint64_t)3 << 30);
     assert_int_equal(config.retry_interval_ms, 2000);
+    assert_int_equal(config.handlers.count, 2);
+    assert_string_equal(config.handlers.items[1], "user:a,user:b=y");
+    assert_int_equal(config.handler_timeout_ms, 2000);
+    assert_int_equal(config.handler_concurrency, 3);
     assert_true(config.rejoin && config.skip_leave_on_interrupt);
     assert_false(config.compression || config.leave_on_terminate);
     assert_false(config.coordinates);
@@ -245,7 +254,8 @@ static void test_json_refused(void **state)
         {"{\"members_max\": 4294967296}", "not a number from 0 to 4294967295"},
         {"{\"members_max\": \"5\"}", "must be a whole number"},
         {"{\"discover\": \"x\"}", "discover is not implemented yet"},
-        {"{\"event_handlers\": [\"x\"]}", "event_handlers is not implemented yet"},
+        {"{\"event_handlers\": \"x\"}", "event_handlers must be an array of strings"},
+        {"{\n\"event_handlers\": [\"on=x\"]}", "line 2: event_handlers: \"on\" is none of"},
         {"{\"enable_syslog\": true}", "enable_syslog is not implemented yet"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -303,12 +313,16 @@ static void test_variables(void **state)
     (void)state;
     setenv("KITH_JOIN", "a,b:2", 1);
     setenv("KITH_TAG", "x=1,y=2", 1);
+    setenv("KITH_EVENT_HANDLER", "user:a,user:b=x, y\nz", 1); /* one a line: they have commas */
     setenv("KITH_DISABLE_COMPRESSION", "true", 1);
     setenv("KITH_QUEUE_MAX", "17", 1);
     setenv("KITH_RPC_ADDR", "", 1); /* empty is not set */
     if (read_words(&config, none, error) != 0)
         fail_msg("%s", error);
     assert_int_equal(config.join.count, 2);
+    assert_int_equal(config.handlers.count, 2);
+    assert_string_equal(config.handlers.items[0], "user:a,user:b=x, y");
+    assert_string_equal(config.handlers.items[1], "z");
     assert_string_equal(ki_tags_get(&config.tags, ki_str("y")), "2");
     assert_false(config.compression);
     assert_null(config.rpc_addr);
@@ -316,8 +330,8 @@ static void test_variables(void **state)
     setenv("KITH_QUEUE_MAX", "many", 1);
     assert_int_equal(read_words(&config, none, error), -1);
     assert_non_null(strstr(error, "KITH_QUEUE_MAX"));
-    static const char *const names[] = {"KITH_JOIN", "KITH_TAG", "KITH_DISABLE_COMPRESSION", "KITH_QUEUE_MAX",
-                                        "KITH_RPC_ADDR"};
+    static const char *const names[] = {"KITH_EVENT_HANDLER", "KITH_JOIN", "KITH_TAG", "KITH_DISABLE_COMPRESSION",
+                                        "KITH_QUEUE_MAX", "KITH_RPC_ADDR"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
 }
