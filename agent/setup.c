@@ -73,8 +73,8 @@ static void setup_event(void *arg, const struct kith_event *event)
                 ki_redis_published(agent->redis, &event->message);
             return;
         }
-        if (agent->coalesce)
-            ki_coalesce_event(agent, event);
+        if (agent->coalesce_user)
+            ki_coalesce_user_event(agent, event);
         return;
     case KITH_EVENT_GAP:
     case KITH_EVENT_QUERY:
