@@ -5,9 +5,9 @@
  *
  * Not here: limits and reserved keys, which the core checks when the tags reach it. */
 #include "agent/tags.h"
+#include "agent/replace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,28 +129,6 @@ int ki_tags_load(struct ki_tags *out, const char *path, char *error, size_t cap)
     return result;
 }
 
-/* The bytes are on the disk before the name points at them. */
-static int tags_replace(const char *path, const char *text)
-{
-    char beside[4096];
-    if (snprintf(beside, sizeof beside, "%s.tmp", path) >= (int)sizeof beside) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -1;
-    size_t len = strlen(text);
-    bool ok = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-    if (ok && rename(beside, path) == 0)
-        return 0;
-    int why = errno;
-    unlink(beside);
-    errno = why;
-    return -1;
-}
-
 int ki_tags_save(const struct ki_tags *tags, const char *path, char *error, size_t cap)
 {
     json_t *document = json_object();
@@ -169,7 +147,7 @@ int ki_tags_save(const struct ki_tags *tags, const char *path, char *error, size
     int result = -1;
     if (!text)
         snprintf(error, cap, "tags file %s: out of memory", path);
-    else if ((result = tags_replace(path, text)) != 0)
+    else if ((result = ki_replace_file(path, text, strlen(text))) != 0)
         snprintf(error, cap, "tags file %s: %s", path, strerror(errno));
     free(text);
     return result;
