@@ -7,6 +7,7 @@
 #define KI_AGENT_H
 
 #include "agent/log.h"
+#include "kith/event.h"
 #include "kith/kith.h"
 
 #include <uv.h>

@@ -86,6 +86,9 @@ int ki_ask_tags_commit(struct ki_agent *agent, const struct kith_tag *set, size_
                        const struct kith_str *deleted, size_t deleted_count, kith_ticket *ticket);
 bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out); /* false: out of memory */
 
+/* keys_agent.c */
+void ki_keys_changed(struct ki_agent *agent, uint64_t change); /* the keyring's, as KITH_EVENT_KEYS tells it */
+
 /* reload.c */
 void ki_reload(struct ki_agent *agent); /* SIGHUP */
 int ki_retag_reload(struct ki_agent *agent, const struct ki_tags *old_tags, const struct ki_tags *new_tags);

@@ -1,10 +1,11 @@
 /* Keys are 16, 24 or 32 bytes in base64; the keyring file is Serf's: a JSON array of them, the first one seals.
  *
  * Decoded keys are overwritten before their memory is given back; the core keeps its own copy.  The text they came
- * from is not: it stands in the argument list or the file as well.
+ * from, or go to, is not: it stands in the argument list or the file as well.
  *
- * Not here: changing keys at run time. */
+ * Not here: changing keys at run time (keys_agent.c). */
 #include "agent/keys.h"
+#include "agent/replace.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -35,6 +36,12 @@ int ki_key_decode(const char *text, struct kith_key *out, char *error, size_t ca
     out->len = (uint8_t)len;
     explicit_bzero(bytes, sizeof bytes);
     return 0;
+}
+
+void ki_key_encode(const struct kith_key *key, char out[KI_KEY_TEXT])
+{
+    base64_encode_raw(out, key->len, key->bytes);
+    out[BASE64_ENCODE_RAW_LENGTH(key->len)] = '\0';
 }
 
 static int keys_fill(struct ki_keyfile *out, const json_t *document, char *error, size_t cap)
@@ -86,6 +93,32 @@ int ki_keyfile_load(struct ki_keyfile *out, const char *path, char *error, size_
         snprintf(error, cap, "keyring file %.200s: %s", path, reason);
         ki_keyfile_free(out);
     }
+    return result;
+}
+
+static bool keys_append(json_t *document, const struct kith_key *key)
+{
+    char text[KI_KEY_TEXT];
+    ki_key_encode(key, text);
+    bool done = json_array_append_new(document, json_string(text)) == 0;
+    explicit_bzero(text, sizeof text);
+    return done;
+}
+
+int ki_keyfile_save(const struct ki_keyfile *keyring, const char *path, char *error, size_t cap)
+{
+    json_t *document = json_array();
+    bool good = document != NULL;
+    for (size_t i = 0; i < keyring->count && good; i++)
+        good = keys_append(document, &keyring->keys[i]);
+    char *text = good ? json_dumps(document, JSON_INDENT(2)) : NULL;
+    int result = -1;
+    json_decref(document);
+    if (!text)
+        snprintf(error, cap, "keyring file %.200s: out of memory", path);
+    else if ((result = ki_replace_file(path, text, strlen(text))) != 0)
+        snprintf(error, cap, "keyring file %.200s: %s", path, strerror(errno));
+    free(text);
     return result;
 }
 

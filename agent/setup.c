@@ -83,7 +83,9 @@ static void setup_event(void *arg, const struct kith_event *event)
         return;
     case KITH_EVENT_ANSWER:
     case KITH_EVENT_UNCONFIRMED:
+        return;
     case KITH_EVENT_KEYS:
+        ki_keys_changed(agent, event->message.query);
         return;
     }
     KI_UNREACHABLE();
@@ -197,6 +199,7 @@ static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const s
     core.tag_count = tags->count;
     core.keys = keyring->keys;
     core.key_count = keyring->count;
+    core.keys_kept = agent->config.keyring_file != NULL;
     agent->encrypted = keyring->count > 0;
     if (getrandom(core.seed, sizeof core.seed, 0) != (ssize_t)sizeof core.seed) {
         ki_agent_fail("the operating system gives no randomness: %s", strerror(errno));
