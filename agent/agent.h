@@ -38,8 +38,31 @@ int ki_agent_force_leave(struct ki_agent *agent, struct kith_str name, bool prun
  * a NUL in it.  done gets an error when the tags are set but the file could not be written. */
 int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set_count, const struct kith_str *deleted,
                   size_t deleted_count, ki_agent_done *done, void *arg);
-/* The client that asked is gone: no done with this arg is called any more; the asks go on. */
+/* The client that asked is gone: neither done nor answer with this arg is called any more.  The asks go on, but
+ * queries, which nobody waits for now, are ended. */
 void ki_agent_forget(struct ki_agent *agent, const void *arg);
+
+/* ---- events, queries, keys (event.h says what these take and return) ---- */
+
+/* One ANSWER (query, keys) or UNCONFIRMED (event) of an ask that goes on; borrowed for the call, in which the agent may not
+ * be asked anything. */
+typedef void ki_agent_answer(void *arg, const struct kith_event *event);
+
+/* done's count: how many members are known to have it, if confirmation was asked for. */
+int ki_agent_event(struct ki_agent *agent, const struct kith_user_event *event, ki_agent_answer *answer,
+                   ki_agent_done *done, void *arg);
+int ki_agent_query(struct ki_agent *agent, const struct kith_query *query, ki_agent_answer *answer, ki_agent_done *done,
+                   void *arg);
+int ki_agent_change_keys(struct ki_agent *agent, enum kith_key_change change, const struct kith_key *key,
+                         ki_agent_answer *answer, ki_agent_done *done, void *arg);
+/* Ends at once.  query: of a QUERY that a watch was told. */
+int ki_agent_respond(struct ki_agent *agent, uint64_t query, struct kith_str payload);
+
+/* What the sizes of messages may be, bytes: for who explains a KITH_ERR_TOO_LONG. */
+struct ki_agent_sizes {
+    uint32_t event, query, response;
+};
+struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *agent);
 
 /* ---- numbers ---- */
 

@@ -3,9 +3,11 @@
  *     join targets --resolve--> addresses --kith_join--> ticket --KITH_EVENT_DONE--> ready --soon--> done
  *
  * done is never called from inside the ask, nor from inside the driver's pump: what has ended is marked ready, and a
- * timer of 0 ms calls it from the loop.  So a done may ask again, and a door may free what it likes.
+ * timer of 0 ms calls it from the loop.  So a done may ask again, and a door may free what it likes.  For the same reason
+ * the driver is kicked from there, so that a door has said that the ask is accepted before the first answer to it comes,
+ * and a query whose asker is gone is ended there.
  *
- * Not here: what a door answers. */
+ * Not here: what a door answers; events, queries and keys (ask_message.c). */
 #include "agent/internal.h"
 
 #include "base/base.h"
@@ -14,10 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Their DONE comes with the next kick, and makes them ready. */
+static void ask_cancel(struct ki_agent *agent)
+{
+    for (struct ki_ask_wait *ask = agent->asks; ask; ask = ask->next) {
+        if (!ask->cancel)
+            continue;
+        ask->cancel = false;
+        (void)kith_ask_cancel(agent->k, ki_net_now(), ask->ticket); /* or it has ended: as well */
+    }
+}
+
 static void ask_soon(uv_timer_t *timer)
 {
     struct ki_agent *agent = timer->data;
     bool left = false;
+    ask_cancel(agent);
+    ki_net_kick(agent->net);
     for (;;) { /* from the start each time: a done may add and end others */
         struct ki_ask_wait **link = &agent->asks;
         while (*link && !(*link)->ready)
@@ -41,7 +56,7 @@ int ki_ask_init(struct ki_agent *agent)
     return uv_timer_init(&agent->loop, &agent->soon);
 }
 
-static struct ki_ask_wait *ask_new(struct ki_agent *agent, ki_agent_done *done, void *arg)
+struct ki_ask_wait *ki_ask_wait_new(struct ki_agent *agent, ki_agent_done *done, void *arg)
 {
     struct ki_ask_wait *ask = calloc(1, sizeof *ask);
     if (!ask)
@@ -74,13 +89,12 @@ static void ask_ready(struct ki_ask_wait *ask, int result, uint32_t count, const
     uv_timer_start(&ask->agent->soon, ask_soon, 0, 0);
 }
 
-/* The usual end of a call to the core: a ticket to wait for, or nothing left of the ask. */
-static int ask_started(struct ki_ask_wait *ask, int result)
+int ki_ask_wait_started(struct ki_ask_wait *ask, int result)
 {
     struct ki_agent *agent = ask->agent;
     if (result != 0)
         ask_drop(ask);
-    ki_net_kick(agent->net);
+    uv_timer_start(&agent->soon, ask_soon, 0, 0);
     return result;
 }
 
@@ -96,8 +110,8 @@ void ki_ask_event(struct ki_agent *agent, kith_ticket ticket, int result, uint32
         const char *why = result != 0 && ki_net_last_failure(agent->net)[0] && result != KITH_ERR_TIMEOUT
                               ? ki_net_last_failure(agent->net)
                               : NULL;
-        if (result == KITH_ERR_VERSION || result == KITH_ERR_AUTH || result == KITH_ERR_LABEL)
-            why = NULL; /* it was reached, and says more than a connection error would */
+        if (ask->answer || result == KITH_ERR_VERSION || result == KITH_ERR_AUTH || result == KITH_ERR_LABEL)
+            why = NULL; /* no connection was wanted, or it was made and the error says more than a failing one would */
         if (result == 0 && ask->unsaved) {
             result = KITH_ERR_STATE;
             why = ask->why;
@@ -129,7 +143,7 @@ int ki_agent_join(struct ki_agent *agent, const struct kith_str *targets, size_t
 {
     if (agent->phase != KI_PHASE_RUN)
         return KITH_ERR_STATE;
-    struct ki_ask_wait *ask = ask_new(agent, done, arg);
+    struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
     ask->replay = replay;
@@ -142,10 +156,10 @@ int ki_agent_join(struct ki_agent *agent, const struct kith_str *targets, size_t
 int ki_ask_join_addrs(struct ki_agent *agent, const struct kith_addr *addrs, size_t count, ki_agent_done *done,
                       void *arg)
 {
-    struct ki_ask_wait *ask = ask_new(agent, done, arg);
+    struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
-    return ask_started(ask, ask_join_addrs(ask, addrs, count));
+    return ki_ask_wait_started(ask, ask_join_addrs(ask, addrs, count));
 }
 
 /* ---- leave ---- */
@@ -159,7 +173,7 @@ int ki_agent_leave(struct ki_agent *agent, ki_agent_done *done, void *arg)
         if (other->is_leave)
             ticket = other->ticket; /* 0: it is ready, and so are we */
     }
-    struct ki_ask_wait *ask = ask_new(agent, done, arg);
+    struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
     ask->is_leave = true;
@@ -175,12 +189,12 @@ int ki_agent_leave(struct ki_agent *agent, ki_agent_done *done, void *arg)
         ki_notify("STOPPING=1\nSTATUS=leaving the pool");
         ki_log(agent->log, KI_LOG_INFO, "agent", "requesting graceful leave");
     }
-    return ask_started(ask, result);
+    return ki_ask_wait_started(ask, result);
 }
 
 int ki_agent_force_leave(struct ki_agent *agent, struct kith_str name, bool prune, ki_agent_done *done, void *arg)
 {
-    struct ki_ask_wait *ask = ask_new(agent, done, arg);
+    struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
     ki_log(agent->log, KI_LOG_INFO, "agent", "force leaving node: %.*s", (int)ki_min_size(name.len, KITH_NAME_MAX),
@@ -190,7 +204,7 @@ int ki_agent_force_leave(struct ki_agent *agent, struct kith_str name, bool prun
         ask_ready(ask, 0, 0, NULL);
         result = 0;
     }
-    return ask_started(ask, result);
+    return ki_ask_wait_started(ask, result);
 }
 
 /* ---- tags ---- */
@@ -274,7 +288,7 @@ int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set
         if (ask_has_nul(set[i].key) || ask_has_nul(set[i].value))
             return KITH_ERR_ARG;
     }
-    struct ki_ask_wait *ask = ask_new(agent, done, arg);
+    struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
     int result = ki_ask_tags_commit(agent, set, set_count, deleted, deleted_count, &ask->ticket);
@@ -283,7 +297,7 @@ int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set
         if (agent->config.tags_file)
             ask_tags_save(agent, ask);
     }
-    return ask_started(ask, result);
+    return ki_ask_wait_started(ask, result);
 }
 
 /* ---- the end ---- */
@@ -291,8 +305,13 @@ int ki_agent_tags(struct ki_agent *agent, const struct kith_tag *set, size_t set
 void ki_agent_forget(struct ki_agent *agent, const void *arg)
 {
     for (struct ki_ask_wait *ask = agent->asks; ask; ask = ask->next) {
-        if (ask->arg == arg)
-            ask->done = NULL;
+        if (ask->arg != arg)
+            continue;
+        ask->done = NULL;
+        ask->answer = NULL;
+        ask->cancel = ask->is_query && ask->ticket != 0;
+        if (ask->cancel)
+            uv_timer_start(&agent->soon, ask_soon, 0, 0);
     }
 }
 

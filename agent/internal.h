@@ -22,9 +22,11 @@ struct ki_ask_wait {
     kith_ticket ticket; /* 0: names are being looked up, or it is ready */
     bool replay, starting, ready, is_leave;
     bool unsaved; /* tags: set, but not in their file; why says so */
+    bool is_query, cancel; /* a query; it is to be ended, because nobody waits for it any more */
     int result;
     uint32_t count;
     char why[400];
+    ki_agent_answer *answer; /* NULL: none are told */
     ki_agent_done *done;
     void *arg;
 };
@@ -48,6 +50,7 @@ struct ki_agent {
     struct kith_addr addr, rpc_bound, resp_bound;
     bool has_store;
     bool encrypted;
+    struct ki_agent_sizes sizes;
 
     struct ki_ask_wait *asks;
     uv_timer_t soon; /* calls the done of what is ready */
@@ -78,6 +81,10 @@ struct ki_agent {
 
 /* ask.c */
 int ki_ask_init(struct ki_agent *agent);
+struct ki_ask_wait *ki_ask_wait_new(struct ki_agent *agent, ki_agent_done *done, void *arg); /* NULL: out of memory */
+/* The usual end of a call to the core that fills ask->ticket: it is waited for, or nothing is left of the ask.  Returns
+ * `result`. */
+int ki_ask_wait_started(struct ki_ask_wait *ask, int result);
 void ki_ask_event(struct ki_agent *agent, kith_ticket ticket, int result, uint32_t count);
 int ki_ask_join_addrs(struct ki_agent *agent, const struct kith_addr *addrs, size_t count, ki_agent_done *done,
                       void *arg);
@@ -85,6 +92,9 @@ void ki_ask_close(struct ki_agent *agent); /* every ask ends without a word */
 int ki_ask_tags_commit(struct ki_agent *agent, const struct kith_tag *set, size_t set_count,
                        const struct kith_str *deleted, size_t deleted_count, kith_ticket *ticket);
 bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out); /* false: out of memory */
+
+/* ask_message.c */
+void ki_ask_answer(struct ki_agent *agent, const struct kith_event *event); /* ANSWER or UNCONFIRMED */
 
 /* keys_agent.c */
 void ki_keys_changed(struct ki_agent *agent, uint64_t change); /* the keyring's, as KITH_EVENT_KEYS tells it */

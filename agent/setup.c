@@ -83,6 +83,7 @@ static void setup_event(void *arg, const struct kith_event *event)
         return;
     case KITH_EVENT_ANSWER:
     case KITH_EVENT_UNCONFIRMED:
+        ki_ask_answer(agent, event);
         return;
     case KITH_EVENT_KEYS:
         ki_keys_changed(agent, event->message.query);
@@ -200,6 +201,8 @@ static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const s
     core.keys = keyring->keys;
     core.key_count = keyring->count;
     core.keys_kept = agent->config.keyring_file != NULL;
+    agent->sizes = (struct ki_agent_sizes){
+        .event = core.event_size_max, .query = core.query_size_max, .response = core.response_size_max};
     agent->encrypted = keyring->count > 0;
     if (getrandom(core.seed, sizeof core.seed, 0) != (ssize_t)sizeof core.seed) {
         ki_agent_fail("the operating system gives no randomness: %s", strerror(errno));
