@@ -111,8 +111,8 @@ void ki_agent_unwatch(struct ki_agent *agent, struct ki_agent_watch *watch);
 
 /* ---- the RPC door: what agent/rpc.h provides and the agent calls ----
  *
- *     int ki_rpc_start(struct ki_rpc **out, struct ki_agent *agent, const struct sockaddr *addr,
- *                      const char *auth_key);              listens; auth_key may be NULL; 0 or a uv error
+ *     int ki_rpc_start(struct ki_rpc **out, const struct ki_rpc_config *config);
+ *                                                          listens; 0 or a uv error
  *     void ki_rpc_stop(struct ki_rpc *rpc, void (*closed)(void *arg), void *arg);
  *                                                          refuses new clients, flushes answers (1 s at most), closes
  *                                                          every handle, frees itself, then calls closed

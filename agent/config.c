@@ -143,6 +143,8 @@ static void config_defaults(struct ki_config *config)
     config->data_max = (uint64_t)64 << 30;
     config->value_max = (uint64_t)16 << 20;
     config->resp_clients_max = 10000;
+    config->rpc_kept_max = 1024;
+    config->rpc_kept_bytes_max = (uint64_t)4 << 20;
 }
 
 /* -node defaults to the host's name; the rest of the texts to what the help says. */

@@ -33,6 +33,8 @@ struct ki_config {
     char *data_dir, *fsync; /* of the store */
     uint64_t data_max, store_max, value_max, repair_rate;
     uint32_t resp_clients_max;
+    uint32_t rpc_kept_max; /* events that kith-stream replays, and */
+    uint64_t rpc_kept_bytes_max;
     struct ki_limit limits[KI_LIMIT_MAX];
 };
 

@@ -103,6 +103,8 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
         return ki_config_fail(error, "-repair-rate: at most 4095M");
     if (config->resp_clients_max == 0)
         return ki_config_fail(error, "resp_clients_max: must be more than 0");
+    if (config->rpc_kept_max == 0 || config->rpc_kept_max > 1u << 20)
+        return ki_config_fail(error, "rpc_kept_max: 1 to 1048576");
     if (check_versions(config, error) != 0 || check_disk(config, error) != 0 || check_handlers(config, error) != 0)
         return -1;
     return check_keys(config, error);

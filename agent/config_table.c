@@ -66,6 +66,8 @@ const struct ki_option ki_options[] = {
      "How long leave and tag changes wait for their news to be out."},
     {"rpc-addr", "rpc_addr", KI_OPTION_TEXT, AT(rpc_addr), "=127.0.0.1:7373", "Address of the RPC door."},
     {"rpc-auth", "rpc_auth", KI_OPTION_TEXT, AT(rpc_auth), "=token", "Token that RPC clients must show."},
+    {NULL, "rpc_kept_max", KI_OPTION_NUMBER, AT(rpc_kept_max), NULL, NULL},
+    {NULL, "rpc_kept_bytes_max", KI_OPTION_BYTES, AT(rpc_kept_bytes_max), NULL, NULL},
     {"resp-addr", "resp_addr", KI_OPTION_TEXT, AT(resp_addr), "=127.0.0.1:7379",
      "Address of the Redis door; none: no such door."},
     {"resp-auth", "resp_auth", KI_OPTION_TEXT, AT(resp_auth), "=password", "Password that Redis clients must show (AUTH)."},
@@ -112,7 +114,9 @@ const struct ki_limit_row ki_limits[] = {
     LIMIT(reconnect_interval_ms), LIMIT(reconnect_timeout_ms), LIMIT(tombstone_timeout_ms), LIMIT(intent_timeout_ms),
     LIMIT(datagram_max), LIMIT(members_max), LIMIT(intents_max), LIMIT(queue_max), LIMIT(replies_max),
     LIMIT(relays_max), LIMIT(streams_max), LIMIT(streams_per_source), LIMIT(tickets_max), LIMIT(events_max),
-    LIMIT(stream_bytes_max), LIMIT(frame_max), LIMIT(inflated_max), LIMIT(nesting_max), LIMIT(memory_max),
+    LIMIT(messages_max), LIMIT(message_bytes_max), LIMIT(event_size_max), LIMIT(query_size_max),
+    LIMIT(response_size_max), LIMIT(queries_max), LIMIT(event_log_max), LIMIT(stream_bytes_max),
+    LIMIT(frame_max), LIMIT(inflated_max), LIMIT(nesting_max), LIMIT(memory_max),
 };
 /* clang-format on */
 const size_t ki_limit_count = KI_COUNT(ki_limits);

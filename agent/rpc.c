@@ -9,10 +9,13 @@
  *     open --greeted--> serving <--busy/paused--> serving --end of input, bad bytes, stop--> finishing --> closed
  *
  * Requests of one client are done one after the other, as Serf does: an ask that takes time (busy)
- * holds back those behind it.  Reading goes on meanwhile, so that the end of the connection is seen.  A
- * client that closes its sending half still gets the answers it waits for.  A client that sends many
- * requests at once gets RPC_TURN_MAX of them done, then the loop sees to the gossip and to the others,
- * and an idle handle comes back to it (yielded).
+ * holds back those behind it.  Reading goes on meanwhile, so that the end of the connection is seen.  A client
+ * that closes its sending half still gets the answer it waits for, but no more records: its streams and queries
+ * end.  A client that sends many requests at once gets RPC_TURN_MAX of them done, then the loop sees to the
+ * gossip and to the others, and an idle handle comes back to it (yielded).
+ *
+ * TCP and Unix socket differ in how they listen; a connection is the same to all other files, and all limits count
+ * both kinds together.
  *
  * Invariants: a connection is freed only in its handle's close callback; ki_agent_forget() and
  * ki_rpc_unwatch() come before uv_close(), so nobody calls a dead connection.  Sending tries at once
@@ -22,8 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RPC_TICK_MS  250
+#define RPC_QUEUE    128 /* connections that the kernel holds for us */
 #define RPC_TURN_MAX 32 /* requests of one client before the loop serves everybody else */
 
 struct rpc_write {
@@ -44,6 +49,7 @@ static void rpc_free_if_done(struct ki_rpc *rpc)
         return;
     void (*closed)(void *arg) = rpc->closed;
     void *arg = rpc->closed_arg;
+    ki_rpc_kept_free(&rpc->kept);
     free(rpc->auth_key);
     free(rpc);
     if (closed)
@@ -72,6 +78,7 @@ static void rpc_conn_closed(uv_handle_t *handle)
     struct ki_rpc *rpc = conn->rpc;
     ki_list_remove(&conn->link);
     rpc->conn_count--;
+    ki_rpc_gather_clear(&conn->gather);
     free(conn->in);
     free(conn);
     rpc_close_timers(rpc);
@@ -80,25 +87,27 @@ static void rpc_conn_closed(uv_handle_t *handle)
 
 static void rpc_close(struct ki_rpc_conn *conn)
 {
-    if (uv_is_closing((uv_handle_t *)&conn->tcp))
+    if (uv_is_closing(&conn->socket.handle))
         return;
     ki_rpc_unwatch(conn);
+    ki_rpc_drop_queries(conn);
     if (conn->busy)
         ki_agent_forget(conn->rpc->agent, conn);
-    uv_close((uv_handle_t *)&conn->tcp, rpc_conn_closed);
+    uv_close(&conn->socket.handle, rpc_conn_closed);
 }
 
 static size_t rpc_unsent(const struct ki_rpc_conn *conn)
 {
-    return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+    return uv_stream_get_write_queue_size(&conn->socket.stream);
 }
 
 void ki_rpc_finish(struct ki_rpc_conn *conn)
 {
     if (!conn->finishing) {
         conn->finishing = true;
-        conn->deadline_ms = uv_now(conn->tcp.loop) + KI_RPC_FLUSH_MS;
+        conn->deadline_ms = uv_now(conn->socket.handle.loop) + KI_RPC_FLUSH_MS;
         ki_rpc_unwatch(conn);
+        ki_rpc_drop_queries(conn);
     }
     if (rpc_unsent(conn) == 0)
         rpc_close(conn);
@@ -115,23 +124,26 @@ static void rpc_written(uv_write_t *request, int status)
 {
     struct ki_rpc_conn *conn = request->data;
     free(KI_CONTAINER(request, struct rpc_write, request));
-    if (uv_is_closing((uv_handle_t *)&conn->tcp))
+    if (uv_is_closing(&conn->socket.handle))
         return;
     if (status != 0) {
         rpc_close(conn);
     } else if (conn->finishing) {
         ki_rpc_finish(conn);
-    } else if (conn->paused && rpc_unsent(conn) <= KI_RPC_OUTPUT_LOW) {
-        conn->paused = false;
-        ki_rpc_resume(conn);
+    } else if (rpc_unsent(conn) <= KI_RPC_OUTPUT_LOW) {
+        ki_rpc_catch_up(conn);
+        if (conn->paused) {
+            conn->paused = false;
+            ki_rpc_resume(conn);
+        }
     }
 }
 
 /* Sends, and queues a copy of what the kernel does not take. */
 static void rpc_write(struct ki_rpc_conn *conn, const uint8_t *bytes, size_t len)
 {
-    uv_stream_t *stream = (uv_stream_t *)&conn->tcp;
-    if (uv_is_closing((uv_handle_t *)&conn->tcp))
+    uv_stream_t *stream = &conn->socket.stream;
+    if (uv_is_closing(&conn->socket.handle))
         return;
     uv_buf_t buf = {.base = (char *)(uintptr_t)bytes, .len = len};
     int taken = uv_try_write(stream, &buf, 1);
@@ -196,7 +208,7 @@ static void rpc_idle(uv_idle_t *idle);
 /* Does the next requests, a turn of them at most. */
 static void rpc_turn(struct ki_rpc_conn *conn)
 {
-    for (int i = 0; !conn->busy && !conn->finishing && !uv_is_closing((uv_handle_t *)&conn->tcp);
+    for (int i = 0; !conn->busy && !conn->finishing && !uv_is_closing(&conn->socket.handle);
          i++) {
         conn->paused = ki_rpc_congested(conn);
         if (conn->paused)
@@ -220,7 +232,7 @@ static void rpc_turn(struct ki_rpc_conn *conn)
 void ki_rpc_resume(struct ki_rpc_conn *conn)
 {
     rpc_turn(conn);
-    if (uv_is_closing((uv_handle_t *)&conn->tcp))
+    if (uv_is_closing(&conn->socket.handle))
         return;
     if (conn->ended && !conn->busy && !conn->paused && !conn->yielded)
         ki_rpc_finish(conn);
@@ -291,8 +303,8 @@ static void rpc_read_more(struct ki_rpc_conn *conn)
         return;
     conn->reading = want;
     if (!want)
-        uv_read_stop((uv_stream_t *)&conn->tcp);
-    else if (uv_read_start((uv_stream_t *)&conn->tcp, rpc_alloc, rpc_read) != 0)
+        uv_read_stop(&conn->socket.stream);
+    else if (uv_read_start(&conn->socket.stream, rpc_alloc, rpc_read) != 0)
         rpc_close(conn);
 }
 
@@ -300,24 +312,29 @@ static void rpc_read_more(struct ki_rpc_conn *conn)
 
 static void rpc_refused(uv_handle_t *handle)
 {
-    free(handle);
+    free(KI_CONTAINER(handle, struct ki_rpc_conn, socket.handle));
+}
+
+static int rpc_socket_init(uv_stream_t *listener, struct ki_rpc_conn *conn)
+{
+    return listener->type == UV_TCP ? uv_tcp_init(listener->loop, &conn->socket.tcp)
+                                    : uv_pipe_init(listener->loop, &conn->socket.pipe, 0);
 }
 
 /* The kernel has the connection already: take it to close it. */
-static void rpc_refuse(struct ki_rpc *rpc)
+static void rpc_refuse(struct ki_rpc *rpc, uv_stream_t *listener)
 {
     rpc->counts[KI_RPC_REFUSED]++;
-    ki_log(rpc->log, KI_LOG_WARN, "agent.ipc", "Refusing a client: there are %d",
-           KI_RPC_CLIENTS_MAX);
-    uv_tcp_t *tcp = malloc(sizeof *tcp);
-    if (!tcp)
+    ki_log(rpc->log, KI_LOG_WARN, "agent.ipc", "Refusing a client: there are %d", KI_RPC_CLIENTS_MAX);
+    struct ki_rpc_conn *conn = malloc(sizeof *conn);
+    if (!conn)
         return;
-    if (uv_tcp_init(rpc->listener.loop, tcp) != 0) {
-        free(tcp);
+    if (rpc_socket_init(listener, conn) != 0) {
+        free(conn);
         return;
     }
-    uv_accept((uv_stream_t *)&rpc->listener, (uv_stream_t *)tcp);
-    uv_close((uv_handle_t *)tcp, rpc_refused);
+    uv_accept(listener, &conn->socket.stream);
+    uv_close(&conn->socket.handle, rpc_refused);
 }
 
 static void rpc_tick(uv_timer_t *timer);
@@ -329,7 +346,7 @@ static bool rpc_evict(struct ki_rpc *rpc)
     for (struct ki_list *at = rpc->conns.next; at != &rpc->conns; at = at->next) {
         struct ki_rpc_conn *conn = rpc_conn_of(at);
         bool greeted = conn->handshaken && conn->authenticated;
-        if (greeted || uv_is_closing((uv_handle_t *)&conn->tcp))
+        if (greeted || uv_is_closing(&conn->socket.handle))
             continue;
         rpc->counts[KI_RPC_EVICTED]++;
         rpc_close(conn);
@@ -345,24 +362,25 @@ static void rpc_accepted(uv_stream_t *listener, int status)
         return;
     bool room = rpc->conn_count < KI_RPC_CLIENTS_MAX || rpc_evict(rpc);
     struct ki_rpc_conn *conn = room ? calloc(1, sizeof *conn) : NULL;
-    if (!conn || uv_tcp_init(listener->loop, &conn->tcp) != 0) {
+    if (!conn || rpc_socket_init(listener, conn) != 0) {
         free(conn);
-        rpc_refuse(rpc);
+        rpc_refuse(rpc, listener);
         return;
     }
     conn->rpc = rpc;
-    conn->tcp.data = conn;
+    conn->socket.handle.data = conn;
     conn->authenticated = rpc->auth_key == NULL;
     conn->deadline_ms = uv_now(listener->loop) + KI_RPC_GREET_MS;
     ki_rpc_frame_start(&conn->frame, KI_RPC_HEADER_MAX);
     ki_list_push(&rpc->conns, &conn->link);
     if (rpc->conn_count++ == 0)
         uv_timer_start(&rpc->timer, rpc_tick, RPC_TICK_MS, RPC_TICK_MS);
-    if (uv_accept(listener, (uv_stream_t *)&conn->tcp) != 0) {
+    if (uv_accept(listener, &conn->socket.stream) != 0) {
         rpc_close(conn);
         return;
     }
-    uv_tcp_nodelay(&conn->tcp, 1);
+    if (listener->type == UV_TCP)
+        uv_tcp_nodelay(&conn->socket.tcp, 1);
     rpc->counts[KI_RPC_ACCEPTED]++;
     ki_log(rpc->log, KI_LOG_DEBUG, "agent.ipc", "Accepted client");
     rpc_read_more(conn);
@@ -386,38 +404,69 @@ static void rpc_tick(uv_timer_t *timer)
 
 /* ---- life ---- */
 
-static int rpc_listen(struct ki_rpc *rpc, const struct sockaddr *addr)
+static int rpc_listen_tcp(struct ki_rpc *rpc, const struct sockaddr *addr)
 {
+    KI_ASSERT(uv_tcp_init(rpc->timer.loop, &rpc->listener) == 0); /* without a family no socket is made: cannot fail */
+    rpc->listener.data = rpc;
+    rpc->has_tcp = true;
+    rpc->handles++;
     int status = uv_tcp_bind(&rpc->listener, addr, 0);
-    return status != 0 ? status : uv_listen((uv_stream_t *)&rpc->listener, 128, rpc_accepted);
+    return status != 0 ? status : uv_listen((uv_stream_t *)&rpc->listener, RPC_QUEUE, rpc_accepted);
 }
 
-int ki_rpc_start(struct ki_rpc **out, struct ki_agent *agent, const struct sockaddr *addr,
-                 const char *auth_key)
+/* Takes the descriptor over. */
+static int rpc_listen_unix(struct ki_rpc *rpc, int fd)
+{
+    KI_ASSERT(uv_pipe_init(rpc->timer.loop, &rpc->unix_listener, 0) == 0); /* nor this */
+    rpc->unix_listener.data = rpc;
+    rpc->has_unix = true;
+    rpc->handles++;
+    int status = uv_pipe_open(&rpc->unix_listener, fd);
+    if (status != 0) {
+        close(fd);
+        return status;
+    }
+    return uv_listen((uv_stream_t *)&rpc->unix_listener, RPC_QUEUE, rpc_accepted);
+}
+
+static struct ki_rpc *rpc_new(const struct ki_rpc_config *config)
 {
     struct ki_rpc *rpc = calloc(1, sizeof *rpc);
     if (!rpc)
-        return UV_ENOMEM;
-    uv_loop_t *loop = ki_agent_loop(agent);
-    rpc->agent = agent;
-    rpc->log = ki_agent_log(agent);
-    ki_list_init(&rpc->conns);
-    if (auth_key && auth_key[0]) {
-        rpc->auth_key = strdup(auth_key);
-        if (!rpc->auth_key) {
-            free(rpc);
-            return UV_ENOMEM;
-        }
+        return NULL;
+    bool locked = config->auth_key && config->auth_key[0];
+    rpc->auth_key = locked ? strdup(config->auth_key) : NULL;
+    if ((locked && !rpc->auth_key) ||
+        !ki_rpc_kept_init(&rpc->kept, config->kept_max, config->kept_bytes_max, config->first_index)) {
+        free(rpc->auth_key);
+        free(rpc);
+        return NULL;
     }
+    rpc->agent = config->agent;
+    rpc->log = ki_agent_log(config->agent);
+    ki_list_init(&rpc->conns);
+    return rpc;
+}
+
+int ki_rpc_start(struct ki_rpc **out, const struct ki_rpc_config *config)
+{
+    struct ki_rpc *rpc = rpc_new(config);
+    if (!rpc) {
+        if (config->unix_fd >= 0)
+            close(config->unix_fd);
+        return UV_ENOMEM;
+    }
+    uv_loop_t *loop = ki_agent_loop(config->agent);
     KI_ASSERT(uv_timer_init(loop, &rpc->timer) == 0);
     rpc->timer.data = rpc;
     KI_ASSERT(uv_idle_init(loop, &rpc->idle) == 0);
     rpc->idle.data = rpc;
-    KI_ASSERT(uv_tcp_init(loop, &rpc->listener) ==
-              0); /* without a family no socket is made: cannot fail */
-    rpc->listener.data = rpc;
-    rpc->handles = 3;
-    int status = rpc_listen(rpc, addr);
+    rpc->handles = 2;
+    rpc->watch = (struct ki_agent_watch){.members = ki_rpc_tell_members, .message = ki_rpc_tell_message, .arg = rpc};
+    ki_agent_watch(rpc->agent, &rpc->watch);
+    int status = config->unix_fd >= 0 ? rpc_listen_unix(rpc, config->unix_fd) : 0;
+    if (status == 0 && config->addr)
+        status = rpc_listen_tcp(rpc, config->addr);
     if (status != 0) {
         ki_rpc_stop(rpc, NULL, NULL);
         return status;
@@ -433,7 +482,11 @@ void ki_rpc_stop(struct ki_rpc *rpc, void (*closed)(void *arg), void *arg)
     rpc->stopping = true;
     rpc->closed = closed;
     rpc->closed_arg = arg;
-    uv_close((uv_handle_t *)&rpc->listener, rpc_handle_closed);
+    ki_agent_unwatch(rpc->agent, &rpc->watch);
+    if (rpc->has_tcp)
+        uv_close((uv_handle_t *)&rpc->listener, rpc_handle_closed);
+    if (rpc->has_unix)
+        uv_close((uv_handle_t *)&rpc->unix_listener, rpc_handle_closed);
     struct ki_list *next;
     for (struct ki_list *at = rpc->conns.next; at != &rpc->conns; at = next) {
         next = at->next;

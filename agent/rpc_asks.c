@@ -10,28 +10,34 @@
 
 #include <stdlib.h>
 
-static struct kith_str rpc_asks_str(struct ki_span bytes)
+void ki_rpc_ask_begun(struct ki_rpc_conn *conn, int status, const char *error, ki_rpc_pack *pack, const void *arg)
 {
-    return (struct kith_str){.ptr = (const char *)bytes.ptr, .len = bytes.len};
+    if (status == 0) {
+        conn->busy = true;
+        return;
+    }
+    ki_rpc_reply(conn, conn->seq, error, pack, arg);
+    ki_rpc_gather_clear(&conn->gather);
 }
 
-/* The ask was accepted (0: wait), or refused with a kith_error. */
+void ki_rpc_ask_end(struct ki_rpc_conn *conn, const char *error, ki_rpc_pack *pack, const void *arg)
+{
+    conn->busy = false;
+    ki_rpc_reply(conn, conn->seq, error, pack, arg);
+    ki_rpc_gather_clear(&conn->gather);
+    ki_rpc_resume(conn);
+}
+
 static bool rpc_asks_begun(struct ki_rpc_conn *conn, int status, ki_rpc_pack *pack, const void *arg)
 {
-    if (status == 0)
-        conn->busy = true;
-    else
-        ki_rpc_reply(conn, conn->seq, kith_strerror(status), pack, arg);
+    ki_rpc_ask_begun(conn, status, kith_strerror(status), pack, arg);
     return true;
 }
 
 static void rpc_asks_end(struct ki_rpc_conn *conn, int result, const char *why, ki_rpc_pack *pack,
                          const void *arg)
 {
-    const char *error = result == 0 ? "" : why ? why : kith_strerror(result);
-    conn->busy = false;
-    ki_rpc_reply(conn, conn->seq, error, pack, arg);
-    ki_rpc_resume(conn);
+    ki_rpc_ask_end(conn, result == 0 ? "" : why ? why : kith_strerror(result), pack, arg);
 }
 
 static void rpc_asks_done(void *arg, int result, uint32_t count, const char *why)
@@ -60,8 +66,7 @@ struct rpc_asks_join {
     bool replay;
 };
 
-/* Reads an array of strings; *items is released with free().  Returns false when it is malformed. */
-static bool rpc_asks_strings(struct ki_span object, struct kith_str **items, size_t *count)
+bool ki_rpc_read_strings(struct ki_span object, struct kith_str **items, size_t *count)
 {
     uint32_t claimed = 0;
     struct ki_reader r = ki_reader(object.ptr, object.len);
@@ -78,7 +83,7 @@ static bool rpc_asks_strings(struct ki_span object, struct kith_str **items, siz
         struct ki_span item;
         if (!ki_unpack_str(&r, &item))
             return false;
-        (*items)[*count] = rpc_asks_str(item);
+        (*items)[*count] = ki_rpc_str(item);
     }
     return true;
 }
@@ -93,7 +98,7 @@ bool ki_rpc_run_join(struct ki_rpc_conn *conn, struct ki_reader *body)
     struct kith_str *targets = NULL;
     size_t count = 0;
     bool good = ki_unpack_struct(body, fields, KI_COUNT(fields), &request) &&
-                rpc_asks_strings(request.existing, &targets, &count);
+                ki_rpc_read_strings(request.existing, &targets, &count);
     if (good) {
         static const uint32_t none = 0;
         int status =
@@ -128,14 +133,13 @@ bool ki_rpc_run_force_leave(struct ki_rpc_conn *conn, struct ki_reader *body)
         return false;
     struct ki_agent *agent = conn->rpc->agent;
     int status =
-        ki_agent_force_leave(agent, rpc_asks_str(request.node), request.prune, rpc_asks_done, conn);
+        ki_agent_force_leave(agent, ki_rpc_str(request.node), request.prune, rpc_asks_done, conn);
     return rpc_asks_begun(conn, status, NULL, NULL);
 }
 
 /* ---- tags ---- */
 
-/* Reads a map of strings; *tags is released with free().  Returns false when it is malformed. */
-static bool rpc_asks_tags(struct ki_span object, struct kith_tag **tags, size_t *count)
+bool ki_rpc_read_tags(struct ki_span object, struct kith_tag **tags, size_t *count)
 {
     uint32_t claimed = 0;
     struct ki_reader r = ki_reader(object.ptr, object.len);
@@ -153,7 +157,7 @@ static bool rpc_asks_tags(struct ki_span object, struct kith_tag **tags, size_t 
         struct ki_span value;
         if (!ki_unpack_str(&r, &key) || !ki_unpack_str(&r, &value))
             return false;
-        (*tags)[*count] = (struct kith_tag){rpc_asks_str(key), rpc_asks_str(value)};
+        (*tags)[*count] = (struct kith_tag){ki_rpc_str(key), ki_rpc_str(value)};
     }
     return true;
 }
@@ -175,8 +179,8 @@ bool ki_rpc_run_tags(struct ki_rpc_conn *conn, struct ki_reader *body)
     size_t tag_count = 0;
     size_t deleted_count = 0;
     bool good = ki_unpack_struct(body, fields, KI_COUNT(fields), &request) &&
-                rpc_asks_tags(request.tags, &tags, &tag_count) &&
-                rpc_asks_strings(request.deleted, &deleted, &deleted_count);
+                ki_rpc_read_tags(request.tags, &tags, &tag_count) &&
+                ki_rpc_read_strings(request.deleted, &deleted, &deleted_count);
     if (good) {
         int status = ki_agent_tags(conn->rpc->agent, tags, tag_count, deleted, deleted_count,
                                    rpc_asks_done, conn);

@@ -1,12 +1,12 @@
-/* The commands that only look, and those that kith does not have yet.
+/* The commands that only look.
  *
  * members-filtered: every pattern must match the whole of its value; a tag that a member does not have
  * is matched as "", as Serf does.  A pattern that does not compile, or costs too much, ends the
  * connection, which is what Serf's clients know. Members go out sorted by name; Serf's order is its
  * hash table's.
  *
- * The not-yet commands have been parsed by then, so the connection goes on; their bodies are shaped as
- * the stock client waits for them, an error in the header or not. */
+ * get-coordinate of a member whose place is not known is no error but a coordinate of nothing, in Serf's
+ * bytes. */
 #include "agent/rpc_conn.h"
 
 #include <stdlib.h>
@@ -14,7 +14,6 @@
 
 #include "base/pattern.h"
 
-static const char rpc_commands_not_yet[] = "kith does not support this command yet";
 static const char rpc_commands_no_memory[] = "out of memory";
 
 /* ---- listing ---- */
@@ -256,37 +255,5 @@ bool ki_rpc_run_get_coordinate(struct ki_rpc_conn *conn, struct ki_reader *body)
     struct kith_str name = {(const char *)request.node.ptr, request.node.len};
     place.known = kith_coordinate(ki_agent_kith(conn->rpc->agent), name, &place.at) == 0;
     ki_rpc_reply(conn, conn->seq, "", rpc_commands_pack_place, &place);
-    return true;
-}
-
-/* ---- not yet ---- */
-
-bool ki_rpc_run_not_yet(struct ki_rpc_conn *conn, struct ki_reader *body)
-{
-    (void)body;
-    ki_rpc_reply(conn, conn->seq, rpc_commands_not_yet, NULL, NULL);
-    return true;
-}
-
-static void rpc_commands_pack_keys(struct ki_pack *p, const void *arg)
-{
-    (void)arg;
-    ki_pack_map(p, 5);
-    ki_pack_text(p, "Keys");
-    ki_pack_nil(p);
-    ki_pack_text(p, "Messages");
-    ki_pack_nil(p);
-    ki_pack_text(p, "NumErr");
-    ki_pack_uint(p, 0);
-    ki_pack_text(p, "NumNodes");
-    ki_pack_uint(p, 0);
-    ki_pack_text(p, "NumResp");
-    ki_pack_uint(p, 0);
-}
-
-bool ki_rpc_run_not_yet_keys(struct ki_rpc_conn *conn, struct ki_reader *body)
-{
-    (void)body;
-    ki_rpc_reply(conn, conn->seq, rpc_commands_not_yet, rpc_commands_pack_keys, NULL);
     return true;
 }

@@ -91,18 +91,19 @@ static void rpc_reply_member(struct ki_pack *p, const struct kith_member *member
     rpc_reply_tags(p, member);
 }
 
+void ki_rpc_pack_member_array(struct ki_pack *p, const struct kith_member *members, size_t count)
+{
+    ki_pack_array(p, count);
+    for (size_t i = 0; i < count; i++)
+        rpc_reply_member(p, &members[i]);
+}
+
 void ki_rpc_pack_members(struct ki_pack *p, const void *arg)
 {
     const struct ki_rpc_members *list = arg;
-    ki_pack_map(p, list->event ? 2 : 1);
-    if (list->event) {
-        ki_pack_text(p, "Event");
-        ki_pack_text(p, list->event);
-    }
+    ki_pack_map(p, 1);
     ki_pack_text(p, "Members");
-    ki_pack_array(p, list->count);
-    for (size_t i = 0; i < list->count; i++)
-        rpc_reply_member(p, &list->members[i]);
+    ki_rpc_pack_member_array(p, list->members, list->count);
 }
 
 void ki_rpc_pack_kith_members(struct ki_pack *p, const void *arg)
@@ -202,11 +203,31 @@ static void rpc_reply_counts(struct ki_pack *p, const struct ki_rpc *rpc)
         [KI_RPC_FAILED_ANSWERS] = "failed_answers",
         [KI_RPC_DROPPED_LINES] = "dropped_lines",
         [KI_RPC_DROPPED_EVENTS] = "dropped_events",
+        [KI_RPC_REFUSED_ASKS] = "refused_asks",
+        [KI_RPC_FORGOTTEN_QUERIES] = "forgotten_queries",
+        [KI_RPC_UNKEPT_EVENTS] = "unkept_events",
     };
+    size_t streams = 0;
+    size_t queries = 0;
+    for (struct ki_list *at = rpc->conns.next; at != &rpc->conns; at = at->next) {
+        const struct ki_rpc_conn *conn = KI_CONTAINER(at, struct ki_rpc_conn, link);
+        streams += conn->stream_count;
+        queries += conn->query_count;
+    }
+    const struct {
+        const char *key;
+        uint64_t value;
+    } now[] = {{"clients", rpc->conn_count},
+               {"streams", streams},
+               {"queries", queries},
+               {"kept_events", rpc->kept.next - rpc->kept.first},
+               {"kept_bytes", rpc->kept.bytes}};
     ki_pack_text(p, "rpc");
-    ki_pack_map(p, KI_RPC_COUNT_COUNT + 1);
-    ki_pack_text(p, "clients");
-    ki_pack_uint(p, rpc->conn_count);
+    ki_pack_map(p, KI_RPC_COUNT_COUNT + KI_COUNT(now));
+    for (size_t i = 0; i < KI_COUNT(now); i++) {
+        ki_pack_text(p, now[i].key);
+        ki_pack_uint(p, now[i].value);
+    }
     for (size_t i = 0; i < KI_RPC_COUNT_COUNT; i++) {
         ki_pack_text(p, names[i]);
         ki_pack_uint(p, rpc->counts[i]);

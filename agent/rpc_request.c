@@ -12,8 +12,7 @@
  * the stream and trips over it; here it is read and thrown away, which no client can tell from a better
  * Serf.
  *
- * An unknown command ends the connection, because nobody knows whether a body follows.  The known ones
- * that kith does not have yet answer with an error, their body consumed, and the connection goes on.
+ * An unknown command ends the connection, because nobody knows whether a body follows.
  *
  * The key is compared in a time that depends on the client's text only. */
 #include "agent/rpc_conn.h"
@@ -44,16 +43,18 @@ static const struct ki_rpc_command rpc_request_commands[] = {
     {"stream", ki_rpc_run_stream, true},
     {"monitor", ki_rpc_run_monitor, true},
     {"stop", ki_rpc_run_stop, true},
-    {"event", ki_rpc_run_not_yet, true},
-    {"query", ki_rpc_run_not_yet, true},
-    {"respond", ki_rpc_run_not_yet, true},
-    {"install-key", ki_rpc_run_not_yet_keys, true},
-    {"use-key", ki_rpc_run_not_yet_keys, true},
-    {"remove-key", ki_rpc_run_not_yet_keys, true},
-    {"list-keys", ki_rpc_run_not_yet_keys, false},
+    {"event", ki_rpc_run_event, true},
+    {"query", ki_rpc_run_query, true},
+    {"respond", ki_rpc_run_respond, true},
+    {"install-key", ki_rpc_run_install_key, true},
+    {"use-key", ki_rpc_run_use_key, true},
+    {"remove-key", ki_rpc_run_remove_key, true},
+    {"list-keys", ki_rpc_run_list_keys, false},
     {"get-coordinate", ki_rpc_run_get_coordinate, true},
     {"kith-members", ki_rpc_run_kith_members, false},
     {"kith-info", ki_rpc_run_kith_info, false},
+    {"kith-event", ki_rpc_run_kith_event, true},
+    {"kith-stream", ki_rpc_run_kith_stream, true},
 };
 
 /* ---- handshake and authentication ---- */

@@ -290,6 +290,18 @@ static int setup_store(struct ki_agent *agent)
 
 /* ---- the doors ---- */
 
+static int setup_rpc_start(struct ki_agent *agent, const struct sockaddr *addr)
+{
+    const struct ki_rpc_config config = {.agent = agent,
+                                         .addr = addr,
+                                         .unix_fd = -1,
+                                         .auth_key = agent->config.rpc_auth,
+                                         .kept_max = agent->config.rpc_kept_max,
+                                         .kept_bytes_max = agent->config.rpc_kept_bytes_max,
+                                         .first_index = ki_net_now().wall_us};
+    return ki_rpc_start(&agent->rpc, &config);
+}
+
 /* A default address that is taken costs this door; one that was asked for is an error. */
 static int setup_rpc(struct ki_agent *agent)
 {
@@ -305,7 +317,7 @@ static int setup_rpc(struct ki_agent *agent)
     ki_addr_format(&agent->rpc_bound, text);
     int result = UV_EINVAL;
     if (ki_addr_to_sockaddr(&agent->rpc_bound, ki_addr_family(&agent->rpc_bound), &storage, &len))
-        result = ki_rpc_start(&agent->rpc, agent, (const struct sockaddr *)&storage, agent->config.rpc_auth);
+        result = setup_rpc_start(agent, (const struct sockaddr *)&storage);
     if (result == 0)
         return 0;
     agent->rpc = NULL;

@@ -1,6 +1,7 @@
 /* What a client of the RPC sends, any bytes, cut anywhere: the first byte of the input says whether a key is wanted
  * and how small the pieces are, the rest is the stream.  The requests run against a real core and a stand-in for the
- * agent that reads every byte it is given; an ask that takes time ends when the input asks for more.
+ * agent that reads every byte it is given; an ask that takes time ends when the input asks for more.  After each request
+ * the pool says something: members, events, queries, answers to what was asked.
  *
  * Held to: every answer is whole msgpack (a header, and at most one body), is the same when it is packed again, and
  * the same stream cut in other pieces gives the same answers.  No socket: rpc.c is replaced by what is here. */
@@ -16,7 +17,14 @@ struct ki_agent {
     struct ki_log *log;
     kith *core;
     ki_agent_done *done;
+    ki_agent_answer *answer;
     void *done_arg;
+    struct rpc_query {
+        ki_agent_answer *answer;
+        ki_agent_done *done;
+        void *arg;
+    } queries[KI_RPC_QUERIES_MAX];
+    size_t query_count;
     uint64_t heard; /* of everything that was asked and answered */
 };
 
@@ -42,6 +50,7 @@ static int rpc_keep(ki_agent_done *done, void *arg, size_t refuse)
     if (refuse)
         return KITH_ERR_ARG;
     agent.done = done;
+    agent.answer = NULL;
     agent.done_arg = arg;
     return 0;
 }
@@ -87,10 +96,77 @@ int ki_agent_tags(struct ki_agent *a, const struct kith_tag *set, size_t set_cou
     return rpc_keep(done, arg, deleted_count);
 }
 
+int ki_agent_event(struct ki_agent *a, const struct kith_user_event *event, ki_agent_answer *answer, ki_agent_done *done,
+                   void *arg)
+{
+    rpc_hear(event->name);
+    rpc_hear(event->payload);
+    if (event->name.len == 0 || event->payload.len > 100)
+        return event->name.len == 0 ? KITH_ERR_ARG : KITH_ERR_TOO_LONG;
+    if (!done)
+        return 0;
+    int result = rpc_keep(done, arg, event->coalesce);
+    a->answer = answer;
+    return result;
+}
+
+int ki_agent_query(struct ki_agent *a, const struct kith_query *query, ki_agent_answer *answer, ki_agent_done *done,
+                   void *arg)
+{
+    rpc_hear(query->name);
+    rpc_hear(query->payload);
+    for (size_t i = 0; i < query->node_count; i++)
+        rpc_hear(query->nodes[i]);
+    for (size_t i = 0; i < query->tag_count; i++) {
+        rpc_hear(query->tags[i].key);
+        rpc_hear(query->tags[i].value);
+    }
+    a->heard = lone_mix_number(a->heard, query->timeout_ms + ((uint64_t)query->relay_factor << 40) + query->ack);
+    if (query->name.len == 0)
+        return KITH_ERR_ARG;
+    if (query->node_count > 2)
+        return KITH_ERR_NOT_FOUND;
+    LONE_CHECK(a->query_count < KI_RPC_QUERIES_MAX);
+    a->queries[a->query_count++] = (struct rpc_query){.answer = answer, .done = done, .arg = arg};
+    return 0;
+}
+
+int ki_agent_respond(struct ki_agent *a, uint64_t query, struct kith_str payload)
+{
+    rpc_hear(payload);
+    a->heard = lone_mix_number(a->heard, query);
+    return payload.len > 100 ? KITH_ERR_TOO_LONG : payload.len == 0 ? KITH_ERR_NOT_FOUND : 0;
+}
+
+int ki_agent_change_keys(struct ki_agent *a, enum kith_key_change change, const struct kith_key *key,
+                         ki_agent_answer *answer, ki_agent_done *done, void *arg)
+{
+    LONE_CHECK((change == KITH_KEY_LIST) == (key == NULL));
+    if (key && key->len != 16 && key->len != 24 && key->len != 32)
+        return KITH_ERR_ARG;
+    if (key)
+        a->heard = lone_mix(a->heard, key->bytes, key->len);
+    int result = rpc_keep(done, arg, 0);
+    a->answer = answer;
+    return result;
+}
+
+struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *a)
+{
+    (void)a;
+    return (struct ki_agent_sizes){.event = 100, .query = 100, .response = 100};
+}
+
 void ki_agent_forget(struct ki_agent *a, const void *arg)
 {
     if (a->done_arg == arg)
         a->done = NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < a->query_count; i++) {
+        if (a->queries[i].arg != arg)
+            a->queries[kept++] = a->queries[i];
+    }
+    a->query_count = kept;
 }
 
 void ki_agent_stats(const struct ki_agent *a, ki_agent_stat *visit, void *arg)
@@ -105,21 +181,6 @@ const char *ki_member_event_name(enum ki_member_event event)
 {
     static const char *const names[] = {"member-join", "member-leave", "member-failed", "member-update", "member-reap"};
     return names[event];
-}
-
-void ki_agent_watch(struct ki_agent *a, struct ki_agent_watch *watch)
-{
-    (void)a;
-    struct kith_member self;
-    kith_self(agent.core, &self);
-    for (unsigned event = 0; event < KI_MEMBER_EVENT_COUNT; event++)
-        watch->members(watch->arg, (enum ki_member_event)event, &self, 1);
-}
-
-void ki_agent_unwatch(struct ki_agent *a, struct ki_agent_watch *watch)
-{
-    (void)a;
-    LONE_CHECK(watch->members != NULL);
 }
 
 /* ---- rpc.c's part ---- */
@@ -165,6 +226,41 @@ void ki_rpc_resume(struct ki_rpc_conn *conn)
     LONE_CHECK(!conn->busy);
 }
 
+/* ---- what the pool says ---- */
+
+static void rpc_answer(ki_agent_answer *answer, void *arg, uint64_t seq)
+{
+    struct kith_event event = {.kind = KITH_EVENT_ANSWER,
+                               .result = seq & 2 ? KITH_ERR_REFUSED : 0,
+                               .message = {.origin = lone_str("other"), .payload = lone_str("text"), .is_ack = seq & 4}};
+    if (answer)
+        answer(arg, &event);
+}
+
+static void rpc_tell(struct ki_rpc *rpc, uint64_t seq)
+{
+    struct kith_member self;
+    kith_self(agent.core, &self);
+    ki_rpc_tell_members(rpc, (enum ki_member_event)(seq % KI_MEMBER_EVENT_COUNT), &self, 1);
+    struct kith_event event = {.kind = KITH_EVENT_USER,
+                               .message = {.origin = lone_str("other"), .name = lone_str("deploy")}};
+    ki_rpc_tell_message(rpc, &event);
+    event.kind = KITH_EVENT_QUERY;
+    event.message.query = seq;
+    event.message.until_us = UINT64_MAX;
+    ki_rpc_tell_message(rpc, &event);
+    event.kind = KITH_EVENT_GAP;
+    ki_rpc_tell_message(rpc, &event);
+    if (agent.query_count == 0)
+        return;
+    struct rpc_query query = agent.queries[agent.query_count - 1];
+    rpc_answer(query.answer, query.arg, seq);
+    if (seq & 1) {
+        agent.query_count--;
+        query.done(query.arg, 0, 1, NULL);
+    }
+}
+
 /* ---- the stream ---- */
 
 /* Takes every request that is there.  Returns false when the connection is to be closed. */
@@ -175,13 +271,16 @@ static bool rpc_take(struct ki_rpc_conn *conn)
         LONE_CHECK(conn->in_start + conn->in_len <= RPC_INPUT_MAX);
         if (step != KI_RPC_STEP_DONE)
             return step == KI_RPC_STEP_MORE;
-        if (!conn->busy)
-            continue;
-        LONE_CHECK(agent.done != NULL);
-        ki_agent_done *done = agent.done;
-        agent.done = NULL;
-        bool well = conn->seq & 1;
-        done(agent.done_arg, well ? 0 : KITH_ERR_TIMEOUT, 1, well ? NULL : "why not");
+        if (conn->busy) {
+            LONE_CHECK(agent.done != NULL);
+            ki_agent_done *done = agent.done;
+            agent.done = NULL;
+            bool well = conn->seq & 1;
+            rpc_answer(agent.answer, agent.done_arg, conn->seq);
+            done(agent.done_arg, well ? 0 : KITH_ERR_TIMEOUT, 1, well ? NULL : "why not");
+        }
+        if (!conn->command) /* nothing between header and body: where the pieces end must not matter */
+            rpc_tell(conn->rpc, conn->seq);
     }
 }
 
@@ -192,6 +291,9 @@ static uint64_t rpc_play(const uint8_t *data, size_t size, bool with_key, size_t
     struct ki_rpc rpc = {.agent = &agent, .log = agent.log, .auth_key = with_key ? owned : NULL};
     struct ki_rpc_conn conn = {.rpc = &rpc, .in = in, .in_cap = sizeof in, .authenticated = !with_key};
     agent.heard = 1;
+    ki_list_init(&rpc.conns);
+    ki_list_push(&rpc.conns, &conn.link);
+    LONE_CHECK(ki_rpc_kept_init(&rpc.kept, 8, 4096, 1000));
     ki_rpc_frame_start(&conn.frame, KI_RPC_HEADER_MAX);
     bool open = true;
     for (size_t at = 0; at < size && open; at += piece) {
@@ -201,7 +303,10 @@ static uint64_t rpc_play(const uint8_t *data, size_t size, bool with_key, size_t
         open = rpc_take(&conn);
     }
     ki_rpc_unwatch(&conn);
-    LONE_CHECK(!conn.watching && !conn.monitoring);
+    ki_rpc_drop_queries(&conn);
+    LONE_CHECK(conn.stream_count == 0 && conn.query_count == 0 && agent.query_count == 0 && !conn.monitoring);
+    ki_rpc_gather_clear(&conn.gather);
+    ki_rpc_kept_free(&rpc.kept);
     return lone_mix_number(agent.heard, open);
 }
 

@@ -14,6 +14,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,7 +29,9 @@ struct ki_agent {
     struct ki_log *log;
     kith *core;
     ki_agent_done *done; /* of the ask that is on its way */
+    ki_agent_answer *answer;
     void *done_arg;
+    unsigned forgotten;
     char asked[256]; /* the last ask as text */
     int refusal;     /* what the next ask returns */
     struct ki_agent_watch *watch;
@@ -55,6 +59,7 @@ static inline int keep_ask(struct ki_agent *a, ki_agent_done *done, void *arg)
     if (a->refusal != 0)
         return a->refusal;
     a->done = done;
+    a->answer = NULL;
     a->done_arg = arg;
     return 0;
 }
@@ -102,10 +107,69 @@ int ki_agent_tags(struct ki_agent *a, const struct kith_tag *set, size_t set_cou
     return keep_ask(a, done, arg);
 }
 
+static inline int keep_answered(struct ki_agent *a, ki_agent_answer *answer, ki_agent_done *done, void *arg)
+{
+    int result = keep_ask(a, done, arg);
+    if (result == 0)
+        a->answer = answer;
+    return result;
+}
+
+int ki_agent_event(struct ki_agent *a, const struct kith_user_event *event, ki_agent_answer *answer, ki_agent_done *done,
+                   void *arg)
+{
+    snprintf(a->asked, sizeof a->asked, "event%s %u", event->coalesce ? " coalesce" : "", event->confirm_timeout_ms);
+    note(a, " ", event->name);
+    note(a, "=", event->payload);
+    return keep_answered(a, answer, done, arg);
+}
+
+int ki_agent_query(struct ki_agent *a, const struct kith_query *query, ki_agent_answer *answer, ki_agent_done *done,
+                   void *arg)
+{
+    snprintf(a->asked, sizeof a->asked, "query%s relay %u %u ms", query->ack ? " ack" : "", query->relay_factor,
+             query->timeout_ms);
+    note(a, " ", query->name);
+    note(a, "=", query->payload);
+    for (size_t i = 0; i < query->node_count; i++)
+        note(a, " @", query->nodes[i]);
+    for (size_t i = 0; i < query->tag_count; i++) {
+        note(a, " ", query->tags[i].key);
+        note(a, "~", query->tags[i].value);
+    }
+    return keep_answered(a, answer, done, arg);
+}
+
+int ki_agent_respond(struct ki_agent *a, uint64_t query, struct kith_str payload)
+{
+    snprintf(a->asked, sizeof a->asked, "respond %llu", (unsigned long long)query);
+    note(a, " ", payload);
+    return a->refusal;
+}
+
+int ki_agent_change_keys(struct ki_agent *a, enum kith_key_change change, const struct kith_key *key,
+                         ki_agent_answer *answer, ki_agent_done *done, void *arg)
+{
+    static const char *const words[] = {"list", "install", "use", "remove"};
+    if (key && key->len != 16 && key->len != 24 && key->len != 32)
+        return KITH_ERR_ARG;
+    snprintf(a->asked, sizeof a->asked, "%s %u", words[change], key ? key->len : 0);
+    return keep_answered(a, answer, done, arg);
+}
+
+struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *a)
+{
+    (void)a;
+    return (struct ki_agent_sizes){.event = 1000, .query = 2000, .response = 3000};
+}
+
 void ki_agent_forget(struct ki_agent *a, const void *arg)
 {
-    if (a->done_arg == arg)
+    a->forgotten++;
+    if (a->done_arg == arg) {
         a->done = NULL;
+        a->answer = NULL;
+    }
 }
 
 void ki_agent_stats(const struct ki_agent *a, ki_agent_stat *visit, void *arg)
@@ -231,6 +295,50 @@ static inline void ask(struct peer *peer, const char *command, uint64_t seq, con
     settle(peer);
 }
 
+/* Sends header and body, the body made of pairs: key, then 's'tring, 'b'ytes, 'n'umber, 't'ruth or a 'l'ist of one string
+ * ("" empty), or a 'm'ap of one pair written key=value. */
+static inline void ask_with(struct peer *peer, const char *command, uint64_t seq, const char *kinds,
+                            const char *const *pairs)
+{
+    static uint8_t buf[1 << 17];
+    struct ki_pack p = ki_pack(buf, sizeof buf, true);
+    ki_pack_map(&p, strlen(kinds));
+    for (size_t i = 0; kinds[i]; i++) {
+        const char *value = pairs[2 * i + 1];
+        ki_pack_text(&p, pairs[2 * i]);
+        if (kinds[i] == 's') {
+            ki_pack_text(&p, value);
+        } else if (kinds[i] == 'b') {
+            ki_pack_bytes(&p, ki_span(value, strlen(value)));
+        } else if (kinds[i] == 'n') {
+            ki_pack_int(&p, strtoll(value, NULL, 10));
+        } else if (kinds[i] == 't') {
+            ki_pack_bool(&p, value[0] == 't');
+        } else if (kinds[i] == 'l') {
+            ki_pack_array(&p, 1);
+            ki_pack_text(&p, value);
+        } else {
+            const char *equals = strchr(value, '=');
+            assert_non_null(equals);
+            ki_pack_map(&p, 1);
+            ki_pack_str(&p, ki_span(value, (size_t)(equals - value)));
+            ki_pack_text(&p, equals + 1);
+        }
+    }
+    assert_false(p.w.full);
+    uint8_t head[128];
+    struct ki_pack h = ki_pack(head, sizeof head, true);
+    ki_pack_map(&h, 2);
+    ki_pack_text(&h, "Command");
+    ki_pack_text(&h, command);
+    ki_pack_text(&h, "Seq");
+    ki_pack_uint(&h, seq);
+    send_bytes(peer, head, h.w.len);
+    send_bytes(peer, buf, p.w.len);
+    settle(peer);
+}
+#define ASK(peer, command, seq, kinds, ...) ask_with(peer, command, seq, kinds, (const char *const[]){__VA_ARGS__})
+
 /* Takes the next object that came; its span lives until more is read. */
 static inline struct ki_span take(struct peer *peer)
 {
@@ -258,7 +366,7 @@ static inline void expect_hex(struct peer *peer, const char *hex)
 /* The next object is the header {Error, Seq}. */
 static inline void expect_header(struct peer *peer, uint64_t seq, const char *error)
 {
-    uint8_t buf[256];
+    uint8_t buf[600];
     struct ki_pack p = ki_pack(buf, sizeof buf, true);
     ki_pack_map(&p, 2);
     ki_pack_text(&p, "Error");
@@ -268,6 +376,16 @@ static inline void expect_header(struct peer *peer, uint64_t seq, const char *er
     struct ki_span got = take(peer);
     assert_int_equal(got.len, p.w.len);
     assert_memory_equal(got.ptr, buf, got.len);
+}
+
+/* The next object, in hex, is this one, and nothing of it is left out. */
+static inline void expect_object(struct peer *peer, const char *hex)
+{
+    uint8_t want[1024];
+    size_t len = hex_bytes(hex, want, sizeof want);
+    struct ki_span got = take(peer);
+    assert_int_equal(got.len, len);
+    assert_memory_equal(got.ptr, want, len);
 }
 
 /* True when the bytes of `text` are somewhere in the object. */
@@ -284,6 +402,50 @@ static inline struct peer *greeted(void)
     ask(peer, "handshake", 0, HANDSHAKE);
     expect_header(peer, 0, "");
     return peer;
+}
+
+/* ---- what the pool says ---- */
+
+static inline void end_ask(int result, uint32_t count, const char *why)
+{
+    ki_agent_done *done = agent.done;
+    assert_non_null(done);
+    agent.done = NULL;
+    done(agent.done_arg, result, count, why);
+}
+
+static inline struct kith_str str(const char *text)
+{
+    return (struct kith_str){text, strlen(text)};
+}
+
+static inline void tell(enum ki_member_event event)
+{
+    struct kith_member members[2];
+    size_t count = kith_members(agent.core, members, 2);
+    for (struct ki_agent_watch *at = agent.watch; at; at = at->next)
+        at->members(at->arg, event, members, count);
+}
+
+static inline void tell_message(enum kith_event_kind kind, const struct kith_message *message)
+{
+    struct kith_event event = {.kind = kind, .message = *message};
+    for (struct ki_agent_watch *at = agent.watch; at; at = at->next)
+        at->message(at->arg, &event);
+}
+
+static inline void tell_user(const char *name, const char *payload)
+{
+    struct kith_message message = {
+        .origin = str("other"), .name = str(name), .payload = str(payload), .ltime = 5, .seq = 3};
+    tell_message(KITH_EVENT_USER, &message);
+}
+
+static inline void tell_query(uint64_t query, uint64_t until_us)
+{
+    struct kith_message message = {
+        .origin = str("other"), .name = str("load"), .ltime = 6, .query = query, .until_us = until_us};
+    tell_message(KITH_EVENT_QUERY, &message);
 }
 
 /* ---- set-up ---- */
@@ -303,9 +465,11 @@ static inline void import_failed_member(void)
     assert_int_equal(kith_import_members(agent.core, now, &member, 1), 0);
 }
 
-static inline void start(const char *key)
+/* encrypted: 0 or 1; unix_fd: -1 or a socket that is bound. */
+static inline void start(const char *key, size_t encrypted, int unix_fd)
 {
     struct kith_config config;
+    struct kith_key secret = {.len = 16};
     struct kith_tag tag = {{"role", 4}, {"db", 2}};
     struct sockaddr_in addr;
     int size = sizeof where;
@@ -318,12 +482,21 @@ static inline void start(const char *key)
     config.addr = (struct kith_addr){.ip = {127, 0, 0, 1}, .ip_len = 4, .port = 7946};
     config.tags = &tag;
     config.tag_count = 1;
+    config.keys = &secret;
+    config.key_count = encrypted;
     assert_int_equal(kith_new(&agent.core, &config), 0);
     struct kith_time now = {.mono_us = 1000000, .wall_us = 1800000000000000};
     assert_int_equal(kith_ready(agent.core, now), 0);
     import_failed_member();
     assert_int_equal(uv_ip4_addr("127.0.0.1", 0, &addr), 0);
-    assert_int_equal(ki_rpc_start(&rpc, &agent, (struct sockaddr *)&addr, key), 0);
+    const struct ki_rpc_config door = {.agent = &agent,
+                                       .addr = (struct sockaddr *)&addr,
+                                       .unix_fd = unix_fd,
+                                       .auth_key = key,
+                                       .kept_max = 8,
+                                       .kept_bytes_max = 100000,
+                                       .first_index = 1000};
+    assert_int_equal(ki_rpc_start(&rpc, &door), 0);
     assert_int_equal(uv_tcp_getsockname(&rpc->listener, (struct sockaddr *)&where, &size), 0);
     stopped = false;
 }
@@ -331,14 +504,21 @@ static inline void start(const char *key)
 static inline int set_up(void **state)
 {
     (void)state;
-    start(NULL);
+    start(NULL, 0, -1);
     return 0;
 }
 
 static inline int set_up_locked(void **state)
 {
     (void)state;
-    start("open sesame");
+    start("open sesame", 0, -1);
+    return 0;
+}
+
+static inline int set_up_encrypted(void **state)
+{
+    (void)state;
+    start(NULL, 1, -1);
     return 0;
 }
 
