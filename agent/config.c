@@ -214,11 +214,10 @@ int ki_config_read(struct ki_config *out, int argc, char **argv, char error[KI_E
 
 void ki_config_free(struct ki_config *config)
 {
-    char *texts[] = {config->node,      config->bind,     config->advertise,  config->encrypt, config->keyring_file,
-                     config->profile,   config->rpc_addr, config->rpc_auth,   config->role,    config->log_level,
-                     config->data_dir,  config->fsync,
-                     config->resp_addr, config->resp_auth,
-                     config->log_format, config->snapshot, config->tags_file, config->label,   config->delegate_versions};
+    char *texts[] = {config->node,      config->bind,      config->advertise, config->encrypt,    config->keyring_file,
+                     config->profile,   config->rpc_addr,  config->rpc_auth,  config->rpc_socket, config->role,
+                     config->log_level, config->data_dir,  config->fsync,     config->resp_addr,  config->resp_auth,
+                     config->snapshot,  config->tags_file, config->label,     config->log_format, config->delegate_versions};
     for (size_t i = 0; i < KI_COUNT(texts); i++)
         free(texts[i]);
     ki_strings_free(&config->join);

@@ -20,8 +20,8 @@ struct ki_limit {
 };
 
 struct ki_config {
-    char *node, *bind, *advertise, *encrypt, *keyring_file, *profile, *rpc_addr, *rpc_auth, *log_level, *log_format;
-    char *resp_addr, *resp_auth;
+    char *node, *bind, *advertise, *encrypt, *keyring_file, *profile, *log_level, *log_format;
+    char *rpc_addr, *rpc_auth, *rpc_socket, *resp_addr, *resp_auth;
     char *snapshot, *tags_file, *role, *label, *delegate_versions;
     struct ki_strings join, retry_join, config_files, config_dirs, handlers;
     struct ki_strings ignored; /* keys that were taken but have no effect yet */

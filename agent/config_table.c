@@ -66,6 +66,8 @@ const struct ki_option ki_options[] = {
      "How long leave and tag changes wait for their news to be out."},
     {"rpc-addr", "rpc_addr", KI_OPTION_TEXT, AT(rpc_addr), "=127.0.0.1:7373", "Address of the RPC door."},
     {"rpc-auth", "rpc_auth", KI_OPTION_TEXT, AT(rpc_auth), "=token", "Token that RPC clients must show."},
+    {"rpc-socket", "rpc_socket", KI_OPTION_TEXT, AT(rpc_socket), "=path",
+     "Unix socket of the RPC door, beside its address; of this user alone. unix:PATH is how clients name it."},
     {NULL, "rpc_kept_max", KI_OPTION_NUMBER, AT(rpc_kept_max), NULL, NULL},
     {NULL, "rpc_kept_bytes_max", KI_OPTION_BYTES, AT(rpc_kept_bytes_max), NULL, NULL},
     {"resp-addr", "resp_addr", KI_OPTION_TEXT, AT(resp_addr), "=127.0.0.1:7379",

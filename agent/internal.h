@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/keys.h"
+#include "agent/rpc_socket.h"
 #include "agent/snapshot.h"
 #include "net/net.h"
 
@@ -47,10 +48,11 @@ struct ki_agent {
     struct ki_disk *disk;             /* NULL: the store is in memory only */
     struct ki_rpc *rpc;
     struct ki_redis *redis;
-    struct kith_addr addr, rpc_bound, resp_bound;
+    struct kith_addr addr, rpc_bound, resp_bound; /* rpc_bound: no address if only the Unix socket is open */
     bool has_store;
     bool encrypted;
     struct ki_agent_sizes sizes;
+    struct ki_rpc_socket rpc_socket;
 
     struct ki_ask_wait *asks;
     uv_timer_t soon; /* calls the done of what is ready */

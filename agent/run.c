@@ -110,6 +110,7 @@ void ki_agent_stop(struct ki_agent *agent, int exit_code)
     ki_notify("STOPPING=1");
     if (agent->started)
         ki_log(agent->log, KI_LOG_INFO, "agent", "shutting down");
+    ki_rpc_socket_remove(&agent->rpc_socket);
     agent->doors = 1; /* ourselves, until all have been told */
     if (agent->rpc) {
         agent->doors++;
@@ -162,7 +163,9 @@ static void run_banner(const struct ki_agent *agent)
     printf("%31s: '%s'\n", "Bind addr", bind);
     if (strcmp(bind, advertise) != 0)
         printf("%31s: '%s'\n", "Advertise addr", advertise);
-    printf("%31s: '%s'\n", "RPC addr", agent->rpc ? rpc : "");
+    printf("%31s: '%s'\n", "RPC addr", agent->rpc && agent->rpc_bound.ip_len > 0 ? rpc : "");
+    if (config->rpc_socket)
+        printf("%31s: '%s'\n", "RPC socket", config->rpc_socket);
     printf("%31s: '%s'\n", "Redis addr", agent->redis ? resp : "");
     printf("%31s: %s\n", "Encrypted", agent->encrypted ? "true" : "false");
     printf("%31s: %s\n", "Snapshot", config->snapshot ? "true" : "false");

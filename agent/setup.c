@@ -20,6 +20,7 @@
 #include <sys/random.h>
 
 #define SETUP_PORT 7946     /* memberlist's */
+#define SETUP_TOLD 1        /* failed, and the user knows why; libuv's errors are negative */
 #define SETUP_RPC_PORT 7373 /* Serf's */
 #define SETUP_RESP_PORT 7379 /* Redis's is 6379: both may run on one machine */
 
@@ -290,19 +291,32 @@ static int setup_store(struct ki_agent *agent)
 
 /* ---- the doors ---- */
 
+/* Opens the door at this address (NULL: none), and at its Unix socket, if it has one.  Returns 0, a libuv error about the
+ * address, or SETUP_TOLD. */
 static int setup_rpc_start(struct ki_agent *agent, const struct sockaddr *addr)
 {
-    const struct ki_rpc_config config = {.agent = agent,
-                                         .addr = addr,
-                                         .unix_fd = -1,
-                                         .auth_key = agent->config.rpc_auth,
-                                         .kept_max = agent->config.rpc_kept_max,
-                                         .kept_bytes_max = agent->config.rpc_kept_bytes_max,
-                                         .first_index = ki_net_now().wall_us};
-    return ki_rpc_start(&agent->rpc, &config);
+    char error[KI_ERROR_TEXT];
+    struct ki_rpc_config config = {.agent = agent,
+                                   .addr = addr,
+                                   .unix_fd = -1,
+                                   .auth_key = agent->config.rpc_auth,
+                                   .kept_max = agent->config.rpc_kept_max,
+                                   .kept_bytes_max = agent->config.rpc_kept_bytes_max,
+                                   .first_index = ki_net_now().wall_us};
+    if (agent->config.rpc_socket && ki_rpc_socket_open(&agent->rpc_socket, agent->config.rpc_socket, &config.unix_fd, error,
+                                                       sizeof error) != 0) {
+        ki_agent_fail("-rpc-socket: %s", error);
+        return SETUP_TOLD;
+    }
+    int result = ki_rpc_start(&agent->rpc, &config);
+    if (result != 0) {
+        agent->rpc = NULL;
+        ki_rpc_socket_remove(&agent->rpc_socket);
+    }
+    return result;
 }
 
-/* A default address that is taken costs this door; one that was asked for is an error. */
+/* A default address that is taken costs this door, or what of it is at that address; one that was asked for is an error. */
 static int setup_rpc(struct ki_agent *agent)
 {
     char error[KI_ERROR_TEXT];
@@ -318,15 +332,16 @@ static int setup_rpc(struct ki_agent *agent)
     int result = UV_EINVAL;
     if (ki_addr_to_sockaddr(&agent->rpc_bound, ki_addr_family(&agent->rpc_bound), &storage, &len))
         result = setup_rpc_start(agent, (const struct sockaddr *)&storage);
-    if (result == 0)
-        return 0;
-    agent->rpc = NULL;
     if (result == UV_EADDRINUSE && !asked) {
         ki_log(agent->log, KI_LOG_WARN, "agent",
                "no RPC door: its default address %s is in use; give this agent its own with -rpc-addr", text);
-        return 0;
+        agent->rpc_bound.ip_len = 0;
+        result = agent->config.rpc_socket ? setup_rpc_start(agent, NULL) : 0;
     }
-    ki_agent_fail("the RPC door cannot listen on %s: %s", text, uv_strerror(result));
+    if (result == 0)
+        return 0;
+    if (result != SETUP_TOLD)
+        ki_agent_fail("the RPC door cannot listen on %s: %s", text, uv_strerror(result));
     return -1;
 }
 

@@ -1,4 +1,4 @@
-/* Connecting to an agent, and waiting for its socket.
+/* Connecting to an agent, by TCP or by its Unix socket, and waiting for its socket.
  *
  * Sockets do not block, because an agent that is stopped accepts a connection (the kernel does) and then never reads nor
  * answers; every wait is a poll() with a deadline.
@@ -15,10 +15,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DIAL_CONNECT_MS 5000
+#define DIAL_UNIX       "unix:" /* before the path of a Unix socket */
 
 static uint64_t dial_now_ms(void)
 {
@@ -80,15 +82,16 @@ static bool dial_split(const char *addr, const char *otherwise, char host[256], 
 }
 
 /* Returns 0 or an errno. */
-static int dial_one(const struct addrinfo *to, int *out)
+static int dial_one(const struct sockaddr *to, socklen_t len, int *out)
 {
     int yes = 1;
-    int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return errno;
     /* A request may be several sends: the second must not wait for the first one's acknowledgement. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    int error = connect(fd, to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
+    if (to->sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    int error = connect(fd, to, len) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
         socklen_t size = sizeof error;
         if (ki_dial_wait(fd, POLLOUT, ki_dial_until(DIAL_CONNECT_MS)) != 0)
@@ -103,8 +106,24 @@ static int dial_one(const struct addrinfo *to, int *out)
     return error;
 }
 
+static int dial_unix(const char *path, char *error, size_t error_cap)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = -1;
+    int why = ENAMETOOLONG;
+    if (strlen(path) < sizeof to.sun_path) {
+        memcpy(to.sun_path, path, strlen(path) + 1);
+        why = dial_one((const struct sockaddr *)&to, sizeof to, &fd);
+    }
+    if (fd < 0)
+        snprintf(error, error_cap, "dial unix %s: %s", path, strerror(why));
+    return fd;
+}
+
 int ki_dial(const char *addr, const char *port, char *error, size_t error_cap)
 {
+    if (strncmp(addr, DIAL_UNIX, strlen(DIAL_UNIX)) == 0)
+        return dial_unix(addr + strlen(DIAL_UNIX), error, error_cap);
     char host[256];
     char service[16];
     if (!dial_split(addr, port, host, service)) {
@@ -121,7 +140,7 @@ int ki_dial(const char *addr, const char *port, char *error, size_t error_cap)
     int fd = -1;
     int why = ECONNREFUSED;
     for (const struct addrinfo *to = found; to && fd < 0; to = to->ai_next)
-        why = dial_one(to, &fd);
+        why = dial_one(to->ai_addr, to->ai_addrlen, &fd);
     freeaddrinfo(found);
     if (fd < 0)
         snprintf(error, error_cap, "dial tcp %s: %s", addr, strerror(why));
