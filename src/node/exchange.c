@@ -78,17 +78,6 @@ void ki_exchange_begin(struct kith *k, struct ki_stream *s)
         s->rx = KI_RX_READ;
 }
 
-static void exchange_put_node(struct ki_pack *p, const struct ki_member *m)
-{
-    ki_encode_node_state(p, &(struct ki_node_state){.name = ki_member_name(m),
-                                                    .addr = ki_member_addr(m),
-                                                    .port = m->port,
-                                                    .meta = ki_member_meta(m),
-                                                    .incarnation = m->incarnation,
-                                                    .state = m->state,
-                                                    .versions = ki_span(m->versions, 6)});
-}
-
 /* The user state follows the nodes in the same buffer; then the header is put before them. */
 static void exchange_build_end(struct kith *k, struct ki_stream *s)
 {
@@ -132,7 +121,8 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
             return;
         }
         struct ki_pack p = ki_pack(s->out.ptr + s->out.len, 1024, false);
-        exchange_put_node(&p, m);
+        struct ki_node_state node = ki_node_state_of(m);
+        ki_encode_node_state(&p, &node);
         KI_ASSERT(!p.w.full);
         s->out.len += p.w.len;
         s->build_count++;
@@ -144,41 +134,10 @@ void ki_exchange_build(struct kith *k, struct ki_stream *s, size_t *budget)
 
 /* ---- scanning ---- */
 
-static void exchange_note_versions(struct ki_scan *scan, const uint8_t *v, bool alive)
-{
-    if (alive && v && scan->noted && memcmp(scan->noted_versions, v, sizeof scan->noted_versions) == 0)
-        return; /* nearly all members are like the one before */
-    if (alive && v) {
-        scan->pmin = v[0] > scan->pmin ? v[0] : scan->pmin;
-        scan->pmax = v[1] < scan->pmax ? v[1] : scan->pmax;
-        scan->dmin = v[3] > scan->dmin ? v[3] : scan->dmin;
-        scan->dmax = v[4] < scan->dmax ? v[4] : scan->dmax;
-        scan->noted = true;
-        memcpy(scan->noted_versions, v, sizeof scan->noted_versions);
-    }
-    uint8_t pcur = v ? v[2] : 0, dcur = v ? v[5] : 0;
-    scan->pcur_low = pcur < scan->pcur_low ? pcur : scan->pcur_low;
-    scan->pcur_high = pcur > scan->pcur_high ? pcur : scan->pcur_high;
-    scan->dcur_low = dcur < scan->dcur_low ? dcur : scan->dcur_low;
-    scan->dcur_high = dcur > scan->dcur_high ? dcur : scan->dcur_high;
-}
-
-static bool exchange_versions_fine(const struct kith *k, struct ki_scan *scan)
-{
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        if (m)
-            exchange_note_versions(scan, m->versions, m->state == KI_ALIVE);
-    }
-    return scan->pcur_low >= scan->pmin && scan->pcur_high <= scan->pmax && scan->dcur_low >= scan->dmin &&
-           scan->dcur_high <= scan->dmax;
-}
-
 static void exchange_note_node(const struct kith *k, struct ki_scan *scan, const struct ki_node_state *node)
 {
-    exchange_note_versions(scan, node->versions.len ? node->versions.ptr : NULL, node->state == KI_ALIVE);
-    if (node->state != KI_ALIVE && ki_span_equal(node->name, ki_name_of(k->cfg.name)) &&
-        node->incarnation != UINT32_MAX) {
+    ki_versions_note(&scan->versions, node);
+    if (ki_intake_accuses_us(k, node)) {
         scan->accused = true;
         scan->accused_incarnation = node->incarnation;
     }
@@ -194,8 +153,7 @@ static enum exchange_progress exchange_missing(const struct ki_reader *r)
 static enum exchange_progress exchange_scan_header(const struct kith *k, struct ki_scan *scan, struct ki_span plain)
 {
     struct ki_reader r = ki_reader(plain.ptr + 1, plain.len - 1);
-    *scan = (struct ki_scan){
-        .pmax = UINT8_MAX, .dmax = UINT8_MAX, .pcur_low = UINT8_MAX, .dcur_low = UINT8_MAX};
+    *scan = (struct ki_scan){.versions = ki_versions_none()};
     if (!ki_decode_push_pull_header(&r, &scan->header))
         return exchange_missing(&r);
     if (scan->header.nodes > EXCHANGE_NODES_MAX || scan->header.user_state_len > (int64_t)k->cfg.frame_max)
@@ -258,7 +216,8 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     s->merge_near = 0;
     s->newcomer = k->table.count == 1 && k->stream_count == 1 && !k->cfg.stock;
     s->rx = KI_RX_MERGE;
-    bool fine = exchange_versions_fine(k, &s->scan);
+    ki_versions_note_ours(&s->scan.versions, k);
+    bool fine = ki_versions_fine(&s->scan.versions);
     if (!fine)
         ki_count(k, KI_COUNT_version_mismatch);
     if (s->purpose != KI_PURPOSE_ANSWER) {
@@ -407,50 +366,12 @@ static uint32_t exchange_teller(struct kith *k, const struct ki_stream *s)
     return ki_find_addr(k, &peer);
 }
 
-/* A full state says whom it accuses, not who has accused them.  memberlist takes such an accusation for its own; but if
- * many exchange with the one member that has made it, each seems to accuse by itself, and so much agreement ends the
- * suspicion before it can be refuted.  So suspects are left to gossip, which names their accusers; the dead are the
- * teller's accusation (after a partition nobody else makes it here), and confirm nothing that we have heard of. */
-static void exchange_accused(struct kith *k, const struct ki_stream *s, const struct kith_addr *peer,
-                             const struct ki_node_state *node)
-{
-    uint32_t id = ki_table_find(&k->table, node->name);
-    struct ki_suspect accusation = {
-        .incarnation = node->incarnation, .node = node->name, .from = ki_name_of(k->cfg.name)};
-    if (id != k->self && !k->cfg.stock) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
-        const struct ki_member *teller = ki_table_at(&k->table, exchange_teller(k, s));
-        if (teller && node->state == KI_DEAD && m && m->state == KI_SUSPECT && node->incarnation >= m->incarnation)
-            ki_suspicion_again(k, id, ki_member_name(teller));
-        if (node->state == KI_SUSPECT || (m && m->state == KI_SUSPECT))
-            return;
-        if (teller)
-            accusation.from = ki_member_name(teller);
-    }
-    ki_apply_suspect(k, peer, &accusation);
-}
-
 static void exchange_merge_node(struct kith *k, struct ki_stream *s, const struct ki_node_state *node)
 {
-    const struct kith_addr *peer = s->purpose == KI_PURPOSE_ANSWER ? NULL : &s->peer;
-    struct ki_identity identity = {.name = node->name,
-                                   .addr = node->addr,
-                                   .port = node->port,
-                                   .meta = node->meta,
-                                   .incarnation = node->incarnation,
-                                   .versions = node->versions.len ? node->versions.ptr : NULL};
-    struct ki_suspect accusation = {.incarnation = node->incarnation, .node = node->name, .from = node->name};
-    switch (node->state) {
-    case KI_ALIVE:
-        ki_apply_alive(k, NULL, ki_table_find_near(&k->table, node->name, &s->merge_near), &identity);
-        return;
-    case KI_LEFT:
-        ki_apply_dead(k, peer, &accusation);
-        return;
-    default: /* dead or suspect: never instant death, the member gets its chance to refute */
-        exchange_accused(k, s, peer, node);
-        return;
-    }
+    bool accuses = node->state == KI_DEAD || node->state == KI_SUSPECT;
+    struct ki_teller teller = {.addr = s->purpose == KI_PURPOSE_ANSWER ? NULL : &s->peer,
+                               .id = accuses ? exchange_teller(k, s) : KI_NO_MEMBER};
+    ki_intake_member(k, &teller, node, &s->merge_near);
 }
 
 static void exchange_merge_user(struct kith *k, struct ki_stream *s, size_t *budget)
@@ -482,12 +403,9 @@ void ki_exchange_merge(struct kith *k, struct ki_stream *s, size_t *budget)
         s->merge_pos += used;
         s->merge_left--;
         *budget -= ki_min_size(*budget, used + EXCHANGE_MERGE);
-        k->newcomer = s->newcomer;
-        if (node.name.len <= KITH_NAME_MAX)
-            exchange_merge_node(k, s, &node);
-        else
-            ki_count(k, KI_COUNT_name_too_long);
-        k->newcomer = false;
+        k->known_there = s->newcomer;
+        exchange_merge_node(k, s, &node);
+        k->known_there = false;
     }
     exchange_merge_user(k, s, budget);
 }

@@ -8,6 +8,7 @@
 #include "node/link.h"
 #include "node/messages.h"
 #include "node/replica.h"
+#include "node/sync.h"
 
 #define LIFE_PAUSE_US 2000000  /* later than this for our own deadline means that we, not others, were away */
 #define LIFE_NESTING_MAX 16    /* frames in receive.c */
@@ -182,6 +183,7 @@ static void life_init(struct kith *k, const struct kith_config *c)
     k->link_owners[KI_LINK_EVENTS] = k->bare || c->stock ? NULL : &ki_event_link_owner;
     k->nack_wait.close_us = k->suspicion_next_us = k->gossip_next_us = k->push_pull_next_us = KITH_NEVER;
     k->again_us = k->reap_next_us = k->reconnect_next_us = k->leave_next_us = k->probe_next_us = KITH_NEVER;
+    k->sync_next_us = KITH_NEVER;
     const uint8_t versions[6] = {1, 5, c->protocol, c->delegate_min, c->delegate_max, c->delegate_cur};
     memcpy(k->versions, versions, sizeof versions);
     ki_coordinates_init(k);
@@ -237,6 +239,7 @@ void kith_free(kith *k)
 {
     if (!k)
         return;
+    ki_sync_free(k);
     ki_streams_free(k);
     ki_replica_free(k);
     ki_events_free(k);
@@ -339,6 +342,7 @@ int kith_ready(struct kith *k, struct kith_time now)
     k->life = KI_LIFE_LIVE;
     ki_status_up(k, id);
     life_start_timers(k);
+    ki_sync_ready(k);
     ki_replica_ready(k);
     return 0;
 }

@@ -138,6 +138,12 @@ void ki_link_hold(struct kith *k, struct ki_link *link, enum ki_link_subject sub
     link->held = (uint8_t)(others | (unsigned)held << subject);
 }
 
+void ki_link_rest(struct kith *k, struct ki_link *link, enum ki_link_subject subject)
+{
+    if (!(link->used & ~(1u << subject)))
+        link->idle_us = k->now.mono_us;
+}
+
 void ki_link_abort(struct ki_link *link)
 {
     link->aborted = true;

@@ -53,6 +53,7 @@ struct ki_link {
     uint8_t told;          /* whose owners know of it */
     uint8_t awake;         /* whose owners may have something to send */
     uint8_t held;
+    uint8_t used;          /* about which something was said */
     bool seals, peer_seals;
     bool sending;          /* in the middle of a message */
     bool gathering;        /* likewise of one that comes: in the stream's `inflated`, if its subject is on this link */
@@ -77,6 +78,7 @@ bool ki_link_is_open(const struct ki_link *link, enum ki_link_subject subject); 
 void ki_link_wake(struct ki_link *link, enum ki_link_subject subject);
 /* While anyone holds it, the peer is granted nothing beyond what it has. */
 void ki_link_hold(struct kith *k, struct ki_link *link, enum ki_link_subject subject, bool held);
+void ki_link_rest(struct kith *k, struct ki_link *link, enum ki_link_subject subject); /* ends it, if no other has used it */
 void ki_link_abort(struct ki_link *link); /* for all; soon: closed() is not called before this returns */
 
 static inline bool ki_link_in(unsigned set, unsigned subject)

@@ -112,6 +112,7 @@ static size_t flow_ask(struct kith *k, struct ki_link *link, uint8_t *buf, size_
             link->channel_out = (uint8_t)(subject * KI_LINK_CHANNELS + channel);
         }
         link->awake |= (uint8_t)(1u << subject);
+        link->used |= (uint8_t)(1u << subject);
         link->turn = (uint8_t)(subject + !*more) % KI_LINK_SUBJECTS;
         return len;
     }
@@ -255,6 +256,8 @@ static bool flow_take_data(struct kith *k, struct ki_stream *s, const struct ki_
     k->counters[KI_COUNT_link_bytes_in] += frame->part.len;
     if (frame->more)
         return true;
+    if (owner)
+        link->used |= (uint8_t)(1u << frame->channel / KI_LINK_CHANNELS);
     if (owner)
         owner->receive(k, link, frame->channel % KI_LINK_CHANNELS, message);
     else

@@ -5,6 +5,7 @@
  *   peers.c    picking members                intent.c   Serf's join and leave      ask.c     tickets; join
  *   leave.c    leaving, force-leave           tags.c     our tags                   event.c   events, records
  *   stream.c   life of a stream               frame.c    its outer layers           exchange.c push/pull
+ *   intake.c   what others tell, taken in     sync.c     comparing views            sync_sum.c sums of them
  *   channel.c  kith's own messages        (who says them: replica.h, and what else has something to say)
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
  *   view.c     reading                       refusal.c  processes that have ended
@@ -42,6 +43,7 @@
     X(suspects_in) X(alives_in) X(deads_in) X(refutations) X(accusations_told) X(suspicions)                 \
     X(suspicions_confirmed) X(deaths_declared) X(conflicts) X(version_mismatch)                              \
     X(gossip_out) X(news_out) X(push_pulls_in) X(push_pulls_out) X(push_pulls_failed) X(reconnects)          \
+    X(views_compared)                                                                                        \
     X(streams_in) X(streams_out) X(streams_refused) X(streams_failed) X(streams_timed_out)                   \
     X(stream_bytes_in) X(stream_bytes_out) X(stream_budget_full) X(stream_backpressure)                      \
     X(links_in) X(links_out) X(links_refused) X(links_failed) X(link_bytes_in) X(link_bytes_out)             \
@@ -230,6 +232,7 @@ struct kith {
     uint64_t told_us;           /* not due, but how far telling has got ahead: see ki_tell() */
     uint64_t again_us;          /* an extra exchange soon after a join or reconnect, with again_addr */
     uint64_t leave_next_us;
+    uint64_t sync_next_us;      /* comparing views with somebody at random */
 
     /* failure detection */
     struct ki_probe probe;
@@ -239,7 +242,7 @@ struct kith {
     uint64_t probe_sent_us; /* when its ping was built; KITH_NEVER: we were away since then */
     uint32_t probe_cursor; /* into table.order */
     uint32_t open_cursor; /* into table.accused */
-    bool newcomer;         /* merging the only state we are told: whomever we know it is from, and they know it */
+    bool known_there;      /* who we are told of now is known where we would tell it: it is no news */
     bool probe_again;      /* this probe is of one whose suspicion is open */
     bool probe_refused;    /* its target's host says that nobody listens there */
     struct ki_round_trip round_trip;
@@ -319,6 +322,9 @@ struct kith {
     /* streams */
     uint64_t stream_bytes;
     uint32_t last_stream;
+    struct ki_list sync_links;              /* struct ki_sync_link: links that views are compared over */
+    uint32_t sync_more;                     /* comparisons to come, even if the last has brought nothing */
+    uint32_t sync_news;                     /* members that gossip has told of since the last comparison */
     uint32_t link_count;                    /* streams that carry one */
     const struct ki_link_owner *link_owners[3]; /* by ki_link_subject */
 };
@@ -443,6 +449,9 @@ void ki_events_free(struct kith *k);
 /* view.c */
 void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_standing *standing, uint32_t id,
              struct kith_member *out);
+
+/* sync.c */
+void ki_sync_news(struct kith *k); /* gossip has told of a new member */
 
 /* tick.c */
 void ki_health(struct kith *k, int delta);

@@ -158,13 +158,15 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
     int error = ki_member_enter(k, identity, KI_ALIVE, &id);
     if (error)
         return error;
-    error = k->newcomer ? 0 : rumour_spread_alive(k, id, identity, 0);
+    error = k->known_there ? 0 : rumour_spread_alive(k, id, identity, 0);
     if (error) {
         ki_table_remove(&k->table, id);
         return error;
     }
     ki_status_up(k, id);
     ki_settle_changes(k);
+    if (!k->known_there)
+        ki_sync_news(k);
     return 0;
 }
 

@@ -28,20 +28,30 @@ static bool state_append(struct kith *k, struct ki_buf *list, const struct ki_pa
     return true;
 }
 
+void ki_state_told(const struct kith *k, uint32_t id, uint64_t *ltime, bool *has_left)
+{
+    const struct ki_standing *standing = &ki_about(k, id)->standing;
+    /* The time of one that is leaving is that of its leave; told as one of a join, it would outrank that leave elsewhere. */
+    bool leaving = standing->status == KI_STATUS_LEAVING && standing->ltime > 0 && !k->cfg.stock;
+    *ltime = standing->ltime - leaving;
+    /* The time of one that returns is that of its join: told as one of a leave, it would outrank the join elsewhere. */
+    *has_left = standing->status == KI_STATUS_LEFT && (!standing->returning || k->cfg.stock);
+}
+
 bool ki_state_put(struct kith *k, struct ki_stream *s, uint32_t id)
 {
     uint8_t buf[KITH_NAME_MAX + 16];
     const struct ki_member *m = ki_table_at(&k->table, id);
-    const struct ki_standing *standing = &ki_about(k, id)->standing;
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
-    /* The time of one that is leaving is that of its leave; told as one of a join, it would outrank that leave elsewhere. */
-    bool leaving = standing->status == KI_STATUS_LEAVING && standing->ltime > 0 && !k->cfg.stock;
-    ki_encode_serf_state_status(&p, ki_member_name(m), standing->ltime - leaving);
+    uint64_t ltime;
+    bool has_left;
+    ki_state_told(k, id, &ltime, &has_left);
+    ki_encode_serf_state_status(&p, ki_member_name(m), ltime);
     KI_ASSERT(!p.w.full);
     if (!state_append(k, &s->ltimes, &p))
         return false;
-    if (standing->status != KI_STATUS_LEFT || (standing->returning && !k->cfg.stock))
-        return true; /* the time is that of its join: told as one of a leave, it would outrank the join elsewhere */
+    if (!has_left)
+        return true;
     p = ki_pack(buf, sizeof buf, false);
     ki_encode_serf_state_left(&p, ki_member_name(m));
     KI_ASSERT(!p.w.full);
@@ -92,6 +102,16 @@ static uint64_t *state_place(const struct ki_state_merge *m, struct ki_span name
     return &m->set[at];
 }
 
+void ki_state_clocks(struct kith *k, uint64_t ltime, uint64_t event_ltime, uint64_t query_ltime)
+{
+    if (ltime > 0)
+        ki_clock_witness(&k->clock, ltime - 1);
+    if (event_ltime > 0)
+        ki_clock_witness(&k->event_clock, event_ltime - 1);
+    if (query_ltime > 0)
+        ki_clock_witness(&k->query_clock, query_ltime - 1);
+}
+
 /* An empty set with room for every name listed as left that we could remember.  false: no memory for it. */
 static bool state_begin(struct kith *k, struct ki_stream *s)
 {
@@ -100,12 +120,7 @@ static bool state_begin(struct kith *k, struct ki_stream *s)
     const struct ki_ask *join = s->purpose == KI_PURPOSE_JOIN ? ki_ask_find(k, s->token) : NULL;
     if (join && !join->replay) /* what was said before we came is not for us */
         k->event_min = ki_max_u64(k->event_min, state->event_ltime);
-    if (state->ltime > 0)
-        ki_clock_witness(&k->clock, state->ltime - 1);
-    if (state->event_ltime > 0)
-        ki_clock_witness(&k->event_clock, state->event_ltime - 1);
-    if (state->query_ltime > 0)
-        ki_clock_witness(&k->query_clock, state->query_ltime - 1);
+    ki_state_clocks(k, state->ltime, state->event_ltime, state->query_ltime);
     m->reader = ki_reader(state->left_members.ptr, state->left_members.len);
     m->step = KI_STATE_LEFT;
     m->items = UINT32_MAX; /* not begun */
@@ -162,29 +177,34 @@ static void state_leave(struct kith *k, uint32_t id, struct ki_span name, uint64
 
 /* Nearly all that is ever told: the time that we know too.  Neither a leave nor a join of that time would do anything,
  * but move the clock; and a leave of one tick less, which counts as one of this time, not even that. */
-static bool state_repeats(const struct kith *k, const struct ki_state_merge *m, const struct ki_standing *known,
-                          uint64_t ltime)
+static bool state_repeats(const struct kith *k, const struct ki_standing *known, uint64_t ltime, bool may_have_left)
 {
     if (ltime < known->ltime)
         return ltime + 1 < k->clock.time;
-    return ltime == known->ltime && (m->names == 0 || known->status == KI_STATUS_LEFT);
+    return ltime == known->ltime && (!may_have_left || known->status == KI_STATUS_LEFT);
+}
+
+void ki_state_take(struct kith *k, uint32_t id, struct ki_span name, uint64_t ltime, bool has_left, uint32_t *unknown)
+{
+    bool known = id != KI_NO_MEMBER;
+    if (known && state_repeats(k, &ki_about(k, id)->standing, ltime, has_left)) {
+        ki_clock_witness(&k->clock, ltime);
+        return;
+    }
+    if (name.len == 0 || ltime == UINT64_MAX || (!known && (*unknown)++ >= k->cfg.intents_max))
+        return;
+    if (has_left)
+        state_leave(k, id, name, ltime);
+    else
+        ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }
 
 static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span name, uint64_t ltime)
 {
     uint32_t id = ki_table_find_near(&k->table, name, &m->near);
-    bool known = id != KI_NO_MEMBER;
-    if (known && state_repeats(k, m, &ki_about(k, id)->standing, ltime)) {
-        ki_clock_witness(&k->clock, ltime);
-        return;
-    }
-    if (name.len == 0 || ltime == UINT64_MAX || (!known && m->unknown++ >= k->cfg.intents_max))
-        return;
     uint64_t hash;
-    if (m->set_cap > 0 && *state_place(m, name, k, &hash) != 0)
-        state_leave(k, id, name, ltime);
-    else
-        ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
+    bool has_left = m->names > 0 && *state_place(m, name, k, &hash) != 0;
+    ki_state_take(k, id, name, ltime, has_left, &m->unknown);
 }
 
 static enum ki_state_result state_events(struct kith *k, struct ki_state_merge *m, size_t *budget)

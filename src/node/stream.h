@@ -9,7 +9,7 @@
 #ifndef KI_STREAM_H
 #define KI_STREAM_H
 
-#include "node/node.h"
+#include "node/intake.h"
 #include "wire/lzw.h"
 
 enum ki_rx { KI_RX_IDLE, KI_RX_READ, KI_RX_OPEN, KI_RX_INFLATE, KI_RX_SCAN, KI_RX_MERGE, KI_RX_LINK, KI_RX_DONE };
@@ -30,11 +30,7 @@ struct ki_scan {
     struct ki_span user;      /* the user state, when complete */
     bool accused;             /* it says that we are suspect, dead or left */
     uint32_t accused_incarnation;
-    /* versions: what all must speak, and what any speaks (memberlist's verifyProtocol) */
-    uint8_t pmin, pmax, dmin, dmax;
-    uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
-    uint8_t noted_versions[6]; /* of the living member noted last, if noted */
-    bool noted;
+    struct ki_versions versions;
 };
 
 /* Merging Serf's user state. */

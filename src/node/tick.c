@@ -7,6 +7,7 @@
 #include "node/node.h"
 #include "node/messages.h"
 #include "node/replica.h"
+#include "node/sync.h"
 #include "swim/timing.h"
 
 #define TICK_GOSSIP_MAX 16
@@ -244,6 +245,13 @@ static void tick_gossip(struct kith *k)
                                   .to = ki_addr_of(ki_table_at(&k->table, ids[i]))});
 }
 
+/* Views are compared with who speaks kith; with others, or when it cannot be done now, whole states are exchanged. */
+static void tick_exchange(struct kith *k, uint32_t id, const struct kith_addr *to)
+{
+    if (id == KI_NO_MEMBER || !ki_sync_begin(k, id))
+        ki_stream_dial(k, to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+}
+
 static void tick_push_pull(struct kith *k)
 {
     uint64_t interval_us = (uint64_t)k->cfg.push_pull_interval_ms * 1000;
@@ -252,7 +260,7 @@ static void tick_push_pull(struct kith *k)
     if (ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 0)
         return;
     struct kith_addr to = ki_addr_of(ki_table_at(&k->table, id));
-    ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+    tick_exchange(k, id, &to);
 }
 
 static void tick_reap(struct kith *k)
@@ -369,7 +377,7 @@ static void tick_again(struct kith *k)
 {
     k->again_us = KITH_NEVER;
     struct kith_addr to = k->again_addr;
-    uint32_t id = KI_NO_MEMBER;
+    uint32_t id = to.ip_len == 0 ? KI_NO_MEMBER : ki_find_addr(k, &to);
     if (to.ip_len == 0 && k->again_successor)
         id = tick_successor(k);
     else if (to.ip_len == 0 && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 0)
@@ -377,7 +385,7 @@ static void tick_again(struct kith *k)
     if (id != KI_NO_MEMBER)
         to = ki_addr_of(ki_table_at(&k->table, id));
     if (to.ip_len != 0)
-        ki_stream_dial(k, &to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+        tick_exchange(k, id, &to);
     if (k->again_addr.ip_len != 0 && k->again_successor)
         ki_settle_changes(k); /* while this one waited: the successor is still to be visited */
     ki_settle_suspicions(k);
@@ -416,6 +424,7 @@ void kith_tick(struct kith *k, struct kith_time now)
         tick_reap(k);
     if (tick_reconnect_us(k) <= now_us)
         tick_reconnect(k);
+    ki_sync_tick(k);
     ki_replica_tick(k);
     ki_asks_check(k);
     ki_messages_tick(k);
@@ -436,7 +445,7 @@ uint64_t kith_deadline(const struct kith *k)
     const uint64_t due[] = {k->nack_wait.close_us, k->suspicion_next_us, k->gossip_next_us,
                             k->push_pull_next_us,  k->again_us,          k->reap_next_us,
                             tick_reconnect_us(k),  k->leave_next_us,     ki_streams_deadline(k),
-                            ki_replica_deadline(k), ki_messages_deadline(k)};
+                            ki_replica_deadline(k), ki_messages_deadline(k), ki_sync_deadline(k)};
     for (size_t i = 0; i < KI_COUNT(due); i++)
         next = ki_min_u64(next, due[i]);
     for (uint32_t i = 0; i < k->relay_count; i++)

@@ -189,6 +189,7 @@ static inline void duo_add(struct duo *d, unsigned n, const struct kith_config *
     d->side[n].memory.fail_from = UINT64_MAX;
     LONE_CHECK(kith_new(&d->side[n].k, c) == 0 && kith_ready(d->side[n].k, d->now) == 0);
     d->side[n].k->link_owners[DUO_SUBJECT] = &duo_owner;
+    d->side[n].k->link_owners[KI_LINK_VIEW] = NULL; /* its comparisons are others' tests */
 }
 
 static inline struct duo *duo_new(void)

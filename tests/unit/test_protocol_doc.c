@@ -21,6 +21,7 @@
 #include "wire/serf.h"
 #include "wire/serf_coordinate.h"
 #include "wire/serf_query.h"
+#include "wire/sync.h"
 
 #define PING_HEX "0082a44e6f6465a5616c706861a55365714e6f4d"
 
@@ -527,6 +528,66 @@ static bool check_link(const struct vector *v)
     return true;
 }
 
+/* ---- comparing views ---- */
+
+static bool check_sync_members(const struct vector *v)
+{
+    struct ki_reader r = ki_reader(v->in, v->in_len);
+    struct ki_sync_clocks clocks;
+    struct ki_sync_member member;
+    assert_true(ki_decode_sync_clocks(&r, &clocks) && ki_decode_sync_member(&r, &member) && r.left == 0);
+    assert_true(clocks.ltime == 5 && clocks.query_ltime == 300 && member.ltime == 4 && !member.has_left);
+    struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
+    ki_encode_sync_clocks(&p.w, &clocks);
+    ki_encode_sync_member(&p, &member);
+    return same(&p, v);
+}
+
+static bool check_sync_items(const struct vector *v)
+{
+    static const uint64_t differs[4] = {1, 1, 0, 0};
+    struct ki_sync_items items;
+    assert_true(ki_decode_sync_items(ki_span(v->in, v->in_len), &items) && items.count == 2);
+    assert_true(ki_sync_differs(&items, KI_SYNC_LIVING, 1) && !ki_sync_differs(&items, KI_SYNC_GONE, 1));
+    struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
+    ki_encode_sync_items_front(&p.w, items.first, items.end, 1, differs);
+    for (uint32_t i = 0; i < items.count; i++)
+        ki_encode_sync_item(&p.w, ki_sync_item_at(&items, i));
+    return same(&p, v);
+}
+
+static bool check_sync_sums(const struct vector *v)
+{
+    static const uint64_t sums[2] = {0x1111111111111111, 0x2222222222222222};
+    struct ki_sync_sums out;
+    assert_true(ki_decode_sync_sums(ki_span(v->in, v->in_len), &out) && out.bits == 1 && out.lists == 1);
+    struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
+    ki_encode_sync_sums(&p.w, &out, sums);
+    return same(&p, v);
+}
+
+static bool check_sync(const struct vector *v)
+{
+    struct ki_sync_sums sums;
+    struct ki_sync_items items;
+    struct ki_span in = ki_span(v->in, v->in_len);
+    if (strcmp(v->kind, "sync-sums") == 0)
+        assert_true(check_sync_sums(v));
+    else if (strcmp(v->kind, "sync-items") == 0)
+        assert_true(check_sync_items(v));
+    else if (strcmp(v->kind, "sync-members") == 0)
+        assert_true(check_sync_members(v));
+    else if (strcmp(v->kind, "sync-wanted") == 0)
+        assert_int_equal(v->in_len % 2, 1);
+    else if (strcmp(v->kind, "malformed-sync-sums") == 0)
+        assert_false(ki_decode_sync_sums(in, &sums));
+    else if (strcmp(v->kind, "malformed-sync-items") == 0)
+        assert_false(ki_decode_sync_items(in, &items));
+    else
+        return false;
+    return true;
+}
+
 /* ---- the page ---- */
 
 static FILE *open_page(void)
@@ -556,7 +617,7 @@ static void check_vector(char *text, unsigned *kinds)
     v.in_len = hex_bytes(hex, v.in, sizeof(v.in));
     assert_int_equal(v.transforms, strcmp(v.kind, "lzw") == 0 || strcmp(v.kind, "compress") == 0);
     bool layered = check_layer(&v);
-    bool known = layered || check_value(&v) || check_taken(&v) || check_malformed(&v) ||
+    bool known = layered || check_sync(&v) || check_value(&v) || check_taken(&v) || check_malformed(&v) ||
                  check_message(&v) || check_whole(&v) || check_serf(&v) || check_store(&v) || check_channel(&v) ||
                  check_link(&v);
     if (!known)
@@ -599,7 +660,7 @@ static void test_vectors(void **state)
     fclose(page);
     assert_false(inside);
     assert_int_equal(blocks, 12);
-    assert_true(count >= 68);
+    assert_true(count >= 72);
 }
 
 /* One row: members, transmissions, suspicion lan min max, wan min max, push/pull lan wan. */

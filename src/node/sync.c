@@ -1,0 +1,484 @@
+/* Comparing views: who begins one, and when; and a run, one side of a comparison, step by step.
+ *
+ *   asks      SUM -> sums -> WAIT --items--> TELL -> members ... -> wanted -> WAIT --done--> over
+ *   answers   --sums--> SUM -> [LIST -> items -> WAIT --wanted--> GIVE -> members ...] for each range -> done -> over
+ *
+ * Who asks sums up its view in buckets.  The other lists its members in the buckets that differ, a range of them at a time.
+ * The first tells what the list lacks or has otherwise, and wants what it lacks itself.  Members are merged as they come
+ * (sync_merge.c); the views may change meanwhile, which at worst tells too much, or leaves something for the next time.
+ *
+ * All work but merging is done in ki_sync_tick(), a slice of one run a call; the link takes messages when they are made.
+ *
+ * Comparisons begin when gossip has told of many new members, and follow each other, with members at random, as long as they
+ * bring something new: what a flood of joins has left different everywhere is the same everywhere after about as many as it
+ * takes to double one member to the whole pool.
+ *
+ * Invariants: a link has at most one run of each role; what a run holds is bounded, and freed when either is over.
+ * Deliberately not here: links; members that do not speak kith: with them whole states are exchanged (exchange.c).
+ */
+#include "node/sync.h"
+
+#define SYNC_SLICE 4096         /* members looked through in one call: below half a millisecond */
+#define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
+#define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
+#define SYNC_SOON_MEMBER_US 200 /* and for each member, since a look at each is what it costs */
+#define SYNC_NEWS 8             /* members of whom gossip has told since: more than it tells everybody of in a second */
+#define SYNC_MORE 2             /* after one that has brought something new */
+#define SYNC_PICKS 8            /* tries to find a member that speaks kith */
+
+/* ---- beginning and end ---- */
+
+void ki_sync_ready(struct kith *k)
+{
+    ki_list_init(&k->sync_links);
+    if (!k->bare && !k->cfg.stock)
+        k->link_owners[KI_LINK_VIEW] = &ki_sync_link_owner;
+}
+
+static void sync_link_free(struct kith *k, struct ki_sync_link *data)
+{
+    for (unsigned role = 0; role < KI_SYNC_ROLES; role++)
+        ki_sync_run_end(k, &data->runs[role]);
+    ki_list_remove(&data->all);
+    ki_mem_free(&k->mem, data);
+}
+
+void ki_sync_link_closed(struct kith *k, struct ki_sync_link *data)
+{
+    const struct ki_link *link = data->link;
+    bool asked = data->runs[KI_SYNC_ASKS].step != KI_SYNC_IDLE, learned = data->learned;
+    bool link_was_open = link->is_open, is_stranger = asked && link->stream->opened && !link_was_open;
+    sync_link_free(k, data);
+    if (is_stranger) /* it refuses a hello of whom it does not know: by a whole state it hears of us */
+        ki_stream_dial(k, &link->addr, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+    else if (learned || (asked && link_was_open))
+        ki_sync_soon(k);
+}
+
+void ki_sync_free(struct kith *k)
+{
+    while (k->link_owners[KI_LINK_VIEW] && !ki_list_empty(&k->sync_links))
+        sync_link_free(k, KI_CONTAINER(k->sync_links.next, struct ki_sync_link, all));
+}
+
+struct ki_sync_link *ki_sync_link_data(struct kith *k, struct ki_link *link)
+{
+    struct ki_sync_link *data = link->owner_data[KI_LINK_VIEW];
+    if (data)
+        return data;
+    data = ki_mem_new(&k->mem, sizeof *data);
+    if (!data) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return NULL;
+    }
+    data->link = link;
+    ki_list_push(&k->sync_links, &data->all);
+    link->owner_data[KI_LINK_VIEW] = data;
+    return data;
+}
+
+void ki_sync_run_end(struct kith *k, struct ki_sync_run *run)
+{
+    ki_mem_free(&k->mem, run->sums);
+    ki_mem_free(&k->mem, run->counts);
+    ki_mem_free(&k->mem, run->differs);
+    ki_mem_free(&k->mem, run->listed);
+    ki_mem_free(&k->mem, run->wanted);
+    ki_mem_free(&k->mem, run->out);
+    ki_sync_set_free(k, &run->set);
+    *run = (struct ki_sync_run){.step = KI_SYNC_IDLE};
+}
+
+/* What a run needs from its beginning on.  false: memory is out, and the run is not begun. */
+static bool sync_run_begin(struct kith *k, struct ki_sync_run *run, unsigned bits)
+{
+    size_t buckets = (size_t)1 << bits;
+    *run = (struct ki_sync_run){.step = KI_SYNC_SUM, .bits = bits};
+    run->sums = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->sums);
+    run->counts = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->counts);
+    run->out = ki_mem_resize(&k->mem, NULL, KI_SYNC_OUT_MAX);
+    if (run->sums && run->counts && run->out)
+        return true;
+    ki_count(k, KI_COUNT_out_of_memory);
+    ki_sync_run_end(k, run);
+    return false;
+}
+
+bool ki_sync_begin(struct kith *k, uint32_t id)
+{
+    struct ki_link *link;
+    struct ki_member *m = ki_table_at(&k->table, id);
+    if (!m || !k->link_owners[KI_LINK_VIEW] || !ki_speaks_kith(m) || ki_link_open(k, id, KI_LINK_VIEW, &link) != 0)
+        return false;
+    struct ki_sync_link *data = ki_sync_link_data(k, link);
+    if (!data)
+        return false;
+    struct ki_sync_run *run = &data->runs[KI_SYNC_ASKS];
+    if (run->step != KI_SYNC_IDLE)
+        return true; /* one is under way */
+    if (!sync_run_begin(k, run, ki_sync_bits(k->table.count)))
+        return false;
+    run->salt = (struct ki_sync_salt){.start = ki_crng_u64(&k->crng), .factor = ki_crng_u64(&k->crng) | 1};
+    ki_count(k, KI_COUNT_views_compared);
+    k->sync_news = 0;
+    return true;
+}
+
+/* ---- when ---- */
+
+/* With a member at random, in a while: something is known to be new. */
+void ki_sync_soon(struct kith *k)
+{
+    if (k->sync_next_us != KITH_NEVER || k->life != KI_LIFE_LIVE || k->cfg.push_pull_interval_ms == 0)
+        return;
+    uint64_t wait_us = SYNC_SOON_US + (uint64_t)SYNC_SOON_MEMBER_US * k->table.count;
+    k->sync_next_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
+}
+
+void ki_sync_news(struct kith *k)
+{
+    if (k->link_owners[KI_LINK_VIEW] && ++k->sync_news >= SYNC_NEWS)
+        ki_sync_soon(k);
+}
+
+/* One that brings nothing new may have met a member that knows as little. */
+void ki_sync_over(struct kith *k, struct ki_sync_link *data)
+{
+    ki_sync_run_end(k, &data->runs[KI_SYNC_ASKS]);
+    if (data->learned)
+        k->sync_more = SYNC_MORE;
+    if (k->sync_more > 0) {
+        k->sync_more--;
+        ki_sync_soon(k);
+    }
+    data->learned = false;
+    if (data->runs[KI_SYNC_ANSWERS].step == KI_SYNC_IDLE)
+        ki_link_rest(k, data->link, KI_LINK_VIEW);
+}
+
+static void sync_start(struct kith *k)
+{
+    uint32_t id;
+    k->sync_next_us = KITH_NEVER;
+    for (unsigned tries = 0; tries < SYNC_PICKS && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 1; tries++) {
+        if (ki_sync_begin(k, id))
+            return;
+    }
+}
+
+/* ---- messages ---- */
+
+static void sync_say(struct ki_sync_link *data, struct ki_sync_run *run, enum ki_sync_channel channel,
+                     size_t len, enum ki_sync_step then)
+{
+    run->step = KI_SYNC_SAY;
+    run->then = then;
+    run->channel = (uint8_t)channel;
+    run->out_len = len;
+    run->out_sent = 0;
+    ki_link_wake(data->link, KI_LINK_VIEW);
+}
+
+void ki_sync_said(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    run->step = run->then;
+    run->out_len = 0;
+    if (run->step != KI_SYNC_IDLE)
+        return;
+    ki_sync_run_end(k, run); /* who answers has said that it is done */
+    if (data->learned)
+        ki_sync_soon(k);
+    data->learned = false;
+}
+
+static void sync_say_done(struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    run->out[0] = 0;
+    sync_say(data, run, KI_SYNC_DONE, 1, KI_SYNC_IDLE);
+}
+
+/* ---- sums ---- */
+
+static void sync_say_sums(const struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    struct ki_sync_sums msg = {.start = run->salt.start,
+                               .factor = run->salt.factor,
+                               .bits = run->bits,
+                               .lists = k->table.by_state[KI_DEAD] + k->table.by_state[KI_LEFT] > 0 ? 2 : 1};
+    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
+    ki_encode_sync_sums(&w, &msg, run->sums);
+    KI_ASSERT(!w.full);
+    sync_say(data, run, KI_SYNC_SUMS, w.len, KI_SYNC_WAIT);
+}
+
+bool ki_sync_sums_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
+{
+    struct ki_sync_run *run = &data->runs[KI_SYNC_ANSWERS];
+    struct ki_sync_sums theirs;
+    if (!ki_decode_sync_sums(message, &theirs) || run->step != KI_SYNC_IDLE)
+        return false;
+    bool begun = sync_run_begin(k, run, theirs.bits);
+    if (begun) {
+        run->listed = ki_mem_resize(&k->mem, NULL, KI_SYNC_ITEMS_MAX * sizeof *run->listed);
+        run->wanted = ki_mem_resize(&k->mem, NULL, KI_SYNC_ITEMS_MAX * 2);
+    }
+    if (!run->listed || !run->wanted) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        ki_sync_run_end(k, run);
+        ki_link_abort(data->link);
+        return true;
+    }
+    run->salt = (struct ki_sync_salt){.start = theirs.start, .factor = theirs.factor | 1};
+    for (size_t i = 0; i < (size_t)theirs.lists << theirs.bits; i++)
+        run->sums[i] = ki_load_be(theirs.sums + 8 * i, 8);
+    return true;
+}
+
+/* The next range of buckets in which something differs, of no more items than a message holds; or it is done. */
+static void sync_next_range(struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    uint32_t buckets = 1u << run->bits, at = run->end, items = 0;
+    const uint64_t *living = run->sums, *gone = run->sums + buckets;
+    while (at < buckets && living[at] == 0 && gone[at] == 0)
+        at++;
+    if (at == buckets) {
+        sync_say_done(data, run);
+        return;
+    }
+    run->first = run->end = at;
+    while (at < buckets && items <= KI_SYNC_ITEMS_MAX) {
+        items += living[at] ? run->counts[at] : 0;
+        items += gone[at] ? run->counts[buckets + at] : 0;
+        if (items <= KI_SYNC_ITEMS_MAX || at == run->first)
+            run->end = at + 1;
+        at++;
+    }
+    run->cursor = run->listed_count = 0;
+    run->step = KI_SYNC_LIST;
+    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
+    ki_encode_sync_items_front(&w, run->first, run->end, run->bits, run->sums);
+    run->out_len = w.len;
+}
+
+static void sync_sum(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+{
+    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
+    size_t at = ((size_t)place.list << run->bits) + place.bucket;
+    run->sums[at] ^= place.sum;
+    if (run->counts[at] < UINT16_MAX)
+        run->counts[at]++;
+}
+
+/* ---- items ---- */
+
+static bool sync_in_range(const struct ki_sync_run *run, const struct ki_sync_place *place)
+{
+    size_t at = ((size_t)place->list << run->bits) + place->bucket;
+    return place->bucket >= run->first && place->bucket < run->end && run->sums[at] != 0;
+}
+
+static void sync_list(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+{
+    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
+    struct ki_writer w = ki_writer(run->out + run->out_len, KI_SYNC_OUT_MAX - run->out_len);
+    if (!sync_in_range(run, &place) || run->listed_count == KI_SYNC_ITEMS_MAX)
+        return; /* the other knows too few to ask with more buckets, or our view has grown: the next one finds the rest */
+    run->listed[run->listed_count++] = id;
+    ki_encode_sync_item(&w, place.item);
+    run->out_len += w.len;
+}
+
+bool ki_sync_items_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
+{
+    struct ki_sync_run *run = &data->runs[KI_SYNC_ASKS];
+    struct ki_sync_items theirs;
+    if (run->step != KI_SYNC_WAIT || !ki_decode_sync_items(message, &theirs) || theirs.end > 1u << run->bits)
+        return false;
+    size_t front = (size_t)(theirs.items - message.ptr);
+    uint8_t *kept = ki_mem_resize(&k->mem, run->differs, front);
+    if (kept)
+        run->differs = kept;
+    if (!kept || !ki_sync_set_make(k, &run->set, theirs.count)) {
+        ki_link_abort(data->link);
+        return true;
+    }
+    for (uint32_t i = 0; i < theirs.count; i++) {
+        if (!ki_sync_set_put(&run->set, ki_sync_item_at(&theirs, i)))
+            return false;
+    }
+    memcpy(kept, message.ptr, front);
+    run->range = theirs;
+    for (unsigned list = 0; list < KI_SYNC_LISTS; list++)
+        run->range.differs[list] = kept + (theirs.differs[list] - message.ptr);
+    run->range.items = NULL;
+    run->cursor = 0;
+    run->step = KI_SYNC_TELL;
+    run->out_len = 0;
+    return true;
+}
+
+/* ---- telling ---- */
+
+/* false: the message is full, and this one is for the next. */
+static bool sync_put(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+{
+    if (run->out_len == 0)
+        run->out_len = ki_sync_put_clocks(k, run->out, KI_SYNC_OUT_MAX);
+    size_t len = ki_sync_put_member(k, id, run->out + run->out_len, SYNC_TOLD_MAX - run->out_len);
+    run->out_len += len;
+    return len > 0;
+}
+
+/* Of who asks: the other has listed something else of this name, or nothing.  Who is gone, and not even known there, is none
+ * of its concern. */
+static bool sync_lacks(struct ki_sync_run *run, const struct ki_sync_place *place)
+{
+    uint32_t cursor = 0;
+    bool found = false;
+    if (!ki_sync_differs(&run->range, place->list, place->bucket))
+        return false;
+    for (struct ki_sync_entry *entry; (entry = ki_sync_set_next(&run->set, place->item.name, &cursor));) {
+        if (entry->item.name == place->item.name && entry->item.content == place->item.content) {
+            entry->is_matched = true;
+            return false;
+        }
+        found = entry->is_known = true;
+    }
+    return found || place->list == KI_SYNC_LIVING;
+}
+
+/* false: the message is full, and this one is for the next. */
+static bool sync_tell(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+{
+    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
+    return !sync_lacks(run, &place) || sync_put(k, run, id);
+}
+
+static void sync_say_wanted(struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
+    ki_put_u8(&w, 0);
+    for (uint32_t i = 0; i < run->set.cap; i++) {
+        const struct ki_sync_entry *entry = &run->set.entries[i];
+        bool is_gone = entry->item.name & 1;
+        if (entry->is_used && !entry->is_matched && (!is_gone || entry->is_known))
+            ki_put_be(&w, entry->number, 2);
+    }
+    KI_ASSERT(!w.full);
+    sync_say(data, run, KI_SYNC_WANTED, w.len, KI_SYNC_WAIT);
+}
+
+/* Whose number is given again has been forgotten meanwhile; then another is told, which does no harm. */
+static bool sync_give(const struct kith *k, struct ki_sync_run *run)
+{
+    for (; run->cursor < run->wanted_count; run->cursor++) {
+        uint32_t id = run->listed[ki_load_be(run->wanted + 2 * (size_t)run->cursor, 2)];
+        if (ki_table_at(&k->table, id) && !sync_put(k, run, id))
+            return false;
+    }
+    if (run->tells_self && !sync_put(k, run, k->self))
+        return false;
+    run->tells_self = false;
+    return true;
+}
+
+bool ki_sync_wanted_received(struct ki_sync_link *data, struct ki_span message)
+{
+    struct ki_sync_run *run = &data->runs[KI_SYNC_ANSWERS];
+    struct ki_reader r = ki_reader(message.ptr, message.len);
+    ki_take(&r, 1);
+    if (run->step != KI_SYNC_WAIT || r.left % 2 != 0 || r.left / 2 > run->listed_count)
+        return false;
+    run->wanted_count = (uint32_t)(r.left / 2);
+    for (uint32_t i = 0; i < run->wanted_count; i++) {
+        if (ki_load_be(r.pos + 2 * (size_t)i, 2) >= run->listed_count)
+            return false;
+    }
+    memcpy(run->wanted, r.pos, r.left);
+    run->cursor = 0;
+    run->step = KI_SYNC_GIVE;
+    run->out_len = 0;
+    return true;
+}
+
+/* ---- slices ---- */
+
+/* The walk through the view has come to its end. */
+static void sync_walked(const struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    bool asks = run == &data->runs[KI_SYNC_ASKS];
+    if (run->step == KI_SYNC_LIST) {
+        sync_say(data, run, KI_SYNC_ITEMS, run->out_len, KI_SYNC_WAIT);
+    } else if (run->step == KI_SYNC_SUM && asks) {
+        sync_say_sums(k, data, run);
+    } else if (run->step == KI_SYNC_SUM) {
+        sync_next_range(data, run);
+    } else if (run->out_len > 0) { /* the last members, and then it is as if there had been none */
+        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
+    } else if (asks) {
+        sync_say_wanted(data, run);
+    } else {
+        sync_next_range(data, run);
+    }
+}
+
+static void sync_slice(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    bool is_full = run->step == KI_SYNC_GIVE && !sync_give(k, run);
+    uint32_t left = run->step == KI_SYNC_GIVE ? 0 : SYNC_SLICE;
+    for (; left > 0 && run->cursor < k->table.used; left--, run->cursor++) {
+        uint32_t id = run->cursor;
+        if (!ki_table_at(&k->table, id))
+            continue;
+        if (run->step == KI_SYNC_SUM)
+            sync_sum(k, run, id);
+        else if (run->step == KI_SYNC_LIST)
+            sync_list(k, run, id);
+        else if ((is_full = !sync_tell(k, run, id)))
+            break;
+    }
+    if (is_full)
+        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
+    else if (run->step == KI_SYNC_GIVE || run->cursor >= k->table.used)
+        sync_walked(k, data, run);
+    else
+        ki_count(k, KI_COUNT_slices);
+}
+
+static bool sync_has_work(const struct ki_sync_run *run)
+{
+    return run->step == KI_SYNC_SUM || run->step == KI_SYNC_LIST || run->step == KI_SYNC_TELL || run->step == KI_SYNC_GIVE;
+}
+
+void ki_sync_tick(struct kith *k)
+{
+    if (!k->link_owners[KI_LINK_VIEW])
+        return;
+    if (k->sync_next_us <= k->now.mono_us)
+        sync_start(k);
+    for (struct ki_list *at = k->sync_links.next; at != &k->sync_links; at = at->next) {
+        struct ki_sync_link *data = KI_CONTAINER(at, struct ki_sync_link, all);
+        for (unsigned role = 0; role < KI_SYNC_ROLES; role++) {
+            if (!sync_has_work(&data->runs[role]))
+                continue;
+            sync_slice(k, data, &data->runs[role]);
+            ki_list_remove(&data->all); /* to the end: the next one's turn */
+            ki_list_push(&k->sync_links, &data->all);
+            return;
+        }
+    }
+}
+
+uint64_t ki_sync_deadline(const struct kith *k)
+{
+    if (!k->link_owners[KI_LINK_VIEW])
+        return KITH_NEVER;
+    for (struct ki_list *at = k->sync_links.next; at != &k->sync_links; at = at->next) {
+        const struct ki_sync_link *data = KI_CONTAINER(at, struct ki_sync_link, all);
+        for (unsigned role = 0; role < KI_SYNC_ROLES; role++) {
+            if (sync_has_work(&data->runs[role]))
+                return k->now.mono_us;
+        }
+    }
+    return k->sync_next_us;
+}

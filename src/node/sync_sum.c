@@ -1,0 +1,83 @@
+/* What a member counts for when views are compared.
+ *
+ * The idea: two views are the same if the sums of their members' hashes are, bucket by bucket.  A hash covers what one
+ * exchange of views would settle, and nothing else, or two members would find each other different for ever:
+ *
+ *   living (alive or suspect)   name, address, incarnation, tags, the time of its newest intent as it is told
+ *   gone (dead or left)         name, that time, and whether it has left
+ *
+ * So a suspect counts as the living member that it may be: suspicions are left to gossip.  And of one that is gone nobody
+ * cares under which incarnation it was; that one of two does not remember it is normal, so those lists are apart.
+ *
+ * Hashes depend on a salt that is drawn for each comparison.  So nothing is kept with the members: a look through the
+ * view makes all of it.  Two members that happen to collide do so once, and nobody can prepare any that do.
+ *
+ * Deliberately not here: slices (sync.c).
+ */
+#include "node/sync.h"
+
+#define SUM_BUCKET_MEMBERS 16 /* at most: 128 bytes of items for one that differs, half a byte of sums for each */
+
+unsigned ki_sync_bits(uint32_t members)
+{
+    unsigned bits = 0;
+    while (bits < KI_SYNC_BITS_MAX && members >> bits > SUM_BUCKET_MEMBERS)
+        bits++;
+    return bits;
+}
+
+/* One multiplication a word, by a number that nobody knows before: a look at each of ten thousand members must not cost much
+ * more than fetching them.  What differs in a single word never collides, since each step can be undone. */
+static uint64_t sum_word(uint64_t hash, uint64_t word, uint64_t factor)
+{
+    hash = (hash ^ word) * factor;
+    return hash ^ hash >> 32;
+}
+
+static uint64_t sum_load(const uint8_t *at, size_t len)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < len; i++)
+        word |= (uint64_t)at[i] << 8 * i;
+    return word;
+}
+
+static uint64_t sum_bytes(uint64_t hash, struct ki_span bytes, uint64_t factor)
+{
+    const uint8_t *at = bytes.ptr;
+    for (; bytes.len >= 8; at += 8, bytes.len -= 8)
+        hash = sum_word(hash, sum_load(at, 8), factor);
+    return bytes.len > 0 ? sum_word(hash, sum_load(at, bytes.len), factor) : hash;
+}
+
+/* The last steps of MurmurHash3 (Appleby 2011): every bit counts for every other. */
+static uint64_t sum_end(uint64_t hash)
+{
+    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdull;
+    hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53ull;
+    return hash ^ hash >> 33;
+}
+
+struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const struct ki_sync_salt *salt, unsigned bits)
+{
+    const struct ki_member *m = ki_table_member(&k->table, id);
+    bool is_gone = m->state == KI_DEAD || m->state == KI_LEFT, has_left;
+    uint64_t ltime, factor = salt->factor;
+    ki_state_told(k, id, &ltime, &has_left);
+    uint64_t hash = sum_bytes(sum_word(salt->start, m->name_len, factor), ki_member_name(m), factor);
+    uint64_t name = sum_end(hash);
+    hash = sum_word(hash, ltime, factor);
+    if (is_gone) {
+        hash = sum_word(hash, 1 + has_left, factor);
+    } else {
+        uint64_t rest = (uint64_t)m->incarnation << 32 | (uint64_t)m->port << 16 | (uint64_t)m->addr_len << 8;
+        hash = sum_word(hash, rest, factor);
+        hash = sum_bytes(hash, ki_member_addr(m), factor);
+        hash = sum_bytes(hash, ki_member_meta(m), factor);
+    }
+    hash = sum_end(hash);
+    return (struct ki_sync_place){.bucket = bits ? (uint32_t)(name >> (64 - bits)) : 0,
+                                  .list = is_gone ? KI_SYNC_GONE : KI_SYNC_LIVING,
+                                  .item = {((uint32_t)name & ~1u) | is_gone, (uint32_t)(hash >> 32)},
+                                  .sum = hash};
+}
