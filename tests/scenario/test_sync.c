@@ -431,6 +431,39 @@ static void others_exchange_states(void **state)
     }
 }
 
+/* Who does not know us refuses a link: it is told by a whole state, and then knows us. */
+static void strangers_are_told_all(void **state)
+{
+    (void)state;
+    struct duo *d = sync_duo(DUO_KEYED);
+    kith *k = d->side[0].k;
+    struct kith_addr to = lone_addr(2, 7946);
+    ki_forget(d->side[1].k, ki_table_find(&d->side[1].k->table, lone_span("zero")));
+    assert_true(ki_sync_begin(k, ki_find_addr(k, &to)));
+    duo_run(d, LONE_SECOND);
+    assert_true(ki_table_find(&d->side[1].k->table, lone_span("zero")) != KI_NO_MEMBER);
+    assert_int_equal(duo_count(d, 0, "push_pulls_out"), 1);
+    assert_int_equal(duo_count(d, 1, "links_refused"), 1);
+    duo_free(d);
+}
+
+/* What has brought something new is followed by two more, and then there is quiet. */
+static void news_are_followed_up(void **state)
+{
+    (void)state;
+    struct duo *d = sync_duo(DUO_PLAIN);
+    sync_compare(d, 0); /* they hear of each other */
+    uint64_t before = duo_count(d, 0, "views_compared");
+    d->side[0].k->cfg.push_pull_interval_ms = 1000; /* for what follows; its own time never comes */
+    assert_int_equal(ki_announce_self(d->side[1].k, d->side[1].k->incarnation + 1, 0), 0);
+    sync_compare(d, 0);
+    duo_run(d, 5 * LONE_SECOND);
+    assert_int_equal(duo_count(d, 0, "views_compared") - before, 3);
+    duo_run(d, 20 * LONE_SECOND);
+    assert_int_equal(duo_count(d, 0, "views_compared") - before, 3);
+    duo_free(d);
+}
+
 /* ---- what nobody honest says ---- */
 
 static const struct {
@@ -487,6 +520,36 @@ static void nonsense_ends_the_link(void **state)
             fail_msg("case %u", i);
         duo_run(d, LONE_SECOND);
         assert_true(ki_list_empty(&k->sync_links) && k->table.count == count);
+        duo_free(d);
+    }
+}
+
+/* Of the items that were listed, and of no others, members may be wanted; and not twice. */
+static void what_is_wanted_was_listed(void **state)
+{
+    (void)state;
+    static const uint8_t sums[26] = {[7] = 1, [17] = 1}, wanted[] = {0, 0, 0, 0, 1}, beyond[] = {0, 0, 0, 0, 2};
+    for (unsigned i = 0; i < 3; i++) {
+        struct duo *d = sync_duo(DUO_PLAIN);
+        kith *k = d->side[0].k;
+        struct kith_addr to = lone_addr(2, 7946);
+        struct ki_link *link;
+        assert_int_equal(ki_link_open(k, ki_find_addr(k, &to), KI_LINK_VIEW, &link), 0);
+        duo_run(d, 1000);
+        struct ki_sync_run *run = &ki_sync_link_data(k, link)->runs[KI_SYNC_ANSWERS];
+        d->mute[1] = true;
+        ki_sync_link_owner.receive(k, link, KI_SYNC_SUMS, ki_span(sums, sizeof sums));
+        if (i == 2) /* before the list is made */
+            ki_sync_link_owner.receive(k, link, KI_SYNC_WANTED, ki_span(wanted, 1));
+        else
+            duo_run(d, 1000);
+        if (i < 2) {
+            assert_true(run->step == KI_SYNC_WAIT && run->listed_count == 2); /* zero and one */
+            ki_sync_link_owner.receive(k, link, KI_SYNC_WANTED, ki_span(i == 0 ? wanted : beyond, 5));
+        }
+        assert_int_equal(duo_count(d, 0, "malformed"), i > 0);
+        assert_int_equal(link->aborted, i > 0);
+        assert_int_equal(run->step == KI_SYNC_GIVE, i == 0);
         duo_free(d);
     }
 }
@@ -591,7 +654,8 @@ int main(void)
         cmocka_unit_test(who_has_left_has_left),             cmocka_unit_test(floods_are_no_news),
         cmocka_unit_test(others_exchange_states),            cmocka_unit_test(nonsense_ends_the_link),
         cmocka_unit_test(versions_must_go_together),         cmocka_unit_test(an_accusation_is_answered),
-        cmocka_unit_test(memory_may_be_out),
+        cmocka_unit_test(memory_may_be_out),                 cmocka_unit_test(what_is_wanted_was_listed),
+        cmocka_unit_test(strangers_are_told_all),            cmocka_unit_test(news_are_followed_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
