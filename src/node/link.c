@@ -39,9 +39,12 @@ static struct ki_link *link_find(const struct kith *k, uint32_t id, enum ki_link
     return found;
 }
 
-/* The member that this link was made for is not there any more. */
+/* The member that this link was made for is not there any more.  Asked at each turn: as long as no member has changed, the
+ * answer is what it was. */
 static bool link_lost(const struct kith *k, const struct ki_link *link)
 {
+    if (link->epoch == k->table.epoch)
+        return false;
     const struct ki_member *m = ki_table_at(&k->table, link->member_id);
     if (!link_lives(m))
         return true;
@@ -58,6 +61,7 @@ static struct ki_link *link_new(struct kith *k, uint32_t id)
     }
     link->member_id = id;
     link->addr = ki_addr_of(ki_table_at(&k->table, id));
+    link->epoch = k->table.epoch;
     link->granted = KI_LINK_WINDOW;
     for (unsigned subject = 0; subject < KI_LINK_SUBJECTS; subject++)
         link->subjects |= (uint8_t)((k->link_owners[subject] != NULL) << subject);
@@ -352,6 +356,7 @@ void ki_link_check(struct kith *k, struct ki_stream *s)
         ki_stream_fail(k, s, KITH_ERR_UNREACHABLE);
         return;
     }
+    link->epoch = k->table.epoch;
     if (!link_is_waiting(s) || s->deadline_us > k->now.mono_us) /* or it has waited for memory long enough */
         link->in_blocked = link->out_blocked = false;
     if (link->idle_us <= k->now.mono_us && link_is_quiet(s)) {

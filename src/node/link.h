@@ -48,6 +48,7 @@ struct ki_link {
     /* link.c's and link_flow.c's */
     struct ki_stream *stream;
     struct kith_addr addr; /* the member's; one that moves is another */
+    uint32_t epoch;        /* of the table in which it was looked for last, and found */
     bool is_open;          /* both hellos are known */
     uint8_t subjects;      /* sets, a bit for each subject: those that are on it; while hellos are missing, that may be */
     uint8_t told;          /* whose owners know of it */

@@ -60,8 +60,10 @@ static bool merge_scan(const struct kith *k, struct ki_reader r, struct merge_sc
 static void merge_one(struct kith *k, struct ki_sync_link *data, const struct ki_sync_member *member)
 {
     struct ki_teller teller = {.addr = NULL, .id = data->link->member_id};
-    ki_intake_member(k, &teller, &member->node, &data->near);
-    uint32_t id = ki_table_find_near(&k->table, member->node.name, &data->near);
+    uint32_t id = ki_table_find_near(&k->table, member->node.name, &data->near), near = id;
+    ki_intake_member(k, &teller, &member->node, &near);
+    if (id == KI_NO_MEMBER)
+        id = ki_table_find_near(&k->table, member->node.name, &near); /* it is new */
     if (member->node.name.len <= KITH_NAME_MAX)
         ki_state_take(k, id, member->node.name, member->ltime, member->has_left, &data->unknown);
 }

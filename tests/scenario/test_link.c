@@ -232,6 +232,7 @@ static void a_moved_members_links_end(void **state)
     assert_int_equal(duo_dial(d, 0), 0);
     duo_run(d, LONE_SECOND);
     d->side[0].link->addr.port++;
+    d->side[0].k->table.epoch++; /* as if the member had changed */
     duo_run(d, 2 * LONE_SECOND);
     assert_true(d->side[0].closed == 1 && d->side[0].error == KITH_ERR_UNREACHABLE);
     duo_free(d);
