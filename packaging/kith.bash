@@ -58,7 +58,7 @@ _kith()
     if [ -z "$words" ]; then
         case $command in
         agent) words="-node -bind -advertise -join -retry-join -retry-interval -retry-max -tag -tags-file -encrypt
-                -keyring-file -profile -rpc-addr -rpc-auth -resp-addr -resp-auth -config-file -config-dir -log-level
+                -keyring-file -profile -rpc-addr -rpc-auth -rpc-socket -resp-addr -resp-auth -config-file -config-dir -log-level
                 -log-format -event-handler -handler-timeout -handler-concurrency -snapshot -data-dir -fsync -data-max -store-max -value-max -repair-rate -rejoin -broadcast-timeout -disable-compression
                 -protocol -replay -role -label -delegate-versions -help" ;;
         dev) words="-nodes -base-port -rpc-port -profile -help" ;;

@@ -659,7 +659,7 @@ static void test_vectors(void **state)
     }
     fclose(page);
     assert_false(inside);
-    assert_int_equal(blocks, 12);
+    assert_int_equal(blocks, 13);
     assert_true(count >= 72);
 }
 
