@@ -43,7 +43,8 @@ static void check(const struct ki_replay *replay, size_t said, const size_t *kep
         assert_int_equal(event->payload_len, model[i].payload_len);
         assert_int_equal(event->len, model[i].name_len + model[i].payload_len + model[i].mark_len);
         for (uint32_t b = 0; b < event->len && b < 8; b++)
-            assert_int_equal(event->bytes[b], b < event->name_len ? 'n' : b < event->name_len + event->payload_len ? 'p' : 'm');
+            assert_int_equal(event->bytes[b],
+                             b < event->name_len ? 'n' : b < event->name_len + event->payload_len ? 'p' : 'm');
         assert_true(event->next != NULL || event == replay->last);
     }
     assert_null(event);

@@ -99,7 +99,7 @@ static void event_forms(void **state)
     } rows[] = {
         {"83 a54c54696d6505 a44e616d65a161 a24343c3", true},         /* no payload */
         {"94 05 a161 a162 c3", true},                                /* as an array, in the order of declaration */
-        {"96 05 a161 a162 c3 a16d 01", true},                        /* kith's mark is the fifth there; the rest is skipped */
+        {"96 05 a161 a162 c3 a16d 01", true},                        /* kith's mark is the fifth; the rest is skipped */
         {"84 a15a 9101 a44e616d65a161 a54c54696d65 d30000000000000005 a25a5ac0", true},
         {"81 a44e616d65a161", true},
         {"82 a44e616d65a161 a75061796c6f6164c40100", true},          /* bin, where bytes belong */
