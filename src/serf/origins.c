@@ -124,7 +124,8 @@ static void origins_drop_oldest(struct ki_origins *o)
     origin->first = kept->next; /* what is oldest of all is oldest of its own */
     if (!origin->first)
         origin->last = NULL;
-    origin->lost_ltime = kept->ltime;
+    if (kept->ltime > origin->lost_ltime)
+        origin->lost_ltime = kept->ltime;
     o->bytes -= sizeof *kept + kept->len;
     ki_mem_free(o->mem, kept);
 }
@@ -250,6 +251,8 @@ void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
     *(o->newest ? &o->newest->newer : &o->oldest) = kept;
     o->newest = kept;
     origin->last_ltime = kept->ltime;
+    if (origin->lost_ltime == UINT64_MAX)
+        origin->lost_ltime = kept->ltime; /* what was lost was older than what comes behind it */
     if (!told)
         origin_note_gap(origin, kept->seq, kept->seq);
     origin_move(o, origin, kept->seq + 1);
@@ -263,8 +266,10 @@ void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t nex
         origin_drop_early(o, origin);
     if (next <= origin->next)
         return;
-    if (lost)
+    if (lost) {
         origin_note_gap(origin, origin->next, next - 1);
+        origin->lost_ltime = UINT64_MAX; /* whoever asks us for it must not take it for old */
+    }
     origin_move(o, origin, next);
 }
 

@@ -30,7 +30,7 @@ struct ki_origin {
     uint64_t next;      /* the first that is not settled */
     uint64_t known;     /* the highest that is known to exist */
     uint64_t last_ltime; /* of the one settled last */
-    uint64_t lost_ltime; /* of the newest that is not kept any more */
+    uint64_t lost_ltime; /* what is not kept any more, or was lost, is not newer; UINT64_MAX: nothing is known of it */
     struct ki_kept *first, *last; /* kept */
     struct ki_kept *early;        /* not settled: in order, from next on */
     uint64_t missing_us, ask_us;  /* since when the next one is missing, and when to ask for it; UINT64_MAX: it is not */

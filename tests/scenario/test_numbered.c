@@ -104,6 +104,46 @@ static void what_nobody_keeps_is_a_gap(void **state)
     world_free(w);
 }
 
+static void cut_from_both(struct world *w, unsigned n, bool cut)
+{
+    world_cut(w, 0, n, cut);
+    world_cut(w, 1, n, cut);
+}
+
+static void small_log_of_two(struct kith_config *c, unsigned n)
+{
+    if (n < 2)
+        small_log(c, n);
+}
+
+/* Whoever has only a gap to offer says so: what it lacks is not old, though it has let go of nothing itself. */
+static void a_gap_is_passed_on_as_a_gap(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 4, 0, small_log_of_two);
+    uint64_t gaps;
+    say(w, 0, 1);
+    world_run(w, SECOND);
+    cut_from_both(w, 2, true);
+    cut_from_both(w, 3, true);
+    for (unsigned i = 2; i <= 99; i++) {
+        say(w, 0, i);
+        world_run(w, SECOND / 100);
+    }
+    cut_from_both(w, 2, false);
+    world_run(w, 30 * SECOND); /* 3 hears of it from 2 alone */
+    cut_from_both(w, 3, false);
+    say(w, 0, 100);
+    for (unsigned n = 1; n < 4; n++) {
+        for (unsigned i = 1; i <= 100; i++)
+            say(w, n, i);
+    }
+    world_run(w, 30 * SECOND);
+    numbers_are_settled(4, 100, &gaps);
+    assert_int_equal(gaps, 2);
+    world_free(w);
+}
+
 /* Whoever comes later hears what is said from then on, and what was said before only by mistake of nobody. */
 static void who_joins_hears_nothing_old(void **state)
 {
@@ -305,6 +345,7 @@ int main(void)
         cmocka_unit_test(in_order_whatever_is_lost),
         cmocka_unit_test(the_last_one_is_missed_by_its_root),
         cmocka_unit_test(what_nobody_keeps_is_a_gap),
+        cmocka_unit_test(a_gap_is_passed_on_as_a_gap),
         cmocka_unit_test(who_joins_hears_nothing_old),
         cmocka_unit_test(both_sides_of_a_cut_hear_all_afterwards),
         cmocka_unit_test(members_of_serfs_kind_hear_each_once),

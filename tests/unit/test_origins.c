@@ -180,7 +180,8 @@ static void step_arrive(struct ki_origins *o, unsigned i, struct ki_rng *rng, bo
     for (unsigned at = 0; at < m->early_count; at++)
         before = before || m->early[at].seq == e.seq;
     bool room = e.seq == m->next || o->early_bytes + size_of(&e) <= ROOM;
-    enum ki_arrival got = ki_origin_arrive(o, ki_origins_find(o, name_of(i), boot_of(i)), e.seq, e.ltime, ki_span(bytes, e.len));
+    struct ki_origin *origin = ki_origins_find(o, name_of(i), boot_of(i));
+    enum ki_arrival got = ki_origin_arrive(o, origin, e.seq, e.ltime, ki_span(bytes, e.len));
     if (before)
         assert_int_equal(got, KI_ARRIVAL_BEFORE);
     else if (!room)
@@ -400,6 +401,34 @@ static void what_comes_early_has_room_of_its_own(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+/* What is told to others of what is not here: it may be as new as what was settled behind it. */
+static void a_gap_is_lost_for_others_too(void **state)
+{
+    (void)state;
+    struct ki_mem mem;
+    struct ki_origins o;
+    uint8_t bytes[100] = {0};
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_origins_init(&o, &mem, ROOM);
+    struct ki_origin *origin = ki_origins_enter(&o, name_of(0), 1, 1);
+    assert_int_equal(ki_origin_arrive(&o, origin, 1, 10, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
+    ki_origin_settle(&o, origin, true);
+    ki_origin_skip(&o, origin, 4, false); /* old for us, and so for whoever asks us: nothing is lost */
+    assert_int_equal(origin->lost_ltime, 0);
+    ki_origin_skip(&o, origin, 6, true);
+    assert_true(origin->lost_ltime == UINT64_MAX); /* nobody knows how new they were */
+    assert_int_equal(ki_origin_arrive(&o, origin, 6, 30, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
+    ki_origin_settle(&o, origin, true);
+    assert_int_equal(origin->lost_ltime, 30); /* older than this */
+    for (uint64_t seq = 7; o.oldest->seq != 6; seq++) { /* what goes before the gap was older */
+        assert_int_equal(ki_origin_arrive(&o, origin, seq, seq + 30, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
+        ki_origin_settle(&o, origin, true);
+    }
+    assert_int_equal(origin->lost_ltime, 30);
+    ki_origins_free(&o);
+    assert_int_equal(mem.used, 0);
+}
+
 static void memory_fails_in_turn(void **state)
 {
     (void)state;
@@ -440,6 +469,7 @@ int main(void)
         cmocka_unit_test(any_order_ends_alike),
         cmocka_unit_test(too_many),
         cmocka_unit_test(what_comes_early_has_room_of_its_own),
+        cmocka_unit_test(a_gap_is_lost_for_others_too),
         cmocka_unit_test(memory_fails_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
