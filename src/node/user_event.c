@@ -207,6 +207,15 @@ static int event_check(const struct kith *k, const struct kith_user_event *event
     return fits ? 0 : KITH_ERR_TOO_LONG;
 }
 
+/* It has its number and is told here: whoever is not sent it finds out, and asks (counted, if there was no memory). */
+static void event_spread_numbered(struct kith *k, struct ki_messages *m, struct ki_span message,
+                                  const struct ki_event_mark *mark)
+{
+    int error = ki_spread(k, m, KI_QUEUE_EVENTS, message, true, mark->flags & KI_EVENT_KITH_ONLY);
+    if (error == KITH_ERR_TOO_LONG)
+        (void)ki_spread_head(k, m, mark, true);
+}
+
 /* Encodes it and tells all; *mark is NULL for a stock node. */
 static int event_out(struct kith *k, struct ki_messages *m, struct ki_serf_event *msg, const struct ki_event_mark *mark)
 {
@@ -223,11 +232,9 @@ static int event_out(struct kith *k, struct ki_messages *m, struct ki_serf_event
     ki_encode_serf_event(&p, msg);
     KI_ASSERT(!p.w.full);
     struct ki_span message = ki_span(buf, p.w.len);
-    int error = mark ? ki_numbered_own(k, m, msg, mark, message) : 0;
-    if (!error)
-        error = ki_spread(k, m, KI_QUEUE_EVENTS, message, true, mark && (mark->flags & KI_EVENT_KITH_ONLY));
-    if (error == KITH_ERR_TOO_LONG && mark)
-        error = ki_spread_head(k, m, mark, true);
+    int error = mark ? ki_numbered_own(k, m, msg, mark, message) : ki_spread(k, m, KI_QUEUE_EVENTS, message, true, false);
+    if (mark && !error)
+        event_spread_numbered(k, m, message, mark);
     if (!mark && !error)
         (void)event_heard(k, m, msg);
     ki_mem_free(&k->mem, buf);
