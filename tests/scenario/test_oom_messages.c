@@ -1,5 +1,5 @@
 /* Memory fails while members tell and ask each other things: one of three hears an event early, says small, large and
- * confirmed ones, asks and answers, and changes keys; each time another of its allocations fails, then many in a row.  What
+ * confirmed ones, asks and answers, and changes keys; each time another of its allocations fails, then many in a row. What
  * is refused is asked again, and then nothing may be told twice, no number may be skipped without a gap, every ask ends once,
  * and nothing leaks.
  * ctest: TIMEOUT 240 COST 40 */
@@ -53,7 +53,8 @@ static void oom_say(struct world *w, unsigned n, const char *name, size_t len, u
                     kith_ticket *ticket)
 {
     static char large[100000];
-    struct kith_user_event event = {.name = lone_str(name), .payload = {large, len}, .confirm_timeout_ms = confirm_timeout_ms};
+    struct kith_user_event event = {
+        .name = lone_str(name), .payload = {large, len}, .confirm_timeout_ms = confirm_timeout_ms};
     int error = KITH_ERR_NOMEM;
     for (unsigned tries = 0; tries < 200 && error != 0; tries++) {
         error = kith_send_event(world_node(w, n), world_now(w), &event, ticket);

@@ -8,11 +8,13 @@
 
 #include <cmocka.h>
 
+#include "serf/filter.h"
 #include "store/delta.h"
 #include "store/repair.h"
 #include "swim/timing.h"
 #include "unit/hex.h"
 #include "wire/kith.h"
+#include "wire/kith_event.h"
 #include "wire/link.h"
 #include "wire/lzw.h"
 #include "wire/memberlist.h"
@@ -20,6 +22,7 @@
 #include "wire/seal.h"
 #include "wire/serf.h"
 #include "wire/serf_coordinate.h"
+#include "wire/serf_event.h"
 #include "wire/serf_query.h"
 #include "wire/sync.h"
 
@@ -72,6 +75,7 @@ static bool check_taken(const struct vector *v)
     int64_t integer;
     struct ki_span span, key;
     struct ki_ping ping;
+    struct ki_serf_state state;
     size_t cursor = 0;
     struct ki_coordinate coordinate;
     if (strcmp(v->kind, "taken-int") == 0)
@@ -80,6 +84,8 @@ static bool check_taken(const struct vector *v)
         assert_true(ki_unpack_bytes(&r, &span));
     else if (strcmp(v->kind, "taken-ping") == 0)
         assert_true(ki_decode_ping(&r, &ping));
+    else if (strcmp(v->kind, "taken-state") == 0)
+        assert_true(ki_take_be(&r, 1) == KI_SERF_PUSH_PULL && ki_decode_serf_state(&r, &state) && r.left == 0);
     else if (strcmp(v->kind, "taken-tags") == 0)
         assert_true(ki_tag_next(ki_span(v->in, v->in_len), &cursor, &key, &span));
     else if (strcmp(v->kind, "taken-coordinate") == 0)
@@ -99,6 +105,8 @@ static bool check_malformed(const struct vector *v)
     struct ki_push_pull_header header;
     struct ki_node_state state;
     struct ki_coordinate coordinate;
+    struct ki_serf_event event;
+    struct ki_event_mark mark;
     if (strcmp(v->kind, "malformed") == 0)
         assert_false(ki_unpack_skip(&r));
     else if (strcmp(v->kind, "malformed-compound") == 0)
@@ -117,6 +125,12 @@ static bool check_malformed(const struct vector *v)
         assert_false(ki_decode_node_state(&r, &state));
     else if (strcmp(v->kind, "malformed-coordinate") == 0)
         assert_false(ki_decode_coordinate(&r, &coordinate));
+    else if (strcmp(v->kind, "malformed-event") == 0)
+        assert_false(ki_decode_serf_event(&r, &event));
+    else if (strcmp(v->kind, "malformed-filters") == 0)
+        assert_false(ki_filters_fine(ki_span(v->in, v->in_len)));
+    else if (strcmp(v->kind, "malformed-mark") == 0)
+        assert_false(ki_decode_event_mark(ki_span(v->in, v->in_len), &mark));
     else
         return false;
     return true;
@@ -164,6 +178,26 @@ static bool check_message(const struct vector *v)
     return false;
 }
 
+static void encode_key_request(struct ki_pack *p, const struct ki_span *key)
+{
+    ki_encode_serf_key_request(p, *key);
+}
+
+/* The header, and the response that is passed on. */
+static void check_relay(const struct vector *v, struct ki_reader *r)
+{
+    struct ki_serf_relay relay;
+    struct ki_serf_response response;
+    struct ki_span message;
+    struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
+    assert_true(ki_decode_serf_relay(r, &relay, &message) && message.ptr[0] == KI_SERF_QUERY_RESPONSE);
+    ki_encode_serf_relay_front(&p, &relay);
+    ki_put(&p.w, message.ptr, message.len);
+    assert_true(same(&p, v));
+    struct ki_reader inner = ki_reader(message.ptr + 1, message.len - 1);
+    assert_true(ki_decode_serf_response(&inner, &response) && inner.left == 0);
+}
+
 /* Serf's own bytes, without the 08 in front. */
 static bool check_serf(const struct vector *v)
 {
@@ -173,17 +207,20 @@ static bool check_serf(const struct vector *v)
     v = &inner;
     struct ki_reader r = ki_reader(v->in + 1, v->in_len - 1);
     struct ki_pack p = ki_pack(encoded, sizeof(encoded), false);
-    struct ki_serf_clocked clocked;
+    ROUND("serf-event", KI_SERF_USER_EVENT, struct ki_serf_event, ki_decode_serf_event, ki_encode_serf_event);
+    ROUND("serf-key", KI_SERF_KEY_REQUEST, struct ki_span, ki_decode_serf_key_request, encode_key_request);
+    ROUND("serf-key-answer", KI_SERF_KEY_RESPONSE, struct ki_serf_key_response, ki_decode_serf_key_response,
+          ki_encode_serf_key_response);
     ROUND("serf-leave", KI_SERF_LEAVE, struct ki_serf_leave, ki_decode_serf_leave,
           ki_encode_serf_leave);
     ROUND("serf-join", KI_SERF_JOIN, struct ki_serf_join, ki_decode_serf_join, ki_encode_serf_join);
     ROUND("serf-query", KI_SERF_QUERY, struct ki_serf_query, ki_decode_serf_query, ki_encode_serf_query);
     ROUND("serf-answer", KI_SERF_QUERY_RESPONSE, struct ki_serf_response, ki_decode_serf_response,
           ki_encode_serf_response);
-    if (strcmp(v->kind, "serf-event") != 0)
+    if (strcmp(v->kind, "serf-relay") != 0)
         return false;
-    assert_true(v->in[0] == KI_SERF_USER_EVENT);
-    assert_true(ki_decode_serf_clocked(&r, &clocked) && r.left == 0);
+    assert_int_equal(v->in[0], KI_SERF_RELAY);
+    check_relay(v, &r);
     return true;
 }
 
@@ -193,6 +230,24 @@ static uint32_t count_of(struct ki_span container, bool map)
     uint32_t count = 0;
     assert_true(map ? ki_unpack_map(&r, &count) : ki_unpack_array(&r, &count));
     return count;
+}
+
+/* As kith tells them; how many there are is known first. */
+static void encode_events(struct ki_pack *p, const struct ki_serf_state *state)
+{
+    struct ki_serf_state_event event;
+    enum ki_serf_events_step step;
+    size_t count = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        struct ki_serf_events w = {.r = ki_reader(state->events.ptr, state->events.len), .groups = UINT32_MAX};
+        if (pass == 1)
+            ki_encode_serf_state_begin(p, state->event_ltime, count);
+        while ((step = ki_serf_events_next(&w, &event)) != KI_SERF_EVENTS_END) {
+            count += step == KI_SERF_EVENTS_EVENT;
+            if (pass == 1 && step == KI_SERF_EVENTS_EVENT)
+                ki_encode_serf_state_event(p, &event);
+        }
+    }
 }
 
 static void check_state(struct ki_span bytes)
@@ -205,7 +260,7 @@ static void check_state(struct ki_span bytes)
     struct ki_span name;
     uint64_t ltime;
     uint32_t left = UINT32_MAX;
-    ki_encode_serf_state_begin(&p, state.event_ltime, 0);
+    encode_events(&p, &state);
     ki_encode_serf_state_left_members(&p, state.ltime, count_of(state.left_members, false));
     r = ki_reader(state.left_members.ptr, state.left_members.len);
     while (ki_serf_left_next(&r, &left, &name))
@@ -477,6 +532,79 @@ static bool check_store(const struct vector *v)
     return true;
 }
 
+/* ---- numbered events ---- */
+
+static void check_heads(struct ki_reader *r, struct ki_writer *w)
+{
+    struct ki_kith_event head;
+    uint64_t more_from;
+    assert_true(ki_decode_events_heads_front(r, &more_from));
+    ki_encode_events_heads_front(w, more_from);
+    while (r->left > 0) {
+        assert_true(ki_decode_events_head(r, &head));
+        ki_encode_events_head(w, &head);
+    }
+}
+
+static void check_event_message(struct ki_reader *r, enum ki_kith_event_kind kind, struct ki_writer *w)
+{
+    struct ki_kith_event msg;
+    struct ki_serf_query query;
+    uint64_t number;
+    switch (kind) {
+    case KI_EVENTS_ROOT:
+        assert_true(ki_decode_events_root(r, &number));
+        ki_encode_events_root(w, number);
+        return;
+    case KI_EVENTS_HEADS_ASK:
+        assert_true(ki_decode_events_heads_ask(r, &number));
+        ki_encode_events_heads_ask(w, number);
+        return;
+    case KI_EVENTS_HEADS:
+        check_heads(r, w);
+        return;
+    case KI_EVENTS_WANT:
+    case KI_EVENTS_SKIP:
+    case KI_EVENTS_TOOK:
+        assert_true(ki_decode_kith_event(r, kind, &msg));
+        ki_encode_kith_event(w, kind, &msg);
+        return;
+    case KI_EVENTS_AGAIN:
+        ki_put_u8(w, KI_SERF_KITH);
+        ki_put_u8(w, KI_EVENTS_AGAIN);
+        ki_put(w, r->pos, r->left);
+        assert_int_equal(ki_take_be(r, 1), KI_SERF_QUERY);
+        assert_true(ki_decode_serf_query(r, &query) && r->left == 0);
+        return;
+    }
+    fail();
+}
+
+static bool check_events(const struct vector *v)
+{
+    static const char *const kinds[] = {"events-root", "events-ask",  "events-heads", "events-want",
+                                        "events-skip", "events-took", "events-again"};
+    struct ki_writer w = ki_writer(encoded, sizeof(encoded));
+    struct ki_reader r = ki_reader(v->in + 3, v->in_len - 3);
+    struct ki_event_mark mark;
+    if (strcmp(v->kind, "event-mark") == 0) {
+        assert_true(ki_decode_event_mark(ki_span(v->in, v->in_len), &mark));
+        w.len = ki_encode_event_mark(encoded, &mark);
+    } else if (strcmp(v->kind, "filters") == 0) {
+        assert_true(ki_filters_fine(ki_span(v->in, v->in_len)));
+        return true;
+    } else if (strncmp(v->kind, "events-", 7) == 0) {
+        assert_true(v->in[2] >= KI_EVENTS_ROOT && v->in[2] <= KI_EVENTS_AGAIN);
+        assert_string_equal(v->kind, kinds[v->in[2] - KI_EVENTS_ROOT]);
+        ki_put_u8(&w, 8);
+        check_event_message(&r, (enum ki_kith_event_kind)v->in[2], &w);
+    } else {
+        return false;
+    }
+    assert_true(ki_span_equal(ki_span(encoded, w.len), ki_span(v->in, v->in_len)));
+    return true;
+}
+
 /* ---- links ---- */
 
 static void check_link_hello(const struct vector *v)
@@ -619,7 +747,7 @@ static void check_vector(char *text, unsigned *kinds)
     bool layered = check_layer(&v);
     bool known = layered || check_sync(&v) || check_value(&v) || check_taken(&v) || check_malformed(&v) ||
                  check_message(&v) || check_whole(&v) || check_serf(&v) || check_store(&v) || check_channel(&v) ||
-                 check_link(&v);
+                 check_link(&v) || check_events(&v);
     if (!known)
         print_error("PROTOCOL.md has a vector of no known kind: %s\n", v.kind);
     assert_true(known);
@@ -659,8 +787,8 @@ static void test_vectors(void **state)
     }
     fclose(page);
     assert_false(inside);
-    assert_int_equal(blocks, 13);
-    assert_true(count >= 72);
+    assert_int_equal(blocks, 17);
+    assert_true(count >= 98);
 }
 
 /* One row: members, transmissions, suspicion lan min max, wan min max, push/pull lan wan. */
