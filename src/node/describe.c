@@ -18,7 +18,11 @@
  * is any. */
 #include "base/text.h"
 #include "node/node.h"
+#include "serf/filter.h"
+#include "wire/kith.h"
+#include "wire/kith_event.h"
 #include "wire/lzw.h"
+#include "wire/serf_event.h"
 #include "wire/serf_query.h"
 
 #define DESCRIBE_ARENA_MAX   (64 * 1024) /* as receive.c: the largest datagram there is, and all that is inflated of it */
@@ -32,17 +36,6 @@ struct describe {
     struct ki_mem mem;    /* the instance's hooks and limit, or the C library's */
     uint8_t *arena;       /* NULL until something is inflated */
     size_t arena_used;
-};
-
-/* What an event begins with; the rest of it is nobody's business here. */
-struct describe_event {
-    uint64_t ltime;
-    struct ki_span name;
-};
-
-static const struct ki_field describe_event_fields[] = {
-    KI_FIELD(struct describe_event, ltime, "LTime", KI_FIELD_U64, 0, false),
-    KI_FIELD(struct describe_event, name, "Name", KI_FIELD_STR, 1, false),
 };
 
 /* ---- words ---- */
@@ -118,23 +111,43 @@ static void describe_join(struct describe *d, struct ki_reader *r)
 
 static void describe_event(struct describe *d, struct ki_reader *r)
 {
-    struct describe_event event = {0};
-    if (ki_unpack_struct(r, describe_event_fields, KI_COUNT(describe_event_fields), &event))
-        describe_intent(d, "event", event.name, event.ltime);
-    else
+    struct ki_serf_event event;
+    struct ki_event_mark mark;
+    if (!ki_decode_serf_event(r, &event)) {
         describe_malformed(d, "event");
-}
-
-static void describe_query(struct describe *d, struct ki_reader *r)
-{
-    struct ki_serf_query query;
-    if (!ki_decode_serf_query(r, &query)) {
-        describe_malformed(d, "query");
         return;
     }
-    describe_intent(d, "query", query.name, query.ltime);
+    describe_intent(d, "event", event.name, event.ltime);
+    if (event.mark.len > 0 && ki_decode_event_mark(event.mark, &mark)) {
+        describe_number(d, " number ", mark.seq);
+        describe_name(d, " of ", mark.origin);
+    }
+}
+
+static size_t describe_filters(struct ki_span filters)
+{
+    struct ki_reader r = ki_reader(filters.ptr, filters.len);
+    struct ki_filter filter;
+    uint32_t left = UINT32_MAX;
+    size_t count = 0;
+    while (ki_filter_next(&r, &left, &filter))
+        count++;
+    return count;
+}
+
+static void describe_query(struct describe *d, const char *what, struct ki_reader *r)
+{
+    struct ki_serf_query query;
+    if (!ki_decode_serf_query(r, &query) || !ki_filters_fine(query.filters)) {
+        describe_malformed(d, what);
+        return;
+    }
+    describe_intent(d, what, query.name, query.ltime);
     describe_number(d, " id ", query.id);
     describe_name(d, " by ", query.source_node);
+    size_t filters = describe_filters(query.filters);
+    if (filters > 0)
+        describe_number(d, " filters ", filters);
 }
 
 static void describe_response(struct describe *d, struct ki_reader *r)
@@ -148,6 +161,112 @@ static void describe_response(struct describe *d, struct ki_reader *r)
     describe_number(d, " ltime ", response.ltime);
     describe_number(d, " id ", response.id);
     describe_name(d, " by ", response.from);
+}
+
+/* What is inside for somebody else; a relay in a relay is not followed. */
+static void describe_relay(struct describe *d, struct ki_reader *r)
+{
+    struct ki_serf_relay relay;
+    struct ki_span message;
+    if (!ki_decode_serf_relay(r, &relay, &message)) {
+        describe_malformed(d, "relay");
+        return;
+    }
+    describe_item(d, "relay to ");
+    describe_name(d, "", relay.name);
+    if (message.ptr[0] != KI_SERF_QUERY_RESPONSE) {
+        describe_bytes(d, " of ", message.len);
+        return;
+    }
+    struct ki_reader inner = ki_reader(message.ptr + 1, message.len - 1);
+    ki_text_put(&d->text, " (");
+    d->begun = false;
+    describe_response(d, &inner);
+    ki_text_put(&d->text, ")");
+    d->begun = true;
+}
+
+/* ---- messages of kith ---- */
+
+static void describe_heads(struct describe *d, struct ki_reader *r)
+{
+    struct ki_kith_event head;
+    uint64_t more_from, count = 0;
+    bool fine = ki_decode_events_heads_front(r, &more_from);
+    for (; fine && r->left > 0; count++)
+        fine = ki_decode_events_head(r, &head);
+    if (!fine) {
+        describe_malformed(d, "events-heads");
+        return;
+    }
+    describe_item(d, "events-heads ");
+    describe_number(d, "", count);
+    if (more_from > 0)
+        describe_number(d, " more from ", more_from);
+}
+
+static void describe_numbers(struct describe *d, const char *what, enum ki_kith_event_kind kind, struct ki_reader *r)
+{
+    struct ki_kith_event msg;
+    if (!ki_decode_kith_event(r, kind, &msg)) {
+        describe_malformed(d, what);
+        return;
+    }
+    describe_item(d, what);
+    describe_number(d, " ", msg.first);
+    if (kind == KI_EVENTS_TOOK)
+        return;
+    describe_number(d, " to ", msg.last);
+    describe_name(d, " of ", msg.name);
+    if (msg.lost)
+        ki_text_put(&d->text, " lost");
+}
+
+static void describe_one_number(struct describe *d, const char *what, struct ki_reader *r,
+                                bool (*decode)(struct ki_reader *, uint64_t *))
+{
+    uint64_t number;
+    if (!decode(r, &number)) {
+        describe_malformed(d, what);
+        return;
+    }
+    describe_item(d, what);
+    describe_number(d, " ", number);
+}
+
+static void describe_kith(struct describe *d, struct ki_reader *r)
+{
+    uint8_t kind = (uint8_t)ki_take_be(r, 1);
+    switch (kind) {
+    case KI_EVENTS_ROOT:
+        describe_one_number(d, "events-root", r, ki_decode_events_root);
+        return;
+    case KI_EVENTS_HEADS_ASK:
+        describe_one_number(d, "events-heads-ask", r, ki_decode_events_heads_ask);
+        return;
+    case KI_EVENTS_HEADS:
+        describe_heads(d, r);
+        return;
+    case KI_EVENTS_WANT:
+        describe_numbers(d, "events-want", KI_EVENTS_WANT, r);
+        return;
+    case KI_EVENTS_SKIP:
+        describe_numbers(d, "events-skip", KI_EVENTS_SKIP, r);
+        return;
+    case KI_EVENTS_TOOK:
+        describe_numbers(d, "events-took", KI_EVENTS_TOOK, r);
+        return;
+    case KI_EVENTS_AGAIN:
+        if (ki_take_be(r, 1) == KI_SERF_QUERY)
+            describe_query(d, "query-again", r);
+        else
+            describe_malformed(d, "query-again");
+        return;
+    default: /* the store's, and what later versions add */
+        describe_item(d, "kith message ");
+        describe_number(d, "", kind);
+        return;
+    }
 }
 
 static void describe_user(struct describe *d, struct ki_span message)
@@ -169,14 +288,16 @@ static void describe_user(struct describe *d, struct ki_span message)
         describe_event(d, &r);
         return;
     case KI_SERF_QUERY:
-        describe_query(d, &r);
+        describe_query(d, "query", &r);
         return;
     case KI_SERF_QUERY_RESPONSE:
         describe_response(d, &r);
         return;
     case KI_SERF_RELAY:
-        describe_item(d, "relay ");
-        describe_bytes(d, "", r.left);
+        describe_relay(d, &r);
+        return;
+    case KI_SERF_KITH:
+        describe_kith(d, &r);
         return;
     default: /* parts of streams and of answers, and what later versions add */
         describe_item(d, "serf message ");

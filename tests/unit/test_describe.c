@@ -18,6 +18,13 @@
 #define EVENT  "080384a24343c3a54c54696d6501a44e616d65a66465706c6f79a75061796c6f6164a676312e322e33"
 #define SEALED "6465666768696a6b6c6d6e6f1ae0eaebb466dd5ffa522778e76f788941c617b2"
 #define TAG    "faa3fac511ae939f714e6639fe44b139"
+#define RELAY  "080982a8446573744164647283a24950a47f000001a4506f7274cd461aa45a6f6e65a0a8446573744e616d65a5616c706861"
+#define AGAIN                                                                                                         \
+    "0489a441646472a47f000001a5466c61677301a2494407a54c54696d6500a44e616d65a171a4506f7274cd1f0a"                     \
+    "ab52656c6179466163746f7200aa536f757263654e6f6465a5616c706861a754696d656f757400"
+#define QUERY                                                                                                         \
+    "080489a441646472a47f000001a5466c61677301a2494407a54c54696d6500a44e616d65a171a4506f7274cd1f0a"                   \
+    "aa536f757263654e6f6465a5616c706861a754696d656f757400a746696c74657273"
 #define AUTH   KITH_ERR_AUTH
 #define BAD    KITH_ERR_MALFORMED
 
@@ -51,12 +58,33 @@ static const struct {
     {"08048ba441646472a47f000001a746696c7465727392a70091a462657461b40182a445787072a3702e2aa3546167a4726f6c65"
      "a5466c61677301a24944ce60981340a54c54696d6501a44e616d65a46c6f6164a75061796c6f6164a331356da4506f7274cd461a"
      "ab52656c6179466163746f7201aa536f757263654e6f6465a5616c706861a754696d656f7574ceb2d05e00",
-     "query load ltime 1 id 1620579136 by alpha", 0},
+     "query load ltime 1 id 1620579136 by alpha filters 2", 0},
     {"080585a5466c61677301a446726f6da462657461a2494407a54c54696d6501a75061796c6f6164c0",
      "query-ack ltime 1 id 7 by beta", 0},
     {"080585a5466c61677300a446726f6da462657461a2494407a54c54696d6501a75061796c6f6164c0",
      "query-response ltime 1 id 7 by beta", 0},
-    {"0809 0102030405", "relay 5 bytes", 0},
+    {RELAY "0585a5466c61677301a446726f6da462657461a2494407a54c54696d6501a75061796c6f6164c0",
+     "relay to alpha (query-ack ltime 1 id 7 by beta)", 0},
+    {RELAY "0901", "relay to alpha of 2 bytes", 0}, /* not followed */
+    {RELAY "05c1", "relay to alpha (malformed query-response)", BAD},
+    {"080385a24343c2a44b697468be 0102030405060708 000000000000002a 0000000000000007 01 616c706861"
+     "a54c54696d6509a44e616d65a66465706c6f79a75061796c6f6164a0",
+     "event deploy ltime 9 number 42 of alpha", 0},
+    {"080382a44b697468a101a44e616d65a165", "event e ltime 0", 0}, /* its mark is none */
+    {QUERY "c0", "query q ltime 0 id 7 by alpha", 0},
+    {QUERY "91a0", "malformed query", BAD}, /* an empty filter */
+    {"084b 10 0000000000000100", "events-root 256", 0},
+    {"084b 11 05", "events-heads-ask 5", 0},
+    {"084b 12 00", "events-heads 0", 0},
+    {"084b 12 07 0102030405060708 ac02 09 05 616c706861 1112131415161718 00 00 02 6b31", "events-heads 2 more from 7", 0},
+    {"084b 13 0102030405060708 05 ac02 07 05 616c706861", "events-want 5 to 300 of alpha", 0},
+    {"084b 14 0102030405060708 05 09 00 05 616c706861", "events-skip 5 to 9 of alpha", 0},
+    {"084b 14 0102030405060708 05 09 01 05 616c706861", "events-skip 5 to 9 of alpha lost", 0},
+    {"084b 15 0102030405060708 2a", "events-took 42", 0},
+    {"084b 16" AGAIN, "query-again q ltime 0 id 7 by alpha", 0},
+    {"084b 08 02", "kith message 8", 0},
+    {"084b 17", "kith message 23", 0},
+    {"084b", "kith message 0", 0},
     {"0802 80", "serf message 2", 0},
     {"08ff", "serf message 255", 0},
     {"08", "user 0 bytes", 0},
@@ -103,6 +131,17 @@ static const struct {
     {"0803c1", "malformed event", BAD},
     {"0804c1", "malformed query", BAD},
     {"0805c1", "malformed query-response", BAD},
+    {"0809c1", "malformed relay", BAD},
+    {"084b 10 00", "malformed events-root", BAD},
+    {"084b 11", "malformed events-heads-ask", BAD},
+    {"084b 12", "malformed events-heads", BAD},
+    {"084b 12 00 01", "malformed events-heads", BAD},
+    {"084b 13 00", "malformed events-want", BAD},
+    {"084b 14 00", "malformed events-skip", BAD},
+    {"084b 15 00", "malformed events-took", BAD},
+    {"084b 16", "malformed query-again", BAD},
+    {"084b 16 0380", "malformed query-again", BAD},
+    {"084b 16 04c1", "malformed query-again", BAD},
 };
 
 static char said[4096];
