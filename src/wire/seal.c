@@ -156,6 +156,7 @@ int ki_keyring_remove(struct ki_keyring *ring, const uint8_t *bytes, size_t len)
     seal_free_key(ring, ring->keys[at]);
     ring->count--;
     memmove(&ring->keys[at], &ring->keys[at + 1], (ring->count - at) * sizeof *ring->keys);
+    ring->keys[ring->count] = NULL;
     return 0;
 }
 

@@ -295,7 +295,7 @@ static inline void lone_check(const struct kith *k)
     const struct ki_member *self = ki_table_at(&k->table, k->self);
     LONE_CHECK(self != NULL && self->incarnation == k->incarnation);
     LONE_CHECK((self->state == KI_ALIVE || k->life > KI_LIFE_LEAVE_INTENT));
-    for (unsigned i = 1; i < KI_COUNT(k->keyring.keys); i++) /* keys do not come over the wire */
+    for (unsigned i = 1; i < KI_COUNT(k->keyring.keys); i++) /* none is left behind */
         LONE_CHECK((k->keyring.keys[i] != NULL) == (i < k->keyring.count));
 }
 
