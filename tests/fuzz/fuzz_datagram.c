@@ -2,10 +2,13 @@
  * byte that says what happens, and, for a datagram, one that says how long it is (times 8 with bit 7) and its bytes:
  *
  *   0 datagram from member a   1 from a stranger   2 as 0, and 3 as 1, wrapped as the flavour wants it (label, seal)
- *   4 a quarter second passes  5 10 seconds pass   6 our datagrams to a are refused   7 what we could ask
+ *   4 a quarter second passes  5 10 seconds pass   6 our datagrams to a are refused   7 what we could ask, or say
  *
  * Raw bytes change nothing where there is a key. */
+#include <kith/event.h>
+
 #include "fuzz/live.h"
+#include "node/messages.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,8 +51,36 @@ static void datagram_pass(struct live *l, uint64_t us)
     }
 }
 
+static void datagram_say(struct live *l, uint8_t what)
+{
+    static const struct kith_tag tag = {.key = {"role", 4}, .value = {"^$", 2}};
+    struct kith_user_event event = {
+        .name = lone_str("e"), .payload = lone_str("x"), .confirm_timeout_ms = what & 8 ? 500 : 0};
+    struct kith_query query = {
+        .name = lone_str("q"), .tags = &tag, .tag_count = 1, .ack = true, .relay_factor = what & 8, .timeout_ms = 3000};
+    kith_ticket ticket;
+    switch (what % 4) {
+    case 0:
+        (void)kith_send_event(l->k, l->now, &event, what & 16 ? &ticket : NULL);
+        return;
+    case 1:
+        (void)kith_ask(l->k, l->now, &query, &ticket);
+        return;
+    case 2:
+        (void)kith_change_keys(l->k, l->now, (enum kith_key_change)(what >> 2 & 3), &live_key, &ticket);
+        return;
+    default:
+        (void)kith_respond(l->k, l->now, l->k->messages ? l->k->messages->last_handle : 0, lone_str("here"));
+        return;
+    }
+}
+
 static void datagram_ask(struct live *l, uint8_t what)
 {
+    if (what & 0x80) {
+        datagram_say(l, what);
+        return;
+    }
     struct kith_addr to = lone_addr(2, 7946);
     switch (what % 5) {
     case 0:
@@ -94,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             kith_datagram_refused(l.k, l.now, &a, more & 1 ? KITH_ERR_REFUSED : KITH_ERR_UNREACHABLE);
             break;
         case 7:
-            datagram_ask(&l, more);
+            datagram_ask(&l, more); /* with bit 7 said to members */
             break;
         default:
             datagram_feed(&l, ki_take(&r, len), len, what & 1, what & 2);

@@ -176,7 +176,7 @@ static uint32_t link_begin(struct live *l, bool dialled)
     uint8_t buf[KI_LINK_OPENING_MAX];
     struct ki_link_hello hello = {
         .version_min = 1, .version_max = 1, .is_answer = dialled, .credit = 100000, .name = lone_span("peer"),
-        .payload = ki_span("\0\0", 3)}; /* an empty part of the store's */
+        .payload = ki_span("\0\0\0\1\0\1\1", 7)}; /* an empty part of the store's, and one of events */
     struct kith_addr addr = lone_addr(4, 999);
     struct ki_link *link = NULL;
     uint32_t id = 0;
