@@ -34,8 +34,9 @@ static bool numbered_tell_gap(struct kith *k, struct ki_messages *m, struct ki_o
                                            .seq_last = origin->gap_last}};
     if (origin->gap_first == 0)
         return true;
-    if (m->count >= k->cfg.messages_max || ki_message_put(k, &event) != 0)
-        return false;
+    bool room = m->count < k->cfg.messages_max && m->bytes + origin->name_len <= k->cfg.message_bytes_max;
+    if (!room || ki_message_put(k, &event) != 0)
+        return false; /* not counted: it waits */
     ki_count(k, KI_COUNT_event_gaps);
     origin->gap_first = origin->gap_last = 0;
     m->untold--;
@@ -52,7 +53,9 @@ void ki_numbered_deliver(struct kith *k, struct ki_messages *m, struct ki_origin
         struct ki_event_mark mark;
         bool fine = ki_decode_serf_event(&r, &msg) && ki_decode_event_mark(msg.mark, &mark);
         KI_ASSERT(fine); /* it has been read before */
-        bool told = numbered_tell_gap(k, m, origin) && ki_event_tell(k, m, &msg, &mark);
+        bool in_turn = numbered_tell_gap(k, m, origin), told = in_turn && ki_event_tell(k, m, &msg, &mark);
+        if (!in_turn)
+            ki_count(k, KI_COUNT_messages_dropped); /* there is no room behind a gap that finds none */
         m->untold += !told && origin->gap_first == 0;
         ki_origin_settle(&m->origins, origin, told);
         if (told && (mark.flags & KI_EVENT_CONFIRM))
