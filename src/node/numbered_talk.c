@@ -210,7 +210,8 @@ void ki_numbered_took(struct kith *k, const struct ki_event_mark *mark)
 {
     uint32_t id = ki_table_find(&k->table, mark->origin);
     if (id != KI_NO_MEMBER && id != k->self)
-        talk_say(k, id, KI_EVENTS_TOOK, &(struct ki_kith_event){.boot = mark->boot, .first = mark->seq});
+        talk_say(k, id, KI_EVENTS_TOOK,
+                 &(struct ki_kith_event){.boot = mark->boot, .first = mark->seq, .name = ki_name_of(k->cfg.name)});
 }
 
 static int talk_took(struct kith *k, uint32_t id, struct ki_reader *r)
@@ -218,6 +219,9 @@ static int talk_took(struct kith *k, uint32_t id, struct ki_reader *r)
     struct ki_kith_event took;
     if (!ki_decode_kith_event(r, KI_EVENTS_TOOK, &took))
         return KITH_ERR_MALFORMED;
+    const struct ki_member *member = ki_table_at(&k->table, id);
+    if (!member || !ki_span_equal(took.name, ki_member_name(member)))
+        return 0; /* sent again by somebody else, who cannot seal it anew */
     ki_confirm_took(k, id, took.boot, took.first);
     return 0;
 }

@@ -6,7 +6,7 @@
  *   HEADS      more_from varint, then { boot be64 | last varint | ltime varint | len u8 | name } ...
  *   WANT       boot be64 | first varint | last varint | ltime varint | len u8 | name
  *   SKIP       boot be64 | first varint | last varint | lost u8 | len u8 | name
- *   TOOK       boot be64 | number varint
+ *   TOOK       boot be64 | number varint | len u8 | name of who took it
  *
  * Whatever is longer than its fields is malformed: there is nothing to skip within a version of the channel.
  * Deliberately not here: events themselves, which travel as Serf's (wire/serf_event.h). */
@@ -95,12 +95,11 @@ void ki_encode_kith_event(struct ki_writer *w, enum ki_kith_event_kind kind, con
     event_front(w, kind);
     ki_put_be(w, msg->boot, 8);
     ki_put_varint(w, msg->first);
-    if (kind == KI_EVENTS_TOOK)
-        return;
-    ki_put_varint(w, msg->last);
+    if (kind != KI_EVENTS_TOOK)
+        ki_put_varint(w, msg->last);
     if (kind == KI_EVENTS_SKIP)
         ki_put_u8(w, msg->lost);
-    else
+    else if (kind == KI_EVENTS_WANT)
         ki_put_varint(w, msg->ltime);
     event_put_name(w, msg->name);
 }
@@ -109,13 +108,12 @@ bool ki_decode_kith_event(struct ki_reader *r, enum ki_kith_event_kind kind, str
 {
     *msg = (struct ki_kith_event){.boot = ki_take_be(r, 8)};
     msg->first = msg->last = ki_take_varint(r);
-    if (kind != KI_EVENTS_TOOK) {
+    if (kind != KI_EVENTS_TOOK)
         msg->last = ki_take_varint(r);
-        if (kind == KI_EVENTS_SKIP)
-            msg->lost = ki_take_be(r, 1) != 0;
-        else
-            msg->ltime = ki_take_varint(r);
-        msg->name = event_take_name(r);
-    }
+    if (kind == KI_EVENTS_SKIP)
+        msg->lost = ki_take_be(r, 1) != 0;
+    else if (kind == KI_EVENTS_WANT)
+        msg->ltime = ki_take_varint(r);
+    msg->name = event_take_name(r);
     return !r->bad && r->left == 0 && msg->first >= 1 && msg->first <= msg->last && msg->last <= INT64_MAX;
 }

@@ -21,7 +21,7 @@ struct ki_kith_event {
     uint64_t first, last; /* WANT, SKIP: 1 <= first <= last; TOOK: first; HEADS: last, which may be 0 */
     uint64_t ltime;       /* WANT: nothing older; HEADS: of the last */
     bool lost;            /* SKIP */
-    struct ki_span name;  /* of the origin, 1 to 255 bytes; not in TOOK */
+    struct ki_span name;  /* 1 to 255 bytes, of the origin; TOOK: of who took it, so that nobody else can say it again */
 };
 
 #define KI_KITH_EVENT_MAX (2 + 8 + 9 + 9 + 9 + 1 + 1 + 255) /* bytes of each but HEADS and AGAIN */

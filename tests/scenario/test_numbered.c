@@ -271,6 +271,44 @@ static void who_has_not_told_its_application_is_not_counted(void **state)
     world_free(w);
 }
 
+struct taken { /* the last datagram by which node 1 said that it has an event */
+    uint8_t bytes[1500];
+    size_t len;
+};
+
+static void take(void *arg, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len)
+{
+    struct taken *taken = arg;
+    (void)to;
+    for (size_t i = 0; from == 1 && i + 1 < len; i++) {
+        if (buf[i] != 75 || buf[i + 1] != KI_EVENTS_TOOK)
+            continue;
+        memcpy(taken->bytes, buf, len);
+        taken->len = len;
+    }
+}
+
+/* A stranger sends it once more, in the name of one that is cut off. */
+static void nobody_confirms_for_another(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 3, 0, NULL);
+    struct taken taken = {.len = 0};
+    kith_ticket ticket;
+    struct kith_user_event event = {.name = STR("deploy"), .confirm_timeout_ms = 2000};
+    world_set_tap(w, take, &taken);
+    world_cut(w, 0, 2, true);
+    world_cut(w, 1, 2, true);
+    assert_int_equal(kith_send_event(world_node(w, 0), world_now(w), &event, &ticket), 0);
+    world_run(w, SECOND);
+    assert_in_range(taken.len, 1, sizeof taken.bytes);
+    world_inject(w, 0, 2, taken.bytes, taken.len);
+    world_run(w, 2 * SECOND);
+    ends_with(&ear, ticket, KITH_ERR_TIMEOUT, 2);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_UNCONFIRMED, 0, NULL), 1);
+    world_free(w);
+}
+
 /* ---- size ---- */
 
 static void events_queries_and_answers_of_any_size(void **state)
@@ -351,6 +389,7 @@ int main(void)
         cmocka_unit_test(members_of_serfs_kind_hear_each_once),
         cmocka_unit_test(all_who_have_it_are_counted),
         cmocka_unit_test(who_has_not_told_its_application_is_not_counted),
+        cmocka_unit_test(nobody_confirms_for_another),
         cmocka_unit_test(events_queries_and_answers_of_any_size),
         cmocka_unit_test(strangers_and_nonsense_change_nothing),
     };
