@@ -105,6 +105,7 @@ static struct ki_origin *numbered_origin(struct kith *k, struct ki_messages *m, 
     origin = ki_origins_enter(&m->origins, mark->origin, mark->boot, next);
     if (origin) {
         origin->teller = KI_NO_MEMBER;
+        origin->heard_us = k->now.mono_us;
         origin->lost_ltime = next > mark->seq ? ltime : next > 1 ? mark->before : 0;
     }
     return origin;

@@ -167,6 +167,32 @@ static void who_joins_hears_nothing_old(void **state)
     world_free(w);
 }
 
+/* Its events are told in the state of whoever lets us in, and it comes back later. */
+static void an_origin_that_is_away_when_we_join_is_heard_later(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 2, 0, NULL);
+    struct kith_config c;
+    world_run(w, 400 * SECOND);
+    say(w, 0, 1);
+    world_run(w, SECOND);
+    world_cut(w, 0, 1, true);
+    world_cut(w, 0, 2, true);
+    world_run(w, 40 * SECOND);
+    world_config(&c, 2);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 1, NULL), 0);
+    world_run(w, 40 * SECOND);
+    world_cut(w, 0, 1, false);
+    world_cut(w, 0, 2, false);
+    world_run(w, 120 * SECOND);
+    assert_int_equal(world_alive_seen(w, 2), 3);
+    say(w, 0, 2);
+    world_run(w, 20 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 2, NULL), 1);
+    world_free(w);
+}
+
 static void both_sides_of_a_cut_hear_all_afterwards(void **state)
 {
     (void)state;
@@ -385,6 +411,7 @@ int main(void)
         cmocka_unit_test(what_nobody_keeps_is_a_gap),
         cmocka_unit_test(a_gap_is_passed_on_as_a_gap),
         cmocka_unit_test(who_joins_hears_nothing_old),
+        cmocka_unit_test(an_origin_that_is_away_when_we_join_is_heard_later),
         cmocka_unit_test(both_sides_of_a_cut_hear_all_afterwards),
         cmocka_unit_test(members_of_serfs_kind_hear_each_once),
         cmocka_unit_test(all_who_have_it_are_counted),
