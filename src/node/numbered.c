@@ -63,15 +63,6 @@ void ki_numbered_deliver(struct kith *k, struct ki_messages *m, struct ki_origin
     }
 }
 
-void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t next, bool lost)
-{
-    bool had_gap = origin->gap_first != 0;
-    ki_origin_skip(&m->origins, origin, next, lost);
-    m->untold += !had_gap && origin->gap_first != 0;
-    (void)numbered_tell_gap(k, m, origin);
-    ki_numbered_deliver(k, m, origin);
-}
-
 /* ---- arriving ---- */
 
 /* Notes that something is missing, if it is. */
@@ -83,6 +74,16 @@ static void numbered_look(struct kith *k, struct ki_messages *m, struct ki_origi
     origin->missing_us = k->now.mono_us;
     origin->ask_us = k->now.mono_us + wait_us;
     m->missing_us = ki_min_u64(m->missing_us, origin->ask_us);
+}
+
+void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t next, bool lost)
+{
+    bool had_gap = origin->gap_first != 0;
+    ki_origin_skip(&m->origins, origin, next, lost);
+    m->untold += !had_gap && origin->gap_first != 0;
+    (void)numbered_tell_gap(k, m, origin);
+    ki_numbered_deliver(k, m, origin);
+    numbered_look(k, m, origin, 0); /* what follows may be missing, too */
 }
 
 void ki_numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint32_t teller)
@@ -190,7 +191,6 @@ static void numbered_ask(struct kith *k, struct ki_messages *m, struct ki_origin
         return;
     if (k->now.mono_us - origin->missing_us >= NUMBERED_WAIT_US) {
         ki_numbered_skip(k, m, origin, last + 1, true);
-        numbered_look(k, m, origin, 0);
         return;
     }
     uint32_t id = numbered_whom(k, m, origin);
