@@ -79,7 +79,8 @@ static void numbered_look(struct kith *k, struct ki_messages *m, struct ki_origi
 void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t next, bool lost)
 {
     bool had_gap = origin->gap_first != 0;
-    ki_origin_skip(&m->origins, origin, next, lost);
+    uint64_t old = k->event_min > 0 ? k->event_min - 1 : 0;
+    ki_origin_skip(&m->origins, origin, next, lost, lost ? UINT64_MAX : old);
     m->untold += !had_gap && origin->gap_first != 0;
     (void)numbered_tell_gap(k, m, origin);
     ki_numbered_deliver(k, m, origin);
@@ -107,7 +108,7 @@ static struct ki_origin *numbered_origin(struct kith *k, struct ki_messages *m, 
     if (origin) {
         origin->teller = KI_NO_MEMBER;
         origin->heard_us = k->now.mono_us;
-        origin->lost_ltime = next > mark->seq ? ltime : next > 1 ? mark->before : 0;
+        origin->lost_ltime = origin->last_ltime = next > mark->seq ? ltime : next > 1 ? mark->before : 0;
     }
     return origin;
 }
@@ -117,8 +118,13 @@ bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_se
 {
     *is_new = false;
     if (numbered_is_own(k, mark->origin)) { /* ours, or of a former life: not for us, but known to others */
-        if (mark->boot != m->boot && !ki_origins_find(&m->origins, mark->origin, mark->boot))
-            (void)ki_origins_enter(&m->origins, mark->origin, mark->boot, mark->seq + 1);
+        struct ki_origin *former = mark->boot == m->boot || ki_origins_find(&m->origins, mark->origin, mark->boot)
+                                       ? NULL
+                                       : ki_origins_enter(&m->origins, mark->origin, mark->boot, mark->seq + 1);
+        if (former) {
+            former->lost_ltime = former->last_ltime = msg->ltime;
+            former->heard_us = k->now.mono_us;
+        }
         return true;
     }
     struct ki_origin *origin = numbered_origin(k, m, msg->ltime, mark);

@@ -126,7 +126,7 @@ static bool talk_head_known(struct kith *k, struct ki_messages *m, uint32_t id, 
     }
     bool is_new = head->last > origin->known;
     if (is_own && is_new)
-        ki_origin_skip(&m->origins, origin, head->last + 1, false);
+        ki_origin_skip(&m->origins, origin, head->last + 1, false, head->ltime);
     else if (head->last >= origin->next)
         ki_numbered_known(k, m, origin, head->last, id);
     return is_new;
@@ -162,6 +162,18 @@ void ki_numbered_want(struct kith *k, struct ki_origin *origin, uint64_t last, u
     ki_count(k, KI_COUNT_events_wanted);
 }
 
+/* Of what is not here between first and has, which is `kept` or the end: the newest may be such as is not old for who asks.
+ * Each mark tells how old the event before it was; behind the last one we must know it ourselves. */
+static bool talk_lacks(const struct ki_origin *origin, const struct ki_kept *kept, uint64_t ltime)
+{
+    struct ki_reader r = ki_reader(kept ? kept->bytes + 1 : NULL, kept ? kept->len - 1 : 0);
+    struct ki_serf_event msg;
+    struct ki_event_mark mark;
+    if (kept && ki_decode_serf_event(&r, &msg) && ki_decode_event_mark(msg.mark, &mark))
+        return mark.before > 0 && mark.before >= ltime;
+    return origin->lost_ltime > 0 && origin->lost_ltime >= ltime;
+}
+
 static int talk_want(struct kith *k, struct ki_messages *m, uint32_t id, struct ki_reader *r)
 {
     struct ki_kith_event want;
@@ -179,7 +191,7 @@ static int talk_want(struct kith *k, struct ki_messages *m, uint32_t id, struct 
                  &(struct ki_kith_event){.boot = want.boot,
                                          .first = want.first,
                                          .last = ki_min_u64(want.last, has - 1),
-                                         .lost = origin->lost_ltime >= want.ltime && origin->lost_ltime > 0,
+                                         .lost = talk_lacks(origin, kept, want.ltime),
                                          .name = want.name});
     for (unsigned sent = 0; kept && kept->seq <= want.last && sent < TALK_SENT_MAX; kept = kept->next, sent++) {
         if (kept->len + 1 <= ki_message_room(k))

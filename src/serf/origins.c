@@ -124,8 +124,7 @@ static void origins_drop_oldest(struct ki_origins *o)
     origin->first = kept->next; /* what is oldest of all is oldest of its own */
     if (!origin->first)
         origin->last = NULL;
-    if (kept->ltime > origin->lost_ltime)
-        origin->lost_ltime = kept->ltime;
+    origin->lost_ltime = ki_max_u64(origin->lost_ltime, kept->ltime);
     o->bytes -= sizeof *kept + kept->len;
     ki_mem_free(o->mem, kept);
 }
@@ -260,16 +259,16 @@ void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
         origins_drop_oldest(o);
 }
 
-void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost)
+void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost, uint64_t ltime)
 {
     while (origin->early && origin->early->seq < next)
         origin_drop_early(o, origin);
     if (next <= origin->next)
         return;
-    if (lost) {
+    if (lost)
         origin_note_gap(origin, origin->next, next - 1);
-        origin->lost_ltime = UINT64_MAX; /* whoever asks us for it must not take it for old */
-    }
+    origin->lost_ltime = ki_max_u64(origin->lost_ltime, ltime);
+    origin->last_ltime = ki_max_u64(origin->last_ltime, ltime);
     origin_move(o, origin, next);
 }
 

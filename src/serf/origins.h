@@ -29,8 +29,8 @@ struct ki_origin {
     uint64_t hash, boot;
     uint64_t next;      /* the first that is not settled */
     uint64_t known;     /* the highest that is known to exist */
-    uint64_t last_ltime; /* of the one settled last */
-    uint64_t lost_ltime; /* what is not kept any more, or was lost, is not newer; UINT64_MAX: nothing is known of it */
+    uint64_t last_ltime; /* of the one settled last, or more if it never came; UINT64_MAX: it may be any */
+    uint64_t lost_ltime; /* of the newest that is not kept any more, or never was; UINT64_MAX: it may be any */
     struct ki_kept *first, *last; /* kept */
     struct ki_kept *early;        /* not settled: in order, from next on */
     uint64_t missing_us, ask_us;  /* since when the next one is missing, and when to ask for it; UINT64_MAX: it is not */
@@ -76,8 +76,8 @@ enum ki_arrival ki_origin_arrive(struct ki_origins *o, struct ki_origin *origin,
 struct ki_kept *ki_origin_ready(const struct ki_origin *origin);
 /* Settles it; from now on it is kept, as long as there is room.  told: else it counts as lost for us, but not for others. */
 void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told);
-/* Settles all before `next` as lost (a gap to be told) or, if they are old, as nothing. */
-void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost);
+/* Settles all before `next` as lost (a gap to be told) or, if they are old, as nothing.  ltime: none of them is newer. */
+void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost, uint64_t ltime);
 /* Something before the highest known is missing: *last is the last of the first such run. */
 bool ki_origin_missing(const struct ki_origin *origin, uint64_t *last);
 const struct ki_kept *ki_origin_kept(const struct ki_origin *origin, uint64_t seq); /* the first of at least this number */

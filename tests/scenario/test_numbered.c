@@ -167,6 +167,32 @@ static void who_joins_hears_nothing_old(void **state)
     world_free(w);
 }
 
+/* What is old for one that tells us of it is not old for us: where nobody else has it, it is told as missing. */
+static void what_is_old_for_one_is_missed_by_another(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 3, 0, NULL);
+    struct kith_config c;
+    world_cut(w, 2, 0, true);
+    world_cut(w, 2, 1, true);
+    say(w, 2, 1);
+    world_config(&c, 3);
+    world_add(w, 3, &c);
+    assert_int_equal(world_join(w, 3, 2, NULL), 0);
+    world_run(w, SECOND);
+    say(w, 2, 2);
+    world_run(w, 20 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 3, NULL), 1);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 1, NULL), 1);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_GAP, 1, NULL), 1);
+    for (size_t i = 0; i < ear.count; i++) {
+        const struct heard *h = &ear.all[i];
+        if (h->n == 1)
+            assert_int_equal(h->event.message.seq, h->event.kind == KITH_EVENT_GAP ? 1 : 2);
+    }
+    world_free(w);
+}
+
 /* Its events are told in the state of whoever lets us in, and it comes back later. */
 static void an_origin_that_is_away_when_we_join_is_heard_later(void **state)
 {
@@ -411,6 +437,7 @@ int main(void)
         cmocka_unit_test(what_nobody_keeps_is_a_gap),
         cmocka_unit_test(a_gap_is_passed_on_as_a_gap),
         cmocka_unit_test(who_joins_hears_nothing_old),
+        cmocka_unit_test(what_is_old_for_one_is_missed_by_another),
         cmocka_unit_test(an_origin_that_is_away_when_we_join_is_heard_later),
         cmocka_unit_test(both_sides_of_a_cut_hear_all_afterwards),
         cmocka_unit_test(members_of_serfs_kind_hear_each_once),
