@@ -74,13 +74,18 @@ static struct kith_str messages_copy(struct ki_writer *w, struct kith_str from)
     return copy;
 }
 
+bool ki_message_fits(const struct kith *k, const struct ki_messages *m, size_t len)
+{
+    return m->count < k->cfg.messages_max && m->bytes + len <= k->cfg.message_bytes_max;
+}
+
 int ki_message_put(struct kith *k, const struct kith_event *event)
 {
     struct ki_messages *m = ki_messages(k);
     if (!m)
         return KITH_ERR_NOMEM;
     size_t len = event->message.origin.len + event->message.name.len + event->message.payload.len;
-    if (m->count >= k->cfg.messages_max || m->bytes + len > k->cfg.message_bytes_max) {
+    if (!ki_message_fits(k, m, len)) {
         ki_count(k, KI_COUNT_messages_dropped);
         return KITH_ERR_FULL;
     }

@@ -159,6 +159,7 @@ uint64_t ki_messages_deadline(const struct kith *k);
 /* ki_seen_note(), made when first needed. */
 enum ki_seen_result ki_messages_note(struct kith *k, struct ki_seen **seen, uint64_t now, uint64_t ltime, uint64_t hash);
 /* Has the application told.  KITH_ERR_FULL: its queue is; KITH_ERR_NOMEM.  Counted. */
+bool ki_message_fits(const struct kith *k, const struct ki_messages *m, size_t len);
 int ki_message_put(struct kith *k, const struct kith_event *event);
 bool ki_message_poll(struct kith *k, struct kith_event *out);
 void ki_messages_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */

@@ -82,7 +82,8 @@ static bool event_heard(struct kith *k, struct ki_messages *m, const struct ki_s
     uint64_t now = k->event_clock.time;
     if (!event_is_news(k, m, msg))
         return false;
-    switch (ki_messages_note(k, &m->events, now, msg->ltime, event_hash(k, msg->name, msg->payload, false))) {
+    bool fits = ki_message_fits(k, m, msg->name.len + msg->payload.len); /* if not, it may still be told with its number */
+    switch (ki_messages_note(k, &m->events, now, msg->ltime, event_hash(k, msg->name, msg->payload, !fits))) {
     case KI_SEEN_BEFORE:
     case KI_SEEN_OLD:
         return false;
