@@ -32,7 +32,7 @@ struct swarm_times {
 struct swarm {
     const char *seeds, *seed, *only, *canary;
     struct ki_flag_uint jobs, nodes;
-    bool json, shrink, trace, list, stores;
+    bool json, shrink, trace, list, stores, events;
 
     uint64_t first, last;
     struct sim_part part; /* of each world */
@@ -43,6 +43,11 @@ struct swarm {
 };
 
 /* ---- wishes ---- */
+
+static unsigned swarm_with(const struct swarm *sw)
+{
+    return (sw->stores ? SIM_WITH_STORES : 0) | (sw->events ? SIM_WITH_EVENTS : 0);
+}
 
 static bool swarm_hash(const char *text, uint64_t *seed)
 {
@@ -75,7 +80,7 @@ static bool swarm_wishes_part(const struct ki_usage *usage, struct swarm *sw)
         return true;
     if (sw->first != sw->last)
         return ki_flag_wrong(usage, "seeds", sw->seeds, "is more than one, but -only and -nodes are about one world");
-    ki_sim_plan_draw(&plan, sw->first, sw->stores);
+    ki_sim_plan_draw(&plan, sw->first, swarm_with(sw));
     const struct sim_part all = ki_sim_plan_part(&plan);
     if (sw->nodes.given && !ki_flag_within(usage, "nodes", sw->nodes.value, 1, all.nodes))
         return false;
@@ -126,6 +131,7 @@ static int swarm_list(void)
         printf("%-12s  %s\n", ki_sim_checker_at(i)->watch.name, ki_sim_checker_at(i)->about);
     printf("%-12s  %s\n", "agree", "after the healing all views of the core agree, and keep to it");
     printf("%-12s  %s\n", "converge", "and later all its stores are equal: what they show, roots, contexts");
+    printf("%-12s  %s\n", "settle", "and later all its members have settled all events of each other");
     return KI_EXIT_OK;
 }
 
@@ -135,7 +141,7 @@ static int swarm_list(void)
 static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_part *part, char buf[SWARM_COMMAND_MAX])
 {
     static struct sim_plan plan;
-    ki_sim_plan_draw(&plan, seed, sw->stores);
+    ki_sim_plan_draw(&plan, seed, swarm_with(sw));
     const struct sim_part all = ki_sim_plan_part(&plan);
     FILE *to = fmemopen(buf, SWARM_COMMAND_MAX, "w");
     KI_ASSERT(to);
@@ -153,6 +159,8 @@ static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_
         fprintf(to, " --nodes %u", part->nodes);
     if (sw->stores)
         fputs(" --stores", to);
+    if (sw->events)
+        fputs(" --events", to);
     if (sw->canary)
         fprintf(to, " --canary %s", sw->canary);
     fclose(to);
@@ -167,7 +175,7 @@ static bool swarm_run_apart(void *arg, const struct sim_plan *plan, struct sim_v
 /* Returns how many runs it took. */
 static uint32_t swarm_shrink(const struct swarm *sw, const struct ki_swarm_result *r, struct sim_plan *plan)
 {
-    ki_swarm_draw(&sw->part, r->seed, sw->stores, plan);
+    ki_swarm_draw(&sw->part, r->seed, swarm_with(sw), plan);
     return ki_sim_plan_shrink(plan, &r->verdict, swarm_run_apart, NULL);
 }
 
@@ -192,7 +200,7 @@ static void swarm_failure(const struct swarm *sw, const struct ki_swarm_result *
     static struct sim_plan plan;
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
-    ki_swarm_draw(&sw->part, r->seed, sw->stores, &plan);
+    ki_swarm_draw(&sw->part, r->seed, swarm_with(sw), &plan);
     const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     printf("seed %llu FAILED: %s\n", (unsigned long long)r->seed, r->verdict.sentence);
@@ -265,7 +273,7 @@ static void swarm_failure_json(const struct swarm *sw, const struct ki_swarm_res
     struct sim_verdict verdict;
     char again[SWARM_COMMAND_MAX];
     bool details = sw->failed <= SWARM_DETAILS_MAX;
-    ki_swarm_draw(&sw->part, r->seed, sw->stores, &plan);
+    ki_swarm_draw(&sw->part, r->seed, swarm_with(sw), &plan);
     const struct sim_part part = ki_sim_plan_part(&plan);
     swarm_again(sw, r->seed, &part, again);
     json_t *failure = json_pack("{s:o, s:s, s:o, s:s, s:I, s:I}", "seed", ki_json_u64(r->seed), "checker",
@@ -284,7 +292,7 @@ static void swarm_trace(const struct swarm *sw, uint64_t seed)
 {
     static struct sim_plan plan;
     struct sim_verdict verdict;
-    ki_swarm_draw(&sw->part, seed, sw->stores, &plan);
+    ki_swarm_draw(&sw->part, seed, swarm_with(sw), &plan);
     printf("seed %llu: ", (unsigned long long)seed);
     ki_sim_plan_print(&plan, stdout);
     ki_swarm_run_apart(&plan, SWARM_TRACE_ALL, stdout, &verdict);
@@ -382,7 +390,7 @@ static int swarm_report(struct swarm *sw, double wall_s)
 static bool swarm_run_all(struct swarm *sw, uint64_t count)
 {
     struct ki_swarm_jobs jobs = {.first = sw->first, .last = sw->last, .count = sw->jobs.value, .part = sw->part,
-                                 .stores = sw->stores};
+                                 .with = swarm_with(sw)};
     struct ki_sim_progress progress;
     ki_sim_progress_begin(&progress);
     ki_sim_interruptible();
@@ -429,6 +437,7 @@ int ki_cmd_sim_swarm(int argc, char **argv)
         {"only", KI_FLAG_TEXT, &sw.only, "n,n,...", "Of one seed's faults these, by their numbers in its plan; or none."},
         {"nodes", KI_FLAG_UINT_GIVEN, &sw.nodes, "n", "Of one seed's nodes the first."},
         {"stores", KI_FLAG_BOOL, &sw.stores, NULL, "Every world has stores, which are written to: other worlds."},
+        {"events", KI_FLAG_BOOL, &sw.events, NULL, "Members send events and ask queries: other worlds."},
         {"jobs", KI_FLAG_UINT_GIVEN, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
         {"shrink", KI_FLAG_BOOL, &sw.shrink, NULL, "Of what fails, finds the fewest faults and nodes that still do."},
         {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and what happens: its last 200,000 lines."},

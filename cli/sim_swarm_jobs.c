@@ -15,16 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void ki_swarm_draw(const struct sim_part *part, uint64_t seed, bool stores, struct sim_plan *out)
+void ki_swarm_draw(const struct sim_part *part, uint64_t seed, unsigned with, struct sim_plan *out)
 {
-    ki_sim_plan_draw(out, seed, stores);
+    ki_sim_plan_draw(out, seed, with);
     ki_sim_plan_keep(out, part);
 }
 
 static void jobs_run(const struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_result *out)
 {
     static struct sim_plan plan;
-    ki_swarm_draw(&jobs->part, seed, jobs->stores, &plan);
+    ki_swarm_draw(&jobs->part, seed, jobs->with, &plan);
     memset(out, 0, sizeof *out);
     out->seed = seed;
     out->nodes = plan.node_count;
@@ -132,7 +132,7 @@ bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_re
     if (jobs_read(w->from, out, sizeof *out))
         return true;
     static struct sim_plan plan;
-    ki_swarm_draw(&jobs->part, seed, jobs->stores, &plan);
+    ki_swarm_draw(&jobs->part, seed, jobs->with, &plan);
     *out = (struct ki_swarm_result){.seed = seed, .nodes = plan.node_count, .faults = ki_sim_plan_faults(&plan)};
     jobs_crashed(w->pid, &out->verdict);
     close(w->from);

@@ -24,12 +24,12 @@ struct ki_swarm_jobs {
     uint64_t first, last;
     unsigned count;
     struct sim_part part; /* of each world, what is run */
-    bool stores;          /* each has stores */
+    unsigned with;        /* what each has: SIM_WITH_ flags */
     struct ki_swarm_worker workers[KI_SWARM_JOBS_MAX];
 };
 
-/* The plan of a seed, with stores or not, without what is not in the part. */
-void ki_swarm_draw(const struct sim_part *part, uint64_t seed, bool stores, struct sim_plan *out);
+/* The plan of a seed, with what its world has, without what is not in the part. */
+void ki_swarm_draw(const struct sim_part *part, uint64_t seed, unsigned with, struct sim_plan *out);
 
 /* Gets the result of a seed; to be called for each from first to last, in order.  False: no process could be made. */
 bool ki_swarm_next(struct ki_swarm_jobs *jobs, uint64_t seed, struct ki_swarm_result *out);

@@ -209,6 +209,14 @@ uint32_t ki_sim_member_node(kith_sim *s, const struct kith_member *m)
     return kith_sim_find(s, &m->addr);
 }
 
+uint64_t ki_sim_counter(const kith_sim *s, uint32_t node, const char *name)
+{
+    size_t i = 0;
+    while (i < kith_counter_count() && strcmp(kith_counter_name(i), name) != 0)
+        i++;
+    return kith_counter(ki_sim_node_at(s, node)->k, i);
+}
+
 bool ki_sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr)
 {
     struct kith_member m;

@@ -19,7 +19,8 @@ struct sim_checker {
 
 #define SIM_CHECKERS(X)                                                                                  \
     X(incarnation) X(left) X(self) X(size) X(deadline) X(limits) X(memory) X(quiet) X(address) X(answer) \
-    X(events) X(storm) X(store) X(holder) X(withhold) X(changes)
+    X(events) X(storm) X(store) X(holder) X(withhold) X(changes) X(once) X(order) X(gaps) X(certificate) \
+    X(asks)
 
 #define SIM_CHECKER_DECLARE(name) extern const struct sim_checker ki_sim_check_##name;
 SIM_CHECKERS(SIM_CHECKER_DECLARE)
@@ -71,6 +72,9 @@ void ki_sim_sources_free(struct sim_sources *sources);
 uint32_t ki_sim_member_node(kith_sim *s, const struct kith_member *m);
 /* True when a node remembers a member at this address. */
 bool ki_sim_remembers(kith_sim *s, uint32_t node, const struct kith_addr *addr);
+
+/* A counter of a node, by its name. */
+uint64_t ki_sim_counter(const kith_sim *s, uint32_t node, const char *name);
 
 /* Memory hooks that count what is out in *bytes, for the checker "memory" to compare.  Set before kith_sim_add(). */
 void ki_sim_count_memory(struct kith_config *config, uint64_t *bytes);

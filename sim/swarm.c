@@ -83,6 +83,8 @@ static void swarm_add(struct sim_swarm *w, uint32_t n)
         c.reconnect_timeout_ms = c.tombstone_timeout_ms = 15000;
         c.intent_timeout_ms = 10000;
     }
+    if (plan->events)
+        ki_sim_swarm_event_config(w, &c);
     ki_sim_count_memory(&c, &w->memory[n]);
     struct kith_store_config store;
     bool stored = ki_sim_swarm_has_store(w, n);
@@ -94,6 +96,21 @@ static void swarm_add(struct sim_swarm *w, uint32_t n)
         ki_sim_swarm_disk(w, n, false);
     kith_sim_side(w->s, n, plan->nodes[n].rack);
     ki_sim_swarm_join(w, n, plan->nodes[n].friend);
+}
+
+void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us)
+{
+    while (!kith_sim_violation(w->s)) {
+        uint64_t work_us = w->plan->stores ? w->work_us : KITH_NEVER, talk_us = w->plan->events ? w->talk_us : KITH_NEVER;
+        if (ki_min_u64(work_us, talk_us) >= until_us)
+            break;
+        ki_sim_swarm_pass(w, ki_min_u64(work_us, talk_us));
+        if (work_us <= talk_us)
+            ki_sim_swarm_work(w);
+        else
+            ki_sim_swarm_talk(w);
+    }
+    ki_sim_swarm_pass(w, until_us);
 }
 
 static void swarm_live(struct sim_swarm *w)

@@ -4,6 +4,7 @@
  *   swarm_fault.c  one fault begun or ended      swarm_heal.c  the core mended, the rest frozen, and waiting
  *   swarm_hostile.c  what strangers send         shrink.c      a smaller plan that still fails
  *   swarm_store.c    stores: in the plan, while the world lives, and after the healing
+ *   swarm_events.c   events and queries likewise
  *
  * A plan is data: leaving out some of its faults or nodes leaves all others as they were. */
 #ifndef KI_SIM_SWARM_H
@@ -16,6 +17,7 @@
 #define SIM_SWARM_NODES    100
 #define SIM_SWARM_AGREE_US (30 * KITH_SIM_SECOND) /* within which a healed core of profile lan agrees */
 #define SIM_SWARM_STORE_US (60 * KITH_SIM_SECOND) /* so much later its stores do */
+#define SIM_SWARM_EVENTS_US (60 * KITH_SIM_SECOND) /* and so much later its last events are settled */
 #define SIM_SWARM_FAULTS   64
 #define SIM_SWARM_RACKS    8 /* each node is in one; partitions run between them */
 
@@ -69,6 +71,10 @@ struct sim_plan {
     uint32_t datagram_max;
     bool stores;
     uint32_t gap_us;     /* between two steps of the stores' workload, on average */
+    bool events;         /* members tell and ask each other */
+    bool small_log;      /* few past events are kept */
+    bool last_loss;      /* the last words are said over links that lose a third */
+    uint32_t talk_us;    /* between two steps of the events' workload, on average */
     uint64_t heal_us;    /* when the faults end */
     uint64_t agree_us;   /* within which the core must agree then */
     struct sim_plan_node nodes[SIM_SWARM_NODES];
@@ -94,8 +100,10 @@ struct sim_verdict {
     uint64_t digest, events, virtual_us;
 };
 
-/* stores: the world has some.  A seed is another world then. */
-void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, bool stores);
+enum { SIM_WITH_STORES = 1, SIM_WITH_EVENTS = 2 };
+
+/* with: SIM_WITH_ flags, what the world has.  A seed is another world then. */
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, unsigned with);
 /* Leaves out what is not in the part, as shrinking does. */
 void ki_sim_plan_keep(struct sim_plan *plan, const struct sim_part *part);
 struct sim_part ki_sim_plan_part(const struct sim_plan *plan);
@@ -132,6 +140,7 @@ struct sim_swarm {
     uint64_t stored_us;
     uint64_t work_us;                 /* when the workload's next step is due, */
     uint64_t work_step;               /* and its number */
+    uint64_t talk_us, talk_step;      /* likewise of the events' workload */
 };
 
 bool ki_sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
@@ -140,6 +149,7 @@ void ki_sim_swarm_fault(struct sim_swarm *w, const struct sim_fault *f, bool beg
 void ki_sim_swarm_hostile(struct sim_swarm *w, const struct sim_fault *f);
 void ki_sim_swarm_overhear(struct sim_swarm *w);
 void ki_sim_swarm_heal(struct sim_swarm *w); /* and waits for the core to agree, or says that it does not */
+void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us); /* the world, and the workloads in it */
 
 /* ---- swarm_store.c ---- */
 
@@ -149,8 +159,17 @@ bool ki_sim_swarm_has_store(const struct sim_swarm *w, uint32_t node);
 void ki_sim_swarm_store_config(const struct sim_swarm *w, uint32_t node, struct kith_store_config *out);
 void ki_sim_swarm_disk(struct sim_swarm *w, uint32_t node, bool full);
 void ki_sim_swarm_import(struct sim_swarm *w, const struct sim_fault *f);
-void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us);            /* the world, and the workload in it */
+void ki_sim_swarm_work(struct sim_swarm *w);                              /* a step of the workload */
 void ki_sim_swarm_stores_look(struct sim_swarm *w, uint64_t healed_us);   /* whether the stores agree now */
 void ki_sim_swarm_stores_wait(struct sim_swarm *w, uint64_t healed_us);   /* until they do, or says that they do not */
+
+/* ---- swarm_events.c ---- */
+
+void ki_sim_plan_events(struct sim_plan *plan, struct ki_rng *rng);       /* makes it a world with events */
+void ki_sim_plan_event_faults(struct sim_plan *plan, struct ki_rng *rng); /* more faults */
+void ki_sim_swarm_event_config(const struct sim_swarm *w, struct kith_config *c);
+void ki_sim_swarm_talk(struct sim_swarm *w);                    /* a step of the workload */
+void ki_sim_swarm_pass(struct sim_swarm *w, uint64_t until_us); /* the world, without workloads; queries are answered */
+void ki_sim_swarm_events_wait(struct sim_swarm *w);             /* until all are settled, or says that they are not */
 
 #endif

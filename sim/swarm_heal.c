@@ -167,7 +167,7 @@ void ki_sim_swarm_heal(struct sim_swarm *w)
     uint64_t start_us = kith_sim_now_us(w->s), agreed_us = KITH_NEVER, introduce_us = start_us;
     heal_all(w);
     for (uint64_t at_us = start_us; !kith_sim_violation(w->s); at_us += HEAL_LOOK_US) {
-        kith_sim_run(w->s, at_us);
+        ki_sim_swarm_pass(w, at_us);
         if (w->plan->stores)
             ki_sim_swarm_stores_look(w, start_us);
         if (!heal_agrees(w))
@@ -178,6 +178,8 @@ void ki_sim_swarm_heal(struct sim_swarm *w)
             w->agreed_us = agreed_us - start_us;
             if (w->plan->stores)
                 ki_sim_swarm_stores_wait(w, start_us);
+            if (w->plan->events && !kith_sim_violation(w->s))
+                ki_sim_swarm_events_wait(w);
             return;
         }
         if (agreed_us == KITH_NEVER && at_us - start_us > w->plan->agree_us)

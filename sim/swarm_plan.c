@@ -1,7 +1,7 @@
 /* A number -> a world and its misfortunes.
  *
- * Generators split from the seed, one for what the world is, one for its faults, one for who belongs to the core, one for
- * its stores:
+ * Generators split from the seed, one for what the world is, one for its faults, one for who belongs to the core, one each
+ * for its stores and its events:
  * leaving a fault out, or drawing one more, moves nothing else.  Each fault carries whatever luck it needs.
  *
  * Small worlds are drawn most: most bugs of membership need few nodes, and small worlds are quick.  What is not loss of
@@ -184,20 +184,25 @@ static void plan_faults(struct sim_plan *plan, struct ki_rng *rng)
     }
 }
 
-void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, bool stores)
+void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, unsigned with)
 {
-    struct ki_rng world, faults, core, store;
+    struct ki_rng world, faults, core, store, events;
     ki_rng_init(&world, seed);
     ki_rng_init(&faults, seed ^ 0x666175c7);
     ki_rng_init(&core, seed ^ 0xc07e);
     ki_rng_init(&store, seed ^ 0x5704e);
+    ki_rng_init(&events, seed ^ 0xe7e275);
     *plan = (struct sim_plan){.seed = seed};
     plan_world(plan, &world);
-    if (stores)
+    if (with & SIM_WITH_STORES)
         ki_sim_plan_stores(plan, &store);
+    if (with & SIM_WITH_EVENTS)
+        ki_sim_plan_events(plan, &events);
     plan_faults(plan, &faults);
-    if (stores)
+    if (with & SIM_WITH_STORES)
         ki_sim_plan_store_faults(plan, &store);
+    if (with & SIM_WITH_EVENTS)
+        ki_sim_plan_event_faults(plan, &events);
     plan_core(plan, &core);
 }
 
@@ -295,6 +300,9 @@ void ki_sim_plan_print(const struct sim_plan *plan, FILE *to)
             plan->forgetful ? ", forgetful" : "", plan->quiet ? ", quiet" : "");
     if (plan->stores)
         plan_print_stores(plan, to);
+    if (plan->events)
+        fprintf(to, ", an event each %.0f ms%s%s", (double)plan->talk_us / 1e3, plan->small_log ? ", few kept" : "",
+                plan->last_loss ? ", the last words with loss" : "");
     fprintf(to, ", datagrams of %u bytes, ", plan->datagram_max);
     plan_print_link(&plan->link, to);
     fputc('\n', to);

@@ -115,7 +115,7 @@ static uint64_t store_luck(const struct sim_swarm *w)
     return ki_rng_next(&rng);
 }
 
-static void store_step(struct sim_swarm *w)
+void ki_sim_swarm_work(struct sim_swarm *w)
 {
     struct ki_rng rng;
     ki_rng_init(&rng, store_luck(w));
@@ -124,15 +124,6 @@ static void store_step(struct sim_swarm *w)
     uint32_t node = (uint32_t)ki_rng_below(&rng, w->plan->node_count);
     if (node < kith_sim_count(w->s))
         ki_sim_store_work(w->s, node, ki_rng_next(&rng));
-}
-
-void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us)
-{
-    while (w->plan->stores && w->work_us < until_us && !kith_sim_violation(w->s)) {
-        kith_sim_run(w->s, w->work_us);
-        store_step(w);
-    }
-    kith_sim_run(w->s, until_us);
 }
 
 /* ---- after the healing ---- */
@@ -203,7 +194,7 @@ void ki_sim_swarm_stores_wait(struct sim_swarm *w, uint64_t healed_us)
     uint64_t end_us = healed_us + w->plan->agree_us + SIM_SWARM_STORE_US;
     ki_sim_swarm_stores_look(w, healed_us);
     while (w->stored_us == KITH_NEVER && kith_sim_now_us(w->s) < end_us && !kith_sim_violation(w->s)) {
-        kith_sim_run(w->s, kith_sim_now_us(w->s) + STORE_STEP_US);
+        ki_sim_swarm_pass(w, kith_sim_now_us(w->s) + STORE_STEP_US);
         ki_sim_swarm_stores_look(w, healed_us);
     }
     uint32_t a, b;

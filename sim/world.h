@@ -132,8 +132,8 @@ struct kith_sim {
     char violation[512];
     bool injected;             /* a stranger has spoken: it may have sent again what it overheard, in anybody's name */
 
-    const struct sim_observer *observers[24];
-    void *observer_state[24];
+    const struct sim_observer *observers[32];
+    void *observer_state[32];
     unsigned observer_count;
 
     struct kith_sim_totals totals;

@@ -24,7 +24,13 @@
     X(BOAST, "boast", "holder", "holds every peer to have what was asked about")                \
     X(BLURT, "blurt", "withhold", "pushes what is not durable yet")                             \
     X(SILENT, "silent", "changes", "does not tell who watches what has come from elsewhere")    \
-    X(STALE, "stale", "converge", "says an old root when its context alone has grown")
+    X(STALE, "stale", "converge", "says an old root when its context alone has grown")          \
+    X(TWICE, "twice", "once", "tells an event that has a number twice")                         \
+    X(JUMBLE, "jumble", "order", "tells what comes too early at once")                          \
+    X(HUSH, "hush", "gaps", "says nothing of what is lost")                                     \
+    X(VOUCH, "vouch", "certificate", "counts those that have not confirmed")                    \
+    X(PARROT, "parrot", "asks", "tells every answer as often as it comes")                      \
+    X(SHY, "shy", "settle", "asks once for what is missing, and waits for it for ever")
 
 enum {
     KI_CANARY_NONE,

@@ -6,6 +6,7 @@
  *
  * Invariant: a member counts only if it has said it itself, from its own address, for this life of ours.
  * Deliberately not here: what members of Serf's kind have; they cannot say. */
+#include "base/canary.h"
 #include "node/messages.h"
 
 #define CONFIRM_ROUND_MAX 64 /* members that are sent it again in one round */
@@ -108,7 +109,8 @@ static void confirm_end(struct kith *k, struct ki_messages *m, struct ki_confirm
     uint32_t confirmed = 1; /* ourselves */
     for (uint32_t id = 0; id < confirm->cap; id++) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        confirmed += confirm->states[id] == KI_CONFIRM_DONE;
+        confirmed += confirm->states[id] == KI_CONFIRM_DONE ||
+                     (KI_CANARY(VOUCH) && confirm->states[id] == KI_CONFIRM_MISSING);
         bool unable = confirm->states[id] == KI_CONFIRM_UNABLE;
         if (!confirm_lives(member) || (!unable && confirm->states[id] != KI_CONFIRM_MISSING))
             continue;

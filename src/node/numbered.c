@@ -11,6 +11,7 @@
  *
  * Invariant: what is told of an origin has rising numbers, and each number is told, within a gap, or old for us.
  * Deliberately not here: what members say to each other about it (numbered_talk.c). */
+#include "base/canary.h"
 #include "node/messages.h"
 
 #define NUMBERED_ASK_FIRST_US 30000  /* datagrams overtake each other by less */
@@ -35,7 +36,7 @@ static bool numbered_tell_gap(struct kith *k, struct ki_messages *m, struct ki_o
     if (origin->gap_first == 0)
         return true;
     bool room = m->count < k->cfg.messages_max && m->bytes + origin->name_len <= k->cfg.message_bytes_max;
-    if (!room || ki_message_put(k, &event) != 0)
+    if (!KI_CANARY(HUSH) && (!room || ki_message_put(k, &event) != 0))
         return false; /* not counted: it waits */
     ki_count(k, KI_COUNT_event_gaps);
     origin->gap_first = origin->gap_last = 0;
@@ -146,6 +147,8 @@ bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_se
         break;
     }
     *is_new = true;
+    if (KI_CANARY(JUMBLE) && mark->seq > origin->next)
+        (void)ki_event_tell(k, m, msg, mark);
     ki_numbered_deliver(k, m, origin);
     numbered_look(k, m, origin, NUMBERED_ASK_FIRST_US);
     return true;
@@ -201,7 +204,7 @@ static void numbered_ask(struct kith *k, struct ki_messages *m, struct ki_origin
     }
     uint32_t id = numbered_whom(k, m, origin);
     origin->asks++;
-    origin->ask_us = k->now.mono_us + NUMBERED_ASK_US;
+    origin->ask_us = KI_CANARY(SHY) ? KITH_NEVER : k->now.mono_us + NUMBERED_ASK_US;
     if (id != KI_NO_MEMBER && id != k->self)
         ki_numbered_want(k, origin, last, id);
 }

@@ -8,6 +8,7 @@
  *
  * Invariant: a query in the list ends by a DONE event, or by what vote.c and change_keys.c make of it.
  * Deliberately not here: what the queries of the pool itself ask. */
+#include "base/canary.h"
 #include "base/ilog.h"
 #include "node/messages.h"
 #include "serf/filter.h"
@@ -247,7 +248,7 @@ static bool ask_first_of(struct kith *k, struct ki_query_out *out, uint32_t id, 
     uint8_t bit = is_ack ? KI_ANSWERED_ACK : KI_ANSWERED_RESPONSE;
     bool first = !(out->answered[id] & bit);
     out->answered[id] |= bit;
-    return first;
+    return first || KI_CANARY(PARROT);
 }
 
 void ki_messages_forget(struct kith *k, uint32_t id)

@@ -8,6 +8,7 @@
  * another hash: a copy without mark is known by either, one with a mark only if a copy without has been told before it.
  *
  * Deliberately not here: how it travels (company.c). */
+#include "base/canary.h"
 #include "base/hash.h"
 #include "node/messages.h"
 
@@ -54,7 +55,7 @@ bool ki_event_tell(struct kith *k, struct ki_messages *m, const struct ki_serf_e
     uint64_t plain = event_hash(k, msg->name, msg->payload, false), now = k->event_clock.time;
     if (m->events && ki_seen_look(m->events, now, msg->ltime, plain) == KI_SEEN_BEFORE)
         return true; /* a full exchange brought it first */
-    if (!event_put(k, msg, mark))
+    if (!event_put(k, msg, mark) || (KI_CANARY(TWICE) && !event_put(k, msg, mark)))
         return false;
     (void)ki_messages_note(k, &m->events, now, msg->ltime, event_hash(k, msg->name, msg->payload, true));
     if (!(mark->flags & KI_EVENT_KITH_ONLY))

@@ -19,21 +19,27 @@
 
 static struct sim_plan plan;
 
-/* These look at stores, which only worlds with stores have. */
-static bool of_stores(const char *checker)
+/* Some look at stores, some at events, which only worlds with such have. */
+static unsigned looks_at(const char *checker)
 {
-    static const char *const those[] = {"store", "holder", "withhold", "changes", "converge"};
+    static const struct {
+        const char *checker;
+        unsigned with;
+    } those[] = {{"store", SIM_WITH_STORES},    {"holder", SIM_WITH_STORES},   {"withhold", SIM_WITH_STORES},
+                 {"changes", SIM_WITH_STORES},  {"converge", SIM_WITH_STORES}, {"once", SIM_WITH_EVENTS},
+                 {"order", SIM_WITH_EVENTS},    {"gaps", SIM_WITH_EVENTS},     {"certificate", SIM_WITH_EVENTS},
+                 {"asks", SIM_WITH_EVENTS},     {"settle", SIM_WITH_EVENTS}};
     for (size_t i = 0; i < KI_COUNT(those); i++) {
-        if (strcmp(checker, those[i]) == 0)
-            return true;
+        if (strcmp(checker, those[i].checker) == 0)
+            return those[i].with;
     }
-    return false;
+    return 0;
 }
 
 static bool caught(uint64_t seed, const char *checker)
 {
     struct sim_verdict verdict;
-    ki_sim_plan_draw(&plan, seed, of_stores(checker));
+    ki_sim_plan_draw(&plan, seed, looks_at(checker));
     ki_sim_plan_run(&plan, 0, NULL, &verdict);
     return verdict.failed && strcmp(verdict.checker, checker) == 0;
 }
@@ -63,12 +69,13 @@ static void without_any_all_is_well(void **state)
     (void)state;
     ki_canary = KI_CANARY_NONE;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        for (unsigned stores = 0; stores < (seed <= SEEDS / 3 ? 2 : 1); stores++) { /* these cost more */
+        static const char *const names[] = {"", " with stores", " with events"};
+        for (unsigned with = 0; with < (seed <= SEEDS / 3 ? KI_COUNT(names) : 1); with++) { /* these cost more */
             struct sim_verdict verdict;
-            ki_sim_plan_draw(&plan, seed, stores);
+            ki_sim_plan_draw(&plan, seed, with);
             ki_sim_plan_run(&plan, 0, NULL, &verdict);
             if (verdict.failed)
-                fail_msg("seed %llu%s: %s", (unsigned long long)seed, stores ? " with stores" : "", verdict.sentence);
+                fail_msg("seed %llu%s: %s", (unsigned long long)seed, names[with], verdict.sentence);
         }
     }
 }
@@ -107,7 +114,7 @@ static void a_failure_shrinks(void **state)
     ki_sim_plan_shrink(&plan, &verdict, run_in_place, NULL);
     uint32_t left = ki_sim_plan_faults(&plan);
     const struct sim_part part = ki_sim_plan_part(&plan);
-    ki_sim_plan_draw(&plan, seed, false); /* its part says all that is left */
+    ki_sim_plan_draw(&plan, seed, 0); /* its part says all that is left */
     ki_sim_plan_keep(&plan, &part);
     assert_int_equal(ki_sim_plan_faults(&plan), left);
     assert_true(left <= faults && plan.node_count <= nodes);

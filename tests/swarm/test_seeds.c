@@ -1,7 +1,7 @@
 /* The swarm in this very process, for the sanitizers: random worlds, every checker looking on, no violation.
  *
- * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run, and 40 with stores.  The long runs are those of
- * `kith sim swarm`. */
+ * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run, 40 with stores, 40 with events and 10 with both.  The long
+ * runs are those of `kith sim swarm`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 static struct sim_plan plan;
 
-static void run_worlds(bool stores, unsigned long long to)
+static void run_worlds(unsigned with, const char *flag, unsigned long long to)
 {
     unsigned long long from = 1;
     const char *seeds = getenv("KITH_SEEDS");
@@ -23,24 +23,36 @@ static void run_worlds(bool stores, unsigned long long to)
         fail_msg("KITH_SEEDS is not A..B: %s", seeds);
     for (unsigned long long seed = from; seed <= to; seed++) {
         struct sim_verdict verdict;
-        ki_sim_plan_draw(&plan, seed, stores);
+        ki_sim_plan_draw(&plan, seed, with);
         ki_sim_plan_run(&plan, 0, NULL, &verdict);
         if (verdict.failed)
-            fail_msg("%s\nagain: kith sim swarm --seeds %llu%s", verdict.sentence, seed, stores ? " --stores" : "");
+            fail_msg("%s\nagain: kith sim swarm --seeds %llu%s", verdict.sentence, seed, flag);
     }
-    printf("seeds %llu..%llu%s\n", from, to, stores ? " with stores" : "");
+    printf("seeds %llu..%llu%s\n", from, to, flag);
 }
 
 static void no_world_is_violated(void **state)
 {
     (void)state;
-    run_worlds(false, 120);
+    run_worlds(0, "", 120);
 }
 
 static void no_world_with_stores_is_violated(void **state)
 {
     (void)state;
-    run_worlds(true, 40);
+    run_worlds(SIM_WITH_STORES, " --stores", 40);
+}
+
+static void no_world_with_events_is_violated(void **state)
+{
+    (void)state;
+    run_worlds(SIM_WITH_EVENTS, " --events", 40);
+}
+
+static void nor_one_with_both(void **state)
+{
+    (void)state;
+    run_worlds(SIM_WITH_STORES | SIM_WITH_EVENTS, " --stores --events", 10);
 }
 
 /* The trace costs nothing but time: it must not change what happens. */
@@ -51,7 +63,7 @@ static void looking_changes_nothing(void **state)
     assert_non_null(nowhere);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         struct sim_verdict quiet, told;
-        ki_sim_plan_draw(&plan, seed, seed % 2);
+        ki_sim_plan_draw(&plan, seed, (unsigned)(seed % 3));
         ki_sim_plan_run(&plan, 0, NULL, &quiet);
         ki_sim_plan_run(&plan, 100, nowhere, &told);
         assert_true(quiet.digest == told.digest && quiet.events == told.events);
@@ -65,6 +77,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_world_is_violated),
         cmocka_unit_test(no_world_with_stores_is_violated),
+        cmocka_unit_test(no_world_with_events_is_violated),
+        cmocka_unit_test(nor_one_with_both),
         cmocka_unit_test(looking_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

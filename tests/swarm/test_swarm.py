@@ -26,6 +26,7 @@ SOURCE = Path(os.environ["KITH_SOURCE_DIR"])
 SOAK_LOG = SOURCE / "tests/regress/soak.log"
 SEEDS = 400
 STORE_SEEDS = 150
+EVENT_SEEDS = 150
 SOAK_SEEDS = 20000
 
 
@@ -69,14 +70,25 @@ def worlds_with_stores():
     assert "stored_ms" not in swarm("--seeds", "1..2")
 
 
+def worlds_with_events():
+    found = swarm("--events", "--seeds", f"1..{EVENT_SEEDS}")
+    assert found["run"] == EVENT_SEEDS
+    print(f"  {EVENT_SEEDS} seeds in {found['wall_s']:.1f} s")
+    first = swarm("--events", "--seeds", "1..10", "--jobs", "1")["digest"]
+    assert first == swarm("--events", "--seeds", "1..10", "--jobs", "3")["digest"]
+    assert first != swarm("--events", "--stores", "--seeds", "1..10")["digest"]
+    if OTHER and Path(OTHER).exists():
+        assert first == swarm("--events", "--seeds", "1..10", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+
+
 def worlds_that_failed_before():
     lines = (SOURCE / "tests/regress/seeds.txt").read_text(encoding="utf-8").splitlines()
     seeds = [line.split("#")[0].split() for line in lines]
     seeds = [(int(seed[0]), *seed[1:]) for seed in seeds if seed]
     assert len(seeds) >= 10 and len(set(seeds)) == len(seeds), seeds
-    for seed, *stores in seeds:
-        assert stores in ([], ["stores"]), stores
-        swarm("--seed", str(seed), "--jobs", "1", *("--" + word for word in stores))
+    for seed, *has in seeds:
+        assert has in ([], ["stores"], ["events"]), has
+        swarm("--seed", str(seed), "--jobs", "1", *("--" + word for word in has))
     print(f"  {len(seeds)} seeds of old")
 
 
@@ -134,6 +146,18 @@ def a_failure_of_stores_says_so():
     assert re.search(r"^seed \d+ FAILED: \S+ node-\d+: store: .*$", result.stdout, re.M), result.stdout
     for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
         assert " --stores" in again, again
+        repeated = run(*again.split(), program=[PLANTED])
+        assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
+
+
+def a_failure_of_events_says_so():
+    if not PLANTED:
+        return
+    result = run("--events", "--seeds", "1..3", "--canary", "twice", "--shrink", program=[PLANTED])
+    assert result.returncode == 1, result
+    assert re.search(r"^seed \d+ FAILED: \S+ node-\d+: once: .*$", result.stdout, re.M), result.stdout
+    for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
+        assert " --events" in again, again
         repeated = run(*again.split(), program=[PLANTED])
         assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
 
@@ -236,23 +260,24 @@ def bad_input_is_one_line():
         assert result.returncode == 2 and result.stdout == "", (arguments, result)
         assert result.stderr.count("\n") == 1 and word in result.stderr, (arguments, result.stderr)
     listed = run("--list-checkers")
-    for checker in ("agree", "incarnation", "store", "holder", "withhold", "changes", "converge"):
+    for checker in ("agree", "incarnation", "store", "holder", "withhold", "changes", "converge", "once", "order",
+                    "gaps", "certificate", "asks", "settle"):
         assert listed.returncode == 0 and re.search(f"^{checker} ", listed.stdout, re.M), listed
 
 
 def soak():
-    """Seeds that were not run yet, with and without stores; the log says how far it has come."""
+    """Seeds that were not run yet, without more, with stores, with events; the log says how far it has come."""
     text = SOAK_LOG.read_text(encoding="utf-8")
     last = max([int(number) for number in re.findall(r"\.\.(\d+)", text)], default=100000)
     git = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty"], capture_output=True, text=True)
     failures = []
-    for stores in ([], ["--stores"]):
-        found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}", *stores)
+    for has in ([], ["--stores"], ["--events"]):
+        found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}", *has)
         report = json.loads(found.stdout)
-        agreed = report["stored_ms" if stores else "agreed_ms"]
+        agreed = report["stored_ms" if has == ["--stores"] else "agreed_ms"]
         with SOAK_LOG.open("a", encoding="utf-8") as log:
             log.write(f"{datetime.date.today()}  {git.stdout.strip() or '-'}  {last + 1}..{last + SOAK_SEEDS}  "
-                      f"{report['failed']} violations  {'stores ' if stores else ''}agreed p50 {agreed['p50']} "
+                      f"{report['failed']} violations  {''.join(has)[2:]} agreed p50 {agreed['p50']} "
                       f"p99 {agreed['p99']} max {agreed['max']} ms\n")
             for failure in report["failures"]:
                 log.write(f"    seed {failure['seed']}: {failure['sentence']}\n")
@@ -261,8 +286,9 @@ def soak():
 
 
 def main():
-    tests = [random_worlds, worlds_with_stores, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
-             a_failure_says_what_is_needed, a_failure_of_stores_says_so, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
+    tests = [random_worlds, worlds_with_stores, worlds_with_events, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
+             a_failure_says_what_is_needed, a_failure_of_stores_says_so,
+             a_failure_of_events_says_so, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
              the_bar_goes_on_after_a_failure, many_seeds_take_memory_as_they_come, bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
         tests.append(soak)

@@ -239,7 +239,7 @@ static void step_skip(struct ki_origins *o, unsigned i, struct ki_rng *rng)
     struct model_origin *m = &model.origins[i];
     uint64_t next = m->next + ki_rng_below(rng, 6) - (m->next > 2 ? 2 : 0);
     bool lost = ki_rng_below(rng, 2);
-    ki_origin_skip(o, ki_origins_find(o, name_of(i), boot_of(i)), next, lost);
+    ki_origin_skip(o, ki_origins_find(o, name_of(i), boot_of(i)), next, lost, lost ? UINT64_MAX : 0);
     if (next <= m->next)
         return;
     if (lost)
