@@ -244,6 +244,7 @@ static void step_skip(struct ki_origins *o, unsigned i, struct ki_rng *rng)
         return;
     if (lost)
         model_gap(m, m->next, next - 1);
+    m->last_ltime = lost ? UINT64_MAX : m->last_ltime;
     model_move(m, next);
 }
 
@@ -413,9 +414,9 @@ static void a_gap_is_lost_for_others_too(void **state)
     struct ki_origin *origin = ki_origins_enter(&o, name_of(0), 1, 1);
     assert_int_equal(ki_origin_arrive(&o, origin, 1, 10, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
     ki_origin_settle(&o, origin, true);
-    ki_origin_skip(&o, origin, 4, false); /* old for us, and so for whoever asks us: nothing is lost */
+    ki_origin_skip(&o, origin, 4, false, 0); /* old for us, and so for whoever asks us: nothing is lost */
     assert_int_equal(origin->lost_ltime, 0);
-    ki_origin_skip(&o, origin, 6, true);
+    ki_origin_skip(&o, origin, 6, true, UINT64_MAX);
     assert_true(origin->lost_ltime == UINT64_MAX); /* nobody knows how new they were */
     assert_int_equal(ki_origin_arrive(&o, origin, 6, 30, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
     ki_origin_settle(&o, origin, true);
