@@ -205,8 +205,9 @@ static void describe_heads(struct describe *d, struct ki_reader *r)
         describe_number(d, " more from ", more_from);
 }
 
-static void describe_numbers(struct describe *d, const char *what, enum ki_kith_event_kind kind, struct ki_reader *r)
+static void describe_numbers(struct describe *d, enum ki_kith_event_kind kind, struct ki_reader *r)
 {
+    const char *what = kind == KI_EVENTS_WANT ? "events-want" : kind == KI_EVENTS_SKIP ? "events-skip" : "events-took";
     struct ki_kith_event msg;
     if (!ki_decode_kith_event(r, kind, &msg)) {
         describe_malformed(d, what);
@@ -248,13 +249,9 @@ static void describe_kith(struct describe *d, struct ki_reader *r)
         describe_heads(d, r);
         return;
     case KI_EVENTS_WANT:
-        describe_numbers(d, "events-want", KI_EVENTS_WANT, r);
-        return;
     case KI_EVENTS_SKIP:
-        describe_numbers(d, "events-skip", KI_EVENTS_SKIP, r);
-        return;
     case KI_EVENTS_TOOK:
-        describe_numbers(d, "events-took", KI_EVENTS_TOOK, r);
+        describe_numbers(d, (enum ki_kith_event_kind)kind, r);
         return;
     case KI_EVENTS_AGAIN:
         if (ki_take_be(r, 1) == KI_SERF_QUERY)
