@@ -114,7 +114,7 @@ static void few_queries(struct kith_config *c, unsigned n)
     c->queries_max = n == 0 ? 3 : 2;
 }
 
-/* Three of ours, of which another takes two: the third is dropped there, and counted; and there is a fourth when one ends. */
+/* Three of ours, of which another takes two: the third is dropped there, and counted; there is a fourth when one ends. */
 static void queries(void **state)
 {
     (void)state;

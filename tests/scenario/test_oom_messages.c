@@ -1,6 +1,6 @@
 /* Memory fails while members tell and ask each other things: one of three hears an event early, says small, large and
- * confirmed ones, asks and answers, and changes keys; each time another of its allocations fails, then many in a row. What
- * is refused is asked again, and then nothing may be told twice, no number may be skipped without a gap, every ask ends once,
+ * confirmed ones, asks and answers, changes keys; each time another of its allocations fails, then many in a row.  What
+ * is refused is asked again; then nothing may be told twice, no number skipped without a gap, every ask ends once,
  * and nothing leaks.
  * ctest: TIMEOUT 240 COST 40 */
 #include "messages_pool.h"

@@ -139,7 +139,7 @@ static void kith_says_it_so(void **state)
 static void an_event_fits_what_is_reserved(void **state)
 {
     (void)state;
-    static uint8_t text[70000], buf[3 * 70000];
+    static uint8_t text[70000], buf[3 * 70000 + KI_SERF_STATE_EVENT_MAX];
     static const size_t lens[] = {0, 1, 31, 32, 255, 65535, 65536, 70000};
     for (size_t i = 0; i < KI_COUNT(lens); i++) {
         struct ki_pack p = ki_pack(buf, 3 * lens[i] + KI_SERF_STATE_EVENT_MAX, false);
