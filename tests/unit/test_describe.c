@@ -80,7 +80,7 @@ static const struct {
     {"084b 13 0102030405060708 05 ac02 07 05 616c706861", "events-want 5 to 300 of alpha", 0},
     {"084b 14 0102030405060708 05 09 00 05 616c706861", "events-skip 5 to 9 of alpha", 0},
     {"084b 14 0102030405060708 05 09 01 05 616c706861", "events-skip 5 to 9 of alpha lost", 0},
-    {"084b 15 0102030405060708 2a", "events-took 42", 0},
+    {"084b 15 0102030405060708 2a 02 6b31", "events-took 42", 0},
     {"084b 16" AGAIN, "query-again q ltime 0 id 7 by alpha", 0},
     {"084b 08 02", "kith message 8", 0},
     {"084b 17", "kith message 23", 0},

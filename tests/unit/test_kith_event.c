@@ -25,7 +25,8 @@ static const struct {
      {.boot = 0x0102030405060708, .first = 5, .last = 5, .lost = true, .name = {(const uint8_t *)"k1", 2}}},
     {KI_EVENTS_SKIP, "0102030405060708 05 06 00 02 6b31",
      {.boot = 0x0102030405060708, .first = 5, .last = 6, .name = {(const uint8_t *)"k1", 2}}},
-    {KI_EVENTS_TOOK, "0102030405060708 8001", {.boot = 0x0102030405060708, .first = 128, .last = 128}},
+    {KI_EVENTS_TOOK, "0102030405060708 8001 02 6b31",
+     {.boot = 0x0102030405060708, .first = 128, .last = 128, .name = {(const uint8_t *)"k1", 2}}},
 };
 
 static uint8_t *exact_copy(const uint8_t *bytes, size_t len)
@@ -107,8 +108,8 @@ static void out_of_range(void **state)
         {KI_EVENTS_SKIP, "0102030405060708 00 05 01 01 61"},
         {KI_EVENTS_SKIP, "0102030405060708 06 05 01 01 61"},
         {KI_EVENTS_SKIP, "0102030405060708 05 05 01 00"},
-        {KI_EVENTS_TOOK, "0102030405060708 00"},
-        {KI_EVENTS_TOOK, "0102030405060708 80808080808080808001"},
+        {KI_EVENTS_TOOK, "0102030405060708 00 01 61"},
+        {KI_EVENTS_TOOK, "0102030405060708 80808080808080808001 01 61"},
     };
     for (size_t i = 0; i < KI_COUNT(wrong); i++) {
         uint8_t bytes[64];
