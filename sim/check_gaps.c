@@ -19,58 +19,50 @@ struct gaps_state {
     size_t count, cap;
 };
 
-static struct gaps_waiting *gaps_at(const struct gaps_state *g, uint32_t hearer, uint32_t origin, uint64_t first)
+/* One that waits and has this number, and none beyond `until`; count: there is none. */
+static size_t gaps_with(const struct gaps_state *g, uint32_t hearer, uint32_t origin, uint32_t seq, uint32_t until)
 {
-    for (size_t i = 0; i < g->count; i++) {
-        struct gaps_waiting *w = &g->waiting[i];
-        if (w->hearer == hearer && w->origin == origin && w->first == first)
-            return w;
+    size_t i = 0;
+    for (; i < g->count; i++) {
+        const struct gaps_waiting *w = &g->waiting[i];
+        if (w->hearer == hearer && w->origin == origin && w->first <= seq && w->last >= seq && w->last <= until)
+            break;
     }
-    return NULL;
+    return i;
 }
 
-/* How far the voice is settled for the hearer, up to `until` at most, with the gaps that wait. */
-static uint32_t gaps_reach(kith_sim *s, struct gaps_state *g, uint32_t hearer, uint32_t voice, uint32_t until)
+/* How far the voice is settled for the hearer, up to `until` at most.  Where nothing else has settled a number, a gap that
+ * waits may; takes: it is this voice's then, and waits no more. */
+static uint32_t gaps_reach(kith_sim *s, struct gaps_state *g, uint32_t hearer, uint32_t voice, uint32_t until, bool takes)
 {
     struct sim_talk *t = ki_sim_talk(s);
     const struct sim_voice *v = &t->voices[voice];
     uint32_t at = *ki_sim_grid_at(&g->settled, hearer, voice);
     while (at < until && at < v->last) {
-        const struct gaps_waiting *gap = gaps_at(g, hearer, v->node, at + 1);
-        if (gap && gap->last <= until && gap->last <= v->last)
-            at = (uint32_t)gap->last;
-        else if (ki_sim_talk_spared(s, t, hearer, v, at + 1))
+        if (ki_sim_talk_spared(s, t, hearer, v, at + 1)) {
             at++;
-        else
+            continue;
+        }
+        size_t gap = gaps_with(g, hearer, v->node, at + 1, until);
+        if (gap == g->count)
             break;
+        at = (uint32_t)g->waiting[gap].last;
+        if (takes)
+            g->waiting[gap] = g->waiting[--g->count];
     }
     return at;
-}
-
-/* The voice has come to this number, so the gaps on the way were its own. */
-static void gaps_take(struct gaps_state *g, uint32_t hearer, uint32_t origin, uint64_t from, uint64_t to)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < g->count; i++) {
-        const struct gaps_waiting *w = &g->waiting[i];
-        bool own = w->hearer == hearer && w->origin == origin && w->first > from && w->last <= to;
-        if (!own)
-            g->waiting[kept++] = *w;
-    }
-    g->count = kept;
 }
 
 static void gaps_number(kith_sim *s, struct gaps_state *g, uint32_t hearer, const struct sim_said *said)
 {
     uint32_t *settled = ki_sim_grid_at(&g->settled, hearer, said->voice);
-    uint32_t reach = gaps_reach(s, g, hearer, said->voice, said->seq - 1);
+    uint32_t reach = gaps_reach(s, g, hearer, said->voice, said->seq - 1, true);
     if (*settled >= said->seq)
         ki_sim_violate(s, "gaps", hearer, "number %u of %s is told, and all up to %u was settled", said->seq,
                        ki_sim_name(s, said->by), *settled);
     else if (reach + 1 != said->seq)
         ki_sim_violate(s, "gaps", hearer, "number %u of %s is told, and nothing of number %u", said->seq,
                        ki_sim_name(s, said->by), reach + 1);
-    gaps_take(g, hearer, said->by, *settled, said->seq);
     *settled = said->seq;
 }
 
@@ -80,7 +72,7 @@ static void gaps_gap(kith_sim *s, struct gaps_state *g, uint32_t hearer, const s
     uint32_t origin = ki_sim_talk_node(s, m->origin), found = SIM_NO_TALK, count = 0;
     for (uint32_t v = 0; v < t->voice_count; v++) {
         if (t->voices[v].node != origin || m->seq == 0 || m->seq_last < m->seq || t->voices[v].last < m->seq_last ||
-            gaps_reach(s, g, hearer, v, (uint32_t)m->seq - 1) + 1 != m->seq)
+            gaps_reach(s, g, hearer, v, (uint32_t)m->seq - 1, false) + 1 != m->seq)
             continue;
         found = v;
         count++;
@@ -90,7 +82,7 @@ static void gaps_gap(kith_sim *s, struct gaps_state *g, uint32_t hearer, const s
                        (int)m->origin.len, m->origin.ptr, (unsigned long long)m->seq, (unsigned long long)m->seq_last);
     if (count == 1) {
         uint32_t *settled = ki_sim_grid_at(&g->settled, hearer, found);
-        gaps_take(g, hearer, origin, *settled, m->seq_last);
+        (void)gaps_reach(s, g, hearer, found, (uint32_t)m->seq - 1, true);
         *settled = (uint32_t)m->seq_last;
     } else if (count > 1) {
         g->waiting = ki_sim_grow(g->waiting, &g->cap, g->count, sizeof *g->waiting);
@@ -114,7 +106,7 @@ bool ki_sim_gaps_settled(kith_sim *s, uint32_t node, uint32_t voice)
 {
     struct gaps_state *g = ki_sim_observer_state(s, &ki_sim_check_gaps.watch);
     uint32_t last = ki_sim_talk(s)->voices[voice].last;
-    return gaps_reach(s, g, node, voice, last) == last;
+    return gaps_reach(s, g, node, voice, last, false) == last;
 }
 
 static void gaps_born(kith_sim *s, void *state, uint32_t node)
