@@ -473,8 +473,8 @@ struct kith_message {
     struct kith_str name;
     struct kith_str payload;
     uint64_t ltime;          /* Lamport time of the event or query */
-    uint64_t seq;            /* USER: its number among the events of this life of its origin, from 1; 0: not numbered, a
-                              * Serf member's.  GAP: the first that is missing, */
+    uint64_t seq;            /* USER: its number among what this life of its origin has sent, rising from 1 (large queries
+                              * take numbers, too); 0: not numbered, a Serf member's.  GAP: the first that is missing, */
     uint64_t seq_last;       /* and the last */
     uint64_t query;          /* QUERY, KEYS: what to answer to */
     uint64_t until_us;       /* QUERY: monotonic time after which nobody waits for an answer */

@@ -209,12 +209,13 @@ static void numbered_ask(struct kith *k, struct ki_messages *m, struct ki_origin
         ki_numbered_want(k, origin, last, id);
 }
 
-/* Another life of the same member has been heard of since, or the member is gone. */
+/* Another life of the same member has been heard of since, or the member has left or is forgotten.  One that has failed may
+ * be behind a cut, and go on from where it was. */
 static bool numbered_is_gone(const struct kith *k, const struct ki_messages *m, const struct ki_origin *origin)
 {
     struct ki_span name = ki_span(origin->name, origin->name_len);
     const struct ki_member *member = ki_table_at(&k->table, ki_table_find(&k->table, name));
-    bool gone = !member || (member->state != KI_ALIVE && member->state != KI_SUSPECT);
+    bool gone = !member || member->state == KI_LEFT;
     for (uint32_t i = 0; i < m->origins.count && !gone; i++) {
         const struct ki_origin *other = m->origins.list[i];
         gone = other != origin && other->heard_us > origin->heard_us &&

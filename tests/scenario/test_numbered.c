@@ -245,6 +245,30 @@ static void both_sides_of_a_cut_hear_all_afterwards(void **state)
     world_free(w);
 }
 
+/* However long it was cut off: whoever is only failed may come back, the same life and with the next number. */
+static void after_a_long_cut_an_origin_is_heard_again(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 3, 0, NULL);
+    uint64_t gaps;
+    say(w, 2, 1);
+    world_run(w, SECOND);
+    world_cut(w, 0, 2, true);
+    world_cut(w, 1, 2, true);
+    world_run(w, 400 * SECOND);
+    say(w, 2, 2);
+    world_cut(w, 0, 2, false);
+    world_cut(w, 1, 2, false);
+    world_run(w, 120 * SECOND);
+    say(w, 2, 3);
+    say(w, 0, 1), say(w, 0, 2), say(w, 0, 3);
+    say(w, 1, 1), say(w, 1, 2), say(w, 1, 3);
+    world_run(w, 10 * SECOND);
+    numbers_are_settled(3, 3, &gaps);
+    assert_int_equal(gaps, 0);
+    world_free(w);
+}
+
 /* ---- mixed pools ---- */
 
 static void members_of_serfs_kind_hear_each_once(void **state)
@@ -440,6 +464,7 @@ int main(void)
         cmocka_unit_test(what_is_old_for_one_is_missed_by_another),
         cmocka_unit_test(an_origin_that_is_away_when_we_join_is_heard_later),
         cmocka_unit_test(both_sides_of_a_cut_hear_all_afterwards),
+        cmocka_unit_test(after_a_long_cut_an_origin_is_heard_again),
         cmocka_unit_test(members_of_serfs_kind_hear_each_once),
         cmocka_unit_test(all_who_have_it_are_counted),
         cmocka_unit_test(who_has_not_told_its_application_is_not_counted),
