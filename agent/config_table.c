@@ -100,9 +100,6 @@ const struct ki_option ki_options[] = {
     {NULL, "syslog_facility", KI_OPTION_IGNORED, 0, NULL, NULL},
     {NULL, "disable_coordinates", KI_OPTION_NOT, AT(coordinates), NULL, NULL},
     {NULL, "disable_name_resolution", KI_OPTION_IGNORED, 0, NULL, NULL},
-    {NULL, "query_response_size_limit", KI_OPTION_IGNORED, 0, NULL, NULL},
-    {NULL, "query_size_limit", KI_OPTION_IGNORED, 0, NULL, NULL},
-    {NULL, "user_event_size_limit", KI_OPTION_IGNORED, 0, NULL, NULL},
 };
 const size_t ki_option_count = KI_COUNT(ki_options);
 
@@ -150,6 +147,15 @@ const struct ki_option *ki_option_by_key(const char *key)
 
 const struct ki_limit_row *ki_limit_by_key(const char *key)
 {
+    static const struct {
+        const char *serfs, *ours;
+    } names[] = {{"user_event_size_limit", "event_size_max"},
+                 {"query_size_limit", "query_size_max"},
+                 {"query_response_size_limit", "response_size_max"}};
+    for (size_t i = 0; i < KI_COUNT(names); i++) {
+        if (strcmp(names[i].serfs, key) == 0)
+            key = names[i].ours;
+    }
     for (size_t i = 0; i < ki_limit_count; i++) {
         if (strcmp(ki_limits[i].key, key) == 0)
             return &ki_limits[i];

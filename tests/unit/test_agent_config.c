@@ -198,6 +198,7 @@ static void test_json_values(void **state)
                            "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"discover\": \"\",\n"
                            "  \"event_handlers\": [\"x\", \"user:a,user:b=y\"], \"handler_timeout\": \"2s\",\n"
                            "  \"handler_concurrency\": 3,\n"
+                           "  \"syslog_facility\": \"x\",\n"
                            "  \"user_event_size_limit\": 9, \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
     const char *const words[] = {"-config-file", path, "-broadcast-timeout=7s", NULL};
     if (read_words(&config, words, error) != 0)
@@ -218,10 +219,11 @@ static void test_json_values(void **state)
     assert_false(config.compression || config.leave_on_terminate);
     assert_false(config.coordinates);
     assert_int_equal(config.ignored.count, 1);
-    assert_string_equal(config.ignored.items[0], "user_event_size_limit");
+    assert_string_equal(config.ignored.items[0], "syslog_facility");
     kith_config_init(&core, KITH_PROFILE_LAN);
     uint32_t untouched = core.intents_max;
     ki_config_apply_limits(&config, &core);
+    assert_int_equal(core.event_size_max, 9); /* Serf's name of it */
     assert_int_equal(core.members_max, 99);
     assert_int_equal(core.memory_max, 5000000000);
     assert_int_equal(core.reconnect_timeout_ms, 3600000);
