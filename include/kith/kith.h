@@ -184,13 +184,15 @@ struct kith_key {
  *   Status       a death notice that a member says itself means failed until its leave intent is heard; a leave that
  *                does not happen stays announced; who is listed as left in an exchange is taken to leave, even if it is
  *                alive; one silent vote loses the name.
+ *   Events       and queries go by gossip alone, without numbers: no order, no gaps told, nothing confirmed or asked again;
+ *                what does not fit a datagram is refused, and they wait while there is news of members.
  *   News         waits for the next gossip_interval_ms; is not repeated more often in tiny pools; no extra exchange follows
  *                a join or another change.
  *
  * What stays: every refusal of kith (limits, malformed messages, forged addresses, strangers' amplification), its
  * encoding (no CRC below a seal, no compression of short datagrams, no empty slots of the event ring), going on with a
- * leave whose news is late, and what is not built: answers to queries other than the vote.  Lifeguard's buddy system and
- * network coordinates have switches of their own; memberlist has the first, in its pings, and Serf the second. */
+ * leave whose news is late.  Lifeguard's buddy system and network coordinates have switches of their own; memberlist has
+ * the first, in its pings, and Serf the second. */
 
 /** Everything an instance can be told.  Always start from kith_config_init(): it sets every field. */
 struct kith_config {
