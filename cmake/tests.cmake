@@ -65,7 +65,7 @@ macro(kith_link_test target stem)
     endif()
 endmacro()
 
-# nettle and mpack are not instrumented, so the memory sanitizer takes what they write for uninitialised. Their calls
+# nettle, mpack and PCRE2 are not instrumented, so the memory sanitizer takes what they write for uninitialised. Their calls
 # from the library go through wrappers of the linker's making that declare the outputs written, and check the inputs.
 if(KITH_SANITIZE STREQUAL "memory")
     set(wrapper ${PROJECT_SOURCE_DIR}/tests/msan/wrap.c)
