@@ -25,8 +25,8 @@ PLANTED = os.environ.get("SWARM_PLANTED", "")
 SOURCE = Path(os.environ["KITH_SOURCE_DIR"])
 SOAK_LOG = SOURCE / "tests/regress/soak.log"
 SEEDS = 400
-STORE_SEEDS = 150
-EVENT_SEEDS = 150
+STORE_SEEDS = 80
+EVENT_SEEDS = 80
 SOAK_SEEDS = 20000
 
 
