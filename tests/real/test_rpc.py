@@ -138,12 +138,12 @@ if not lib.STAND_IN:  # a Serf that leaves is taken for failed here
     @lib.case
     def leave_told(pool):
         """a leave that an exchange tells of before its news are out is a leave for Serf all the same"""
-        seldom = {"KITH_GOSSIP_INTERVAL_MS": "400", "KITH_PROBE_INTERVAL_MS": "5000", "KITH_RETRANSMIT_MULT": "1",
+        seldom = {"KITH_GOSSIP_INTERVAL_MS": "2000", "KITH_PROBE_INTERVAL_MS": "5000", "KITH_RETRANSMIT_MULT": "1",
                   "KITH_LEAVE_PROPAGATE_MS": "100"}
         serf, kith = pool.start("serf", "-profile", "wan"), pool.start("kith", env=seldom)  # both probe every 5 s
         serf.join(kith)
         pool.full([serf, kith], 20)
-        time.sleep(1)  # the older news are out
+        time.sleep(5)  # the older news are out
         watch = lib.Rpc(kith.rpc_addr)
         kith.connection()
         for value in "12":  # two pieces of news are told at once, the third goes an interval of gossip later
