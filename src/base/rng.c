@@ -8,6 +8,9 @@
  * (32 random bits x bound) is the draw, and the few products whose low half would favour some
  * results are drawn again (Lemire 2019); larger bounds reject what lies below 2^64 mod bound.
  *
+ * A sample takes one draw for each of its numbers, however many there are to choose from (Floyd's algorithm: Bentley, Floyd
+ * 1987, "A sample of brilliance").
+ *
  * Deliberately not here: secrets, floating point, jumps.
  */
 #include "base/rng.h"
@@ -59,4 +62,27 @@ uint64_t ki_rng_below(struct ki_rng *rng, uint64_t bound)
     while (value < unfair)
         value = ki_rng_next(rng);
     return value % bound;
+}
+
+static bool rng_has(const uint32_t *chosen, uint32_t count, uint32_t number)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (chosen[i] == number)
+            return true;
+    }
+    return false;
+}
+
+uint32_t ki_rng_sample(struct ki_rng *rng, uint32_t bound, uint32_t count, uint32_t *chosen)
+{
+    if (count >= bound) {
+        for (uint32_t i = 0; i < bound; i++)
+            chosen[i] = i;
+        return bound;
+    }
+    for (uint32_t i = 0, top = bound - count; i < count; i++, top++) {
+        uint32_t number = (uint32_t)ki_rng_below(rng, (uint64_t)top + 1);
+        chosen[i] = rng_has(chosen, i, number) ? top : number;
+    }
+    return count;
 }

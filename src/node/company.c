@@ -1,9 +1,9 @@
 /* Who is of kith's kind and who of Serf's, and telling both at once.
  *
  * Members of kith's kind are sent a fresh message directly: all of them up to 64, which is the fewest
- * datagrams there can be.  In a larger pool the origin and everyone who hears it for the first time send it to
- * ceil(ln n) + 5 at random, as fresh writes of the store are (push.c has the source).  Members of Serf's kind hear it by
- * gossip, from everybody, as they would from each other; where there are none, there is no gossip of it.
+ * datagrams there can be.  In a larger pool the origin and everyone who hears it for the first time send it to some at
+ * random (ki_fanout()), as fresh writes of the store are.  Members of Serf's kind hear it by gossip, from everybody, as they
+ * would from each other; where there are none, there is no gossip of it.
  *
  * What is sent within a millisecond goes together: a bundle is one datagram for each target.  The first message after a
  * pause goes at once.
@@ -15,7 +15,6 @@
 
 #define SPREAD_GAP_US 2000      /* between two bundles, unless one is full */
 #define SPREAD_BUNDLES_MAX 1024 /* waiting for a socket that is slower than we */
-#define SPREAD_MORE 5           /* targets beyond ln n */
 #define COMPANY_REFRESH_US 50000 /* in a pool that is too large to look through after each change of a member */
 #define COMPANY_SMALL 256
 
@@ -73,30 +72,11 @@ void ki_eager_free(struct kith *k, struct ki_messages *m)
     ki_mem_free(&k->mem, m->eager.open);
 }
 
-/* ceil(ln n) + 5, n being the peers and ourselves. */
-static uint32_t eager_fanout(uint32_t peers)
-{
-    uint32_t fanout = SPREAD_MORE;
-    for (uint64_t power = 1000; power < (uint64_t)(peers + 1) * 1000; power = power * 2718 / 1000)
-        fanout++;
-    return fanout;
-}
-
 static uint32_t eager_targets(struct kith *k, const struct ki_company *c, uint32_t targets[KI_SPREAD_DIRECT_MAX])
 {
-    uint32_t count = 0, fanout = (uint32_t)ki_min_u64(eager_fanout(c->kith_count), KI_SPREAD_DIRECT_MAX);
-    if (c->kith_count <= KI_SPREAD_DIRECT_MAX) {
-        memcpy(targets, c->kith, c->kith_count * sizeof *targets);
-        return c->kith_count;
-    }
-    for (uint32_t tries = 0; count < fanout && tries < 4 * fanout; tries++) {
-        uint32_t id = c->kith[ki_rng_below(&k->rng, c->kith_count)];
-        bool is_new = true;
-        for (uint32_t i = 0; i < count; i++)
-            is_new = is_new && targets[i] != id;
-        if (is_new)
-            targets[count++] = id;
-    }
+    uint32_t count = ki_fanout(&k->rng, c->kith_count, KI_SPREAD_DIRECT_MAX, targets);
+    for (uint32_t i = 0; i < count; i++)
+        targets[i] = c->kith[targets[i]];
     return count;
 }
 

@@ -356,6 +356,9 @@ uint32_t ki_find_addr(struct kith *k, const struct kith_addr *addr); /* a member
  * partners; GOSSIP also those suspect or dead a short while, who may have something to refute.  Returns how many. */
 enum ki_pick { KI_PICK_ALIVE, KI_PICK_GOSSIP };
 uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t count, uint32_t *ids);
+/* Places, of 0..peers-1, of those who are sent what is fresh: all if there are no more than all_max, which is room for the
+ * others' ceil(ln n) + 5. */
+uint32_t ki_fanout(struct ki_rng *rng, uint32_t peers, uint32_t all_max, uint32_t *places);
 bool ki_speaks_kith(const struct ki_member *m); /* announces _kith */
 bool ki_buried(const struct kith *k, const struct ki_member *m); /* stock: failure detection has forgotten it */
 bool ki_anyone_else(const struct kith *k);      /* another member is alive or suspect */

@@ -118,6 +118,17 @@ uint32_t ki_pick(struct kith *k, enum ki_pick what, uint32_t except, uint32_t co
     return picked;
 }
 
+/* Where everyone who hears a message for the first time passes it on to ln n + c others, it reaches all with probability
+ * e^-e^-c: one in 150 misses somebody, who finds out and asks for it (Kermarrec, Massoulié, Ganesh 2003, "Probabilistic
+ * reliable dissemination in large-scale systems"). */
+uint32_t ki_fanout(struct ki_rng *rng, uint32_t peers, uint32_t all_max, uint32_t *places)
+{
+    uint32_t fanout = 5;
+    for (uint64_t power = 1000; power < (uint64_t)(peers + 1) * 1000; power = power * 2718 / 1000)
+        fanout++;
+    return ki_rng_sample(rng, peers, peers <= all_max ? peers : (uint32_t)ki_min_u64(fanout, all_max), places);
+}
+
 bool ki_buried(const struct kith *k, const struct ki_member *m)
 {
     return k->cfg.stock && m->state == KI_DEAD &&

@@ -4,9 +4,8 @@
  * hundred times is one cell.  The first group goes at once, the next ones no sooner than a millisecond after it, or as soon
  * as a datagram is nearly full: groups are never taken apart, since others must see all or none of one (R5).
  *
- * Up to 32 peers, the origin sends to all.  Beyond, it and everyone who hears a packet for the first time sends it to
- * ceil(ln n) + 5 at random: each is reached but by bad luck (Eugster and others 2003, "Lightweight probabilistic broadcast";
- * the constant is the number of those missed, e^-5).  What is lost is found by the next comparison of roots.
+ * Up to 32 peers, the origin sends to all.  Beyond, it and everyone who hears a packet for the first time sends it to some
+ * at random (ki_fanout()).  What is lost is found by the next comparison of roots.
  *
  * What does not fit a datagram goes over links, by the same rule.  So does, in small pools, what is written faster than a
  * datagram a millisecond: over links nothing is lost, and nobody is overrun.
@@ -24,7 +23,6 @@
 
 #define PUSH_GAP_US 1000
 #define PUSH_PACKETS_MAX 1024
-#define PUSH_MORE 5        /* targets beyond ln n */
 #define PUSH_FRONT 3       /* bytes before the delta: 08 4b, kind */
 #define PUSH_RUN_MAX 12    /* of a retired dot beside others of its replica; a group's front is counted below */
 #define PUSH_GROUP_FRONT 24
@@ -50,30 +48,14 @@ void ki_push_free(struct kith *k)
         push_drop_first(k->replica);
 }
 
-/* ceil(ln n) + 5, n being the peers and ourselves. */
-static uint32_t push_fanout(uint32_t peers)
-{
-    uint32_t fanout = PUSH_MORE;
-    for (uint64_t power = 1000; power < (uint64_t)(peers + 1) * 1000; power = power * 2718 / 1000)
-        fanout++;
-    return fanout;
-}
-
-/* All, or so many at random; never the one that it came from. */
+/* Never the one that it came from. */
 static uint32_t push_targets(struct kith *k, uint32_t except, uint32_t targets[KI_PUSH_DIRECT_MAX])
 {
     struct ki_replica *r = k->replica;
-    uint32_t fanout = (uint32_t)ki_min_u64(push_fanout(r->peer_count), KI_PUSH_DIRECT_MAX), count = 0;
-    for (uint32_t i = 0; r->peer_count <= KI_PUSH_DIRECT_MAX && i < r->peer_count; i++)
-        targets[count++] = r->peers[i]->id;
-    if (count > 0)
-        return count;
-    for (uint32_t tries = 0; r->peer_count > 0 && count < fanout && tries < 4 * fanout; tries++) {
-        uint32_t id = r->peers[ki_rng_below(&k->rng, r->peer_count)]->id;
-        bool is_new = id != except;
-        for (uint32_t i = 0; i < count; i++)
-            is_new = is_new && targets[i] != id;
-        if (is_new)
+    uint32_t picked = ki_fanout(&k->rng, r->peer_count, KI_PUSH_DIRECT_MAX, targets), count = 0;
+    for (uint32_t i = 0; i < picked; i++) {
+        uint32_t id = r->peers[targets[i]]->id;
+        if (id != except)
             targets[count++] = id;
     }
     return count;
@@ -113,17 +95,23 @@ static void push_close(struct kith *k)
     r->push.estimate = r->push.op_len = r->push.runs = 0;
 }
 
-static void push_small(struct kith *k, size_t len)
+/* Writes a part of the group.  Returns the group of rows that must be durable before others see it; 0: none. */
+static uint64_t push_encode(struct ki_replica *r, const struct ki_delta_part *part, uint8_t *bytes, size_t len)
+{
+    struct ki_writer w = ki_writer(bytes, len);
+    ki_delta_part_encode(&r->store, part, &w);
+    KI_ASSERT(!w.full && w.len == len);
+    return r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
+}
+
+static void push_small(struct kith *k, const struct ki_delta_part *whole, size_t len)
 {
     struct ki_replica *r = k->replica;
     struct ki_packet *packet = push_packet(k, len);
     if (!packet)
         return;
-    struct ki_writer w = ki_writer(packet->bytes, len);
-    ki_delta_encode(&r->store, &w);
-    KI_ASSERT(!w.full && w.len == len);
+    packet->seq = push_encode(r, whole, packet->bytes, len);
     packet->kind = r->peer_count <= KI_PUSH_DIRECT_MAX ? KI_KITH_DELTA : KI_KITH_DELTA_ON;
-    packet->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
     push_enqueue(k, packet, KI_NO_MEMBER);
 }
 
@@ -135,22 +123,22 @@ struct push_group {
 };
 
 /* Whom it cannot be sent to hears no more. */
-static void push_large(struct kith *k, struct push_group *group, const struct ki_delta_part *part)
+static void push_large(struct kith *k, struct push_group *group, const struct ki_delta_part *part, size_t len)
 {
-    struct ki_replica *r = k->replica;
-    size_t len = ki_delta_part_len(&r->store, part);
     struct ki_large *large = group->count > 0 ? ki_large_new(k, len) : NULL;
     if (!large) {
         group->count = 0;
         return;
     }
-    struct ki_writer w = ki_writer(large->bytes, len);
-    ki_delta_part_encode(&r->store, part, &w);
-    KI_ASSERT(!w.full && w.len == len);
-    large->seq = r->cfg.withhold ? ki_rows_due(&r->rows) : 0;
+    large->seq = push_encode(k->replica, part, large->bytes, len);
     large->is_more = group->is_more;
     group->is_more = true;
     group->count = ki_large_send(k, large, group->targets, group->count);
+}
+
+static void push_part(struct kith *k, struct push_group *group, struct ki_delta_part part)
+{
+    push_large(k, group, &part, ki_delta_part_len(&k->replica->store, &part));
 }
 
 /* The retired dots of a group, at most PUSH_WHOLE_MAX a part. */
@@ -170,57 +158,55 @@ static void push_retired(struct kith *k, struct push_group *group)
         room -= run.high - run.low + 1;
         if (room > 0)
             continue;
-        push_large(k, group, &(struct ki_delta_part){.retired = &retired});
+        push_part(k, group, (struct ki_delta_part){.retired = &retired});
         ki_context_clear(&retired);
         room = PUSH_WHOLE_MAX;
     }
     if (room < PUSH_WHOLE_MAX)
-        push_large(k, group, &(struct ki_delta_part){.retired = &retired});
+        push_part(k, group, (struct ki_delta_part){.retired = &retired});
     ki_context_free(&retired);
 }
 
-static void push_parts(struct kith *k, struct push_group *group)
-{
-    struct ki_replica *r = k->replica;
-    uint64_t places = ki_delta_places(&r->store);
-    struct ki_context none;
-    ki_context_init(&none, &r->mem);
-    for (uint64_t from = 0; from < places; from += PUSH_WHOLE_MAX) {
-        struct ki_delta_part part = {.from = from, .to = ki_min_u64(places, from + PUSH_WHOLE_MAX), .retired = &none};
-        push_large(k, group, &part);
-    }
-    push_retired(k, group);
-    ki_context_free(&none);
-}
-
-/* Groups that went together were fewer before the last one came: if that is no larger than a whole one, it stays whole. */
-static bool push_is_whole(const struct ki_store *store)
-{
-    return ki_max_u64(ki_delta_places(store), store->note.retired_count) < 2 * PUSH_WHOLE_MAX;
-}
-
-static void push_by_links(struct kith *k)
+static void push_parts(struct kith *k)
 {
     struct ki_replica *r = k->replica;
     struct push_group group = {.is_more = false};
     group.count = push_targets(k, KI_NO_MEMBER, group.targets);
-    struct ki_delta_part whole = {.to = ki_delta_places(&r->store), .retired = &r->store.note.retired};
-    if (push_is_whole(&r->store))
-        push_large(k, &group, &whole);
-    else if (r->peer_count <= KI_PUSH_DIRECT_MAX)
-        push_parts(k, &group);
-    else
-        ki_count(k, KI_COUNT_pushes_dropped);
+    uint64_t places = ki_delta_places(&r->store);
+    struct ki_context none;
+    ki_context_init(&none, &r->mem);
+    for (uint64_t from = 0; from < places; from += PUSH_WHOLE_MAX)
+        push_part(k, &group,
+                  (struct ki_delta_part){.from = from, .to = ki_min_u64(places, from + PUSH_WHOLE_MAX), .retired = &none});
+    push_retired(k, &group);
+    ki_context_free(&none);
+}
+
+/* A group that is whole goes in a datagram, or else over links. */
+static void push_whole(struct kith *k)
+{
+    struct ki_store *store = &k->replica->store;
+    struct ki_delta_part whole = ki_delta_whole(store);
+    size_t len = ki_delta_part_len(store, &whole);
+    if (PUSH_FRONT + len <= ki_message_room(k)) {
+        push_small(k, &whole, len);
+        return;
+    }
+    struct push_group group = {.is_more = false};
+    group.count = push_targets(k, KI_NO_MEMBER, group.targets);
+    push_large(k, &group, &whole, len);
 }
 
 static void push_now(struct kith *k)
 {
     struct ki_replica *r = k->replica;
-    size_t len = push_is_whole(&r->store) ? ki_delta_len(&r->store) : SIZE_MAX - PUSH_FRONT;
-    if (PUSH_FRONT + len <= ki_message_room(k))
-        push_small(k, len);
+    /* Groups that went together were fewer before the last one came: if that one is no larger than a whole one, all stay. */
+    if (ki_max_u64(ki_delta_places(&r->store), r->store.note.retired_count) < 2 * PUSH_WHOLE_MAX)
+        push_whole(k);
+    else if (r->peer_count <= KI_PUSH_DIRECT_MAX)
+        push_parts(k);
     else
-        push_by_links(k);
+        ki_count(k, KI_COUNT_pushes_dropped);
     r->push.last_us = k->now.mono_us;
     push_close(k);
 }

@@ -46,20 +46,20 @@ static uint64_t delta_cell_count(const struct ki_store *store, const struct ki_d
     return count;
 }
 
-static struct ki_delta_part delta_whole(const struct ki_store *store)
+struct ki_delta_part ki_delta_whole(const struct ki_store *store)
 {
     return (struct ki_delta_part){.to = ki_delta_places(store), .retired = &store->note.retired};
 }
 
 size_t ki_delta_len(const struct ki_store *store)
 {
-    struct ki_delta_part whole = delta_whole(store);
+    struct ki_delta_part whole = ki_delta_whole(store);
     return ki_delta_part_len(store, &whole);
 }
 
 void ki_delta_encode(struct ki_store *store, struct ki_writer *w)
 {
-    struct ki_delta_part whole = delta_whole(store);
+    struct ki_delta_part whole = ki_delta_whole(store);
     ki_delta_part_encode(store, &whole, w);
 }
 

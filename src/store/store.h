@@ -101,6 +101,7 @@ struct ki_delta_part {
     const struct ki_context *retired;
 };
 uint64_t ki_delta_places(const struct ki_store *store);
+struct ki_delta_part ki_delta_whole(const struct ki_store *store);
 size_t ki_delta_part_len(const struct ki_store *store, const struct ki_delta_part *part);
 void ki_delta_part_encode(struct ki_store *store, const struct ki_delta_part *part, struct ki_writer *w);
 

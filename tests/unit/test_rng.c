@@ -106,6 +106,47 @@ static void test_unfair_draw_is_repeated(void **state)
     assert_true(ki_rng_below(&large, bound) == word % bound);
 }
 
+/* Three of seven: each of the 35 sets gets its share, within 6 standard deviations. */
+static void test_sample_takes_each_set_alike(void **state)
+{
+    (void)state;
+    enum { DRAWS = 70000, EACH = DRAWS / 35 };
+    struct ki_rng rng;
+    uint32_t seen[128] = {0}, chosen[3];
+    ki_rng_init(&rng, 1);
+    for (int n = 0; n < DRAWS; n++) {
+        unsigned set = 0;
+        assert_int_equal(ki_rng_sample(&rng, 7, 3, chosen), 3);
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(chosen[i] < 7 && !(set & 1u << chosen[i]));
+            set |= 1u << chosen[i];
+        }
+        seen[set]++;
+    }
+    unsigned sets = 0;
+    for (unsigned set = 0; set < KI_COUNT(seen); set++) {
+        if (seen[set] == 0)
+            continue;
+        assert_in_range(seen[set], EACH - 270, EACH + 270);
+        sets++;
+    }
+    assert_int_equal(sets, 35);
+}
+
+static void test_sample_of_all(void **state)
+{
+    (void)state;
+    struct ki_rng rng;
+    uint32_t chosen[4] = {9, 9, 9, 9};
+    ki_rng_init(&rng, 1);
+    assert_int_equal(ki_rng_sample(&rng, 0, 4, chosen), 0);
+    assert_int_equal(ki_rng_sample(&rng, 5, 0, chosen), 0);
+    assert_int_equal(chosen[0], 9);
+    assert_int_equal(ki_rng_sample(&rng, 3, 4, chosen), 3);
+    assert_int_equal(chosen[2], 2);
+    assert_int_equal(chosen[3], 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +154,8 @@ int main(void)
         cmocka_unit_test(test_seed_is_spread_by_splitmix64),
         cmocka_unit_test(test_below_is_uniform),
         cmocka_unit_test(test_unfair_draw_is_repeated),
+        cmocka_unit_test(test_sample_takes_each_set_alike),
+        cmocka_unit_test(test_sample_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
