@@ -17,6 +17,8 @@ struct mem_head {
     uint64_t unused;
 };
 
+#define MEM_LIST_MIN 4 /* items that an array begins with */
+
 _Static_assert(sizeof(struct mem_head) == 16, "the head keeps the body aligned");
 
 static void *mem_default_resize(void *arg, void *ptr, size_t size)
@@ -98,4 +100,19 @@ void ki_mem_free(struct ki_mem *mem, void *ptr)
     KI_ASSERT(mem->used >= head->size);
     mem->used -= head->size;
     mem->release(mem->arg, head);
+}
+
+bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap)
+{
+    if (count < *cap)
+        return true;
+    if (*cap > UINT32_MAX / 2)
+        return false;
+    uint32_t larger = *cap ? *cap * 2 : MEM_LIST_MIN;
+    void *grown = ki_mem_resize(mem, *list, (size_t)larger * item);
+    if (!grown)
+        return false;
+    *list = grown;
+    *cap = larger;
+    return true;
 }

@@ -25,4 +25,7 @@ void *ki_mem_resize(struct ki_mem *mem, void *ptr, size_t size); /* grown part n
 void *ki_mem_copy(struct ki_mem *mem, const void *from, size_t size);
 void ki_mem_free(struct ki_mem *mem, void *ptr); /* NULL is fine */
 
+/* Room for one more in an array that doubles.  false: memory is out, nothing changed. */
+bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap);
+
 #endif

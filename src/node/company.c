@@ -11,7 +11,6 @@
  * Invariant: what is in a bundle fits one datagram.
  * Deliberately not here: what does not fit one; and what was lost, which those who miss it find out. */
 #include "node/messages.h"
-#include "store/groups.h"
 
 #define SPREAD_GAP_US 2000      /* between two bundles, unless one is full */
 #define SPREAD_BUNDLES_MAX 1024 /* waiting for a socket that is slower than we */

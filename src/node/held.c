@@ -11,7 +11,6 @@
  */
 #include "node/replica.h"
 
-#include "store/groups.h"
 
 #define HELD_ASK_FIRST_US 10000 /* doubling, */
 #define HELD_ASK_LAST_US 640000 /* up to this */

@@ -12,7 +12,6 @@
 #include "node/replica.h"
 
 #include "base/canary.h"
-#include "store/groups.h"
 
 #define PEERS_REFRESH_US 50000 /* in a pool that is too large to look through after each change of a member */
 #define PEERS_SMALL 256

@@ -6,7 +6,6 @@
 #include "node/replica.h"
 
 #include "store/expiry.h"
-#include "store/groups.h"
 #include "store/kinds.h"
 
 struct ki_replica *ki_replica_for(struct kith *k, struct kith_time now, struct ki_span key)

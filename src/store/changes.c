@@ -12,7 +12,6 @@
 #include "store/changes.h"
 
 #include "base/canary.h"
-#include "store/groups.h"
 #include "store/kinds.h"
 
 #define CHANGES_LOOK_BACK 16 /* notes of the same step that are searched for the key */

@@ -14,7 +14,6 @@
  */
 #include "store/expiry.h"
 
-#include "store/groups.h"
 #include "store/kinds.h"
 #include "store/ops.h"
 

@@ -20,25 +20,7 @@
 #include "base/hash.h"
 #include "store/kinds.h"
 
-enum {
-    LIST_CAP_MIN = 4,
-    GROUP_CHAIN_LONG = 64 /* cells: a longer chain is not added up at each change, but when its order is asked for */
-};
-
-bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap)
-{
-    if (count < *cap)
-        return true;
-    if (*cap > UINT32_MAX / 2)
-        return false;
-    uint32_t larger = *cap ? *cap * 2 : LIST_CAP_MIN;
-    void *grown = ki_mem_resize(mem, *list, larger * item);
-    if (!grown)
-        return false;
-    *list = grown;
-    *cap = larger;
-    return true;
-}
+#define GROUP_CHAIN_LONG 64 /* cells: a longer chain is not added up at each change, but when its order is asked for */
 
 /* ---- finding ---- */
 

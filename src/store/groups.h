@@ -4,9 +4,6 @@
 
 #include "store/cells.h"
 
-/* Room for one more in an array that doubles.  false: memory is out, nothing changed. */
-bool ki_list_room(struct ki_mem *mem, void **list, size_t item, uint32_t count, uint32_t *cap);
-
 /* Links a cell, whose record is filled, into its element, which may be new.  false: memory is out, nothing changed. */
 bool ki_group_enter(struct ki_cells *cells, uint32_t id);
 void ki_group_leave(struct ki_cells *cells, uint32_t id);

@@ -16,7 +16,6 @@
 #include "store/rows.h"
 
 #include "base/hash.h"
-#include "store/groups.h"
 
 #define ROWS_VERSION 1
 #define ROWS_HAS_SECRET 1

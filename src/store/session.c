@@ -14,7 +14,6 @@
 #include "store/session.h"
 
 #include "base/hash.h"
-#include "store/groups.h"
 #include "store/sessions.h"
 
 struct ki_limbo {

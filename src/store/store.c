@@ -18,7 +18,6 @@
 #include "store/changes.h"
 #include "store/compare.h"
 #include "store/delta.h"
-#include "store/groups.h"
 #include "store/sessions.h"
 
 void ki_store_init(struct ki_store *store, struct ki_mem *mem, const struct ki_store_config *config, uint64_t replica,
