@@ -57,10 +57,10 @@ void ki_numbered_deliver(struct kith *k, struct ki_messages *m, struct ki_origin
         bool in_turn = numbered_tell_gap(k, m, origin), told = in_turn && ki_event_tell(k, m, &msg, &mark);
         if (!in_turn)
             ki_count(k, KI_COUNT_messages_dropped); /* there is no room behind a gap that finds none */
-        m->untold += !told && origin->gap_first == 0;
-        ki_origin_settle(&m->origins, origin, told);
         if (told && (mark.flags & KI_EVENT_CONFIRM))
             ki_numbered_took(k, &mark);
+        m->untold += !told && origin->gap_first == 0;
+        ki_origin_settle(&m->origins, origin, told); /* may free it, and the mark's strings: too large to keep */
     }
 }
 
