@@ -164,11 +164,12 @@ static int ask_send(struct kith *k, struct ki_messages *m, struct ki_query_out *
     KI_ASSERT(!filters.w.full && !p.w.full);
     struct ki_span message = ki_span(buf + filters_cap, p.w.len);
     int error = ki_spread(k, m, KI_QUEUE_QUERIES, message, true, false);
-    if (error == KITH_ERR_TOO_LONG && !k->cfg.stock)
+    bool is_event = error == KITH_ERR_TOO_LONG && !k->cfg.stock; /* and then we hear it as one, too */
+    if (is_event)
         error = ki_event_query(k, m, message);
     if (!error && query->ack)
         ask_keep(k, m, out, message);
-    if (!error)
+    if (!error && !is_event)
         ki_query_heard_own(k, m, message);
     ki_mem_free(&k->mem, buf);
     return error;

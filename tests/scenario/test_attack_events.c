@@ -51,10 +51,26 @@ static void an_event_larger_than_the_log_is_confirmed(void **state)
     world_free(w);
 }
 
+/* ---- once ---- */
+
+static void a_large_query_of_ours_is_told_us_once(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 3, 0, NULL);
+    struct kith_query query = {.name = STR("q"), .payload = {filler, sizeof filler}, .timeout_ms = 2000};
+    kith_ticket ticket;
+    assert_int_equal(kith_ask(world_node(w, 1), world_now(w), &query, &ticket), 0);
+    world_run(w, 3 * SECOND);
+    for (unsigned n = 0; n < 3; n++)
+        assert_int_equal(ear_count(&ear, KITH_EVENT_QUERY, n, "q"), 1);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_larger_than_the_log_is_confirmed),
+        cmocka_unit_test(a_large_query_of_ours_is_told_us_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
