@@ -24,17 +24,17 @@ static uint64_t event_hash(const struct kith *k, struct ki_span name, struct ki_
     return (hash & ~UINT64_C(1)) | marked;
 }
 
-static bool event_put(struct kith *k, const struct ki_serf_event *msg, const struct ki_event_mark *mark)
+static bool event_put(struct kith *k, const struct ki_serf_event *msg, const struct ki_event_mark *mark, unsigned flags)
 {
     struct kith_event event = {.kind = KITH_EVENT_USER,
                                .message = {.name = {(const char *)msg->name.ptr, msg->name.len},
                                            .payload = {(const char *)msg->payload.ptr, msg->payload.len},
                                            .ltime = msg->ltime,
-                                           .coalesce = msg->coalesce}};
+                                           .coalesce = msg->coalesce,
+                                           .kith_only = flags & KI_EVENT_KITH_ONLY}};
     if (mark) {
         event.message.origin = (struct kith_str){(const char *)mark->origin.ptr, mark->origin.len};
         event.message.seq = event.message.seq_last = mark->seq;
-        event.message.kith_only = mark->flags & KI_EVENT_KITH_ONLY;
     }
     ki_count(k, KI_COUNT_events_in);
     return ki_message_put(k, &event) == 0;
@@ -55,7 +55,7 @@ bool ki_event_tell(struct kith *k, struct ki_messages *m, const struct ki_serf_e
     uint64_t plain = event_hash(k, msg->name, msg->payload, false), now = k->event_clock.time;
     if (m->events && ki_seen_look(m->events, now, msg->ltime, plain) == KI_SEEN_BEFORE)
         return true; /* a full exchange brought it first */
-    if (!event_put(k, msg, mark) || (KI_CANARY(TWICE) && !event_put(k, msg, mark)))
+    if (!event_put(k, msg, mark, mark->flags) || (KI_CANARY(TWICE) && !event_put(k, msg, mark, mark->flags)))
         return false;
     (void)ki_messages_note(k, &m->events, now, msg->ltime, event_hash(k, msg->name, msg->payload, true));
     if (!(mark->flags & KI_EVENT_KITH_ONLY))
@@ -76,8 +76,9 @@ static bool event_is_news(const struct kith *k, const struct ki_messages *m, con
     return true;
 }
 
-/* One without a mark.  True if it is new: then it has been told. */
-static bool event_heard(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg)
+/* One without a mark, or whose number cannot be kept: of its mark only the flags count.  True if it is new: then it has
+ * been told. */
+static bool event_heard(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg, unsigned flags)
 {
     ki_clock_witness(&k->event_clock, msg->ltime);
     uint64_t now = k->event_clock.time;
@@ -97,8 +98,11 @@ static bool event_heard(struct kith *k, struct ki_messages *m, const struct ki_s
     case KI_SEEN_NEW:
         break;
     }
-    ki_replay_keep(&m->replay, msg->ltime, msg->name, msg->payload, ki_span(NULL, 0));
-    (void)event_put(k, msg, NULL); /* counted, if it is lost */
+    if (flags & KI_EVENT_QUERY)
+        return event_query(k, msg);
+    if (!(flags & KI_EVENT_KITH_ONLY))
+        ki_replay_keep(&m->replay, msg->ltime, msg->name, msg->payload, ki_span(NULL, 0));
+    (void)event_put(k, msg, NULL, flags); /* counted, if it is lost */
     return true;
 }
 
@@ -119,7 +123,7 @@ int ki_handle_event(struct kith *k, struct ki_span message)
     if (marked)
         ki_clock_witness(&k->event_clock, msg.ltime);
     if (!marked || !ki_numbered_event(k, m, &msg, &mark, message, &is_new))
-        is_new = event_heard(k, m, &msg);
+        is_new = event_heard(k, m, &msg, marked ? mark.flags : 0);
     if (!is_new)
         return 0;
     ki_count(k, KI_COUNT_events_forwarded);
@@ -154,7 +158,7 @@ void ki_events_later(struct kith *k, struct ki_messages *m)
         struct ki_serf_event msg = {.ltime = later->ltime,
                                     .name = ki_span(later->bytes, later->name_len),
                                     .payload = ki_span(later->bytes + later->name_len, later->len - later->name_len)};
-        (void)event_heard(k, m, &msg);
+        (void)event_heard(k, m, &msg, 0);
         event_later_drop_first(k, m);
     }
 }
@@ -191,7 +195,7 @@ void ki_event_replayed(struct kith *k, const struct ki_serf_state_event *event)
     if (!k->cfg.stock && event->mark.len > 0 && ki_decode_event_mark(event->mark, &mark))
         ki_numbered_heard_of(k, m, event->ltime, &mark);
     else if (ki_company(k, m)->kith_count == 0)
-        (void)event_heard(k, m, &msg);
+        (void)event_heard(k, m, &msg, 0);
     else if (event_is_news(k, m, &msg))
         event_put_off(k, m, event);
 }
@@ -238,7 +242,7 @@ static int event_out(struct kith *k, struct ki_messages *m, struct ki_serf_event
     if (mark && !error)
         event_spread_numbered(k, m, message, mark);
     if (!mark && !error)
-        (void)event_heard(k, m, msg);
+        (void)event_heard(k, m, msg, 0);
     ki_mem_free(&k->mem, buf);
     return error;
 }
