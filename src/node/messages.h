@@ -205,6 +205,9 @@ void ki_events_later_free(struct kith *k, struct ki_messages *m);
 
 /* ---- numbered.c ---- */
 
+/* An origin that is not known (see ki_origins_enter(), whose last place is our own).  NULL: it cannot be, or need not. */
+struct ki_origin *ki_numbered_enter(struct kith *k, struct ki_messages *m, struct ki_span name, uint64_t boot,
+                                    struct ki_settled settled, uint64_t last);
 /* An event with a mark has come.  False: its number cannot be kept; it is to be taken as one without. */
 bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,
                        const struct ki_event_mark *mark, struct ki_span message, bool *is_new);

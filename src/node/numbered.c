@@ -98,20 +98,28 @@ void ki_numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *
     numbered_look(k, m, origin, 0);
 }
 
+struct ki_origin *ki_numbered_enter(struct kith *k, struct ki_messages *m, struct ki_span name, uint64_t boot,
+                                    struct ki_settled settled, uint64_t last)
+{
+    bool room = m->origins.count < KI_ORIGINS_MAX - 1; /* the last place is for ourselves */
+    struct ki_origin *origin = room ? ki_origins_enter(&m->origins, name, boot, settled, last) : NULL;
+    if (origin) {
+        origin->teller = KI_NO_MEMBER;
+        origin->heard_us = k->now.mono_us;
+    }
+    return origin;
+}
+
 static struct ki_origin *numbered_origin(struct kith *k, struct ki_messages *m, uint64_t ltime,
                                          const struct ki_event_mark *mark)
 {
     struct ki_origin *origin = ki_origins_find(&m->origins, mark->origin, mark->boot);
-    if (origin)
-        return origin;
-    uint64_t next = ltime < k->event_min ? mark->seq + 1 : mark->before < k->event_min ? mark->seq : 1;
-    origin = ki_origins_enter(&m->origins, mark->origin, mark->boot, next);
-    if (origin) {
-        origin->teller = KI_NO_MEMBER;
-        origin->heard_us = k->now.mono_us;
-        origin->lost_ltime = origin->last_ltime = next > mark->seq ? ltime : next > 1 ? mark->before : 0;
-    }
-    return origin;
+    struct ki_settled settled = {.next = 1};
+    if (ltime < k->event_min)
+        settled = (struct ki_settled){mark->seq + 1, ltime};
+    else if (mark->before < k->event_min)
+        settled = (struct ki_settled){mark->seq, mark->before};
+    return origin ? origin : ki_numbered_enter(k, m, mark->origin, mark->boot, settled, mark->seq);
 }
 
 bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,
@@ -119,18 +127,14 @@ bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_se
 {
     *is_new = false;
     if (numbered_is_own(k, mark->origin)) { /* ours, or of a former life: not for us, but known to others */
-        struct ki_origin *former = mark->boot == m->boot || ki_origins_find(&m->origins, mark->origin, mark->boot)
-                                       ? NULL
-                                       : ki_origins_enter(&m->origins, mark->origin, mark->boot, mark->seq + 1);
-        if (former) {
-            former->lost_ltime = former->last_ltime = msg->ltime;
-            former->heard_us = k->now.mono_us;
-        }
+        struct ki_settled settled = {mark->seq + 1, msg->ltime};
+        if (mark->boot != m->boot && !ki_origins_find(&m->origins, mark->origin, mark->boot))
+            (void)ki_numbered_enter(k, m, mark->origin, mark->boot, settled, mark->seq);
         return true;
     }
     struct ki_origin *origin = numbered_origin(k, m, msg->ltime, mark);
     if (!origin)
-        return ki_origins_are_finished(&m->origins, mark->origin, mark->boot);
+        return ki_origins_are_finished(&m->origins, mark->origin, mark->boot, mark->seq);
     origin->heard_us = k->now.mono_us;
     switch (ki_origin_arrive(&m->origins, origin, mark->seq, msg->ltime, message)) {
     case KI_ARRIVAL_BEFORE: {
@@ -166,7 +170,7 @@ int ki_numbered_own(struct kith *k, struct ki_messages *m, const struct ki_serf_
 {
     struct ki_origin *origin = ki_origins_find(&m->origins, mark->origin, mark->boot);
     if (!origin)
-        origin = ki_origins_enter(&m->origins, mark->origin, mark->boot, mark->seq);
+        origin = ki_origins_enter(&m->origins, mark->origin, mark->boot, (struct ki_settled){mark->seq, 0}, mark->seq);
     if (!origin || ki_origin_arrive(&m->origins, origin, mark->seq, msg->ltime, message) != KI_ARRIVAL_NEW) {
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;

@@ -116,13 +116,12 @@ static bool talk_head_known(struct kith *k, struct ki_messages *m, uint32_t id, 
     struct ki_origin *origin = ki_origins_find(&m->origins, head->name, head->boot);
     if (!origin) {
         bool old = head->ltime < k->event_min || is_own; /* all of it, or a former life's */
-        origin = ki_origins_enter(&m->origins, head->name, head->boot, old ? head->last + 1 : 1);
+        struct ki_settled settled = {.next = 1};
+        if (old)
+            settled = (struct ki_settled){head->last + 1, head->ltime};
+        origin = ki_numbered_enter(k, m, head->name, head->boot, settled, head->last);
         if (!origin)
             return false;
-        origin->teller = id;
-        origin->lost_ltime = old ? head->ltime : 0;
-        origin->last_ltime = origin->lost_ltime;
-        origin->heard_us = k->now.mono_us;
     }
     bool is_new = head->last > origin->known;
     if (is_own && is_new)

@@ -8,6 +8,9 @@
  * Its key is the same everywhere, since roots are compared: a member that wants to can make two equal, and harms only
  * those who would have asked it.
  *
+ * Of an origin that is forgotten it is still known how far it was, in a ring; so one that was given up too early goes on
+ * where it was, and nothing is told twice or passed over.
+ *
  * Invariants: early numbers are at least next and rise; kept ones are below next and rise.
  * Deliberately not here: whom to ask, and how long to wait. */
 #include "serf/origins.h"
@@ -68,14 +71,20 @@ struct ki_origin *ki_origins_find(const struct ki_origins *o, struct ki_span nam
     return at == KI_MAP_NONE ? NULL : o->list[at];
 }
 
-bool ki_origins_are_finished(const struct ki_origins *o, struct ki_span name, uint64_t boot)
+/* How far it was settled when it was forgotten, the last time; next 0: it never was. */
+static struct ki_settled origins_finished(const struct ki_origins *o, uint64_t hash)
 {
-    uint64_t hash = origins_hash(name, boot);
+    struct ki_settled settled = {.next = 0};
     for (uint32_t i = 0; o->finished && i < KI_ORIGINS_FINISHED; i++) {
-        if (o->finished[i] == hash)
-            return true;
+        if (o->finished[i].hash == hash && o->finished[i].settled.next > settled.next)
+            settled = o->finished[i].settled;
     }
-    return false;
+    return settled;
+}
+
+bool ki_origins_are_finished(const struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t last)
+{
+    return last < origins_finished(o, origins_hash(name, boot)).next;
 }
 
 static bool origins_reserve(struct ki_origins *o)
@@ -91,11 +100,15 @@ static bool origins_reserve(struct ki_origins *o)
     return true;
 }
 
-struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t next)
+struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, uint64_t boot, struct ki_settled settled,
+                                   uint64_t last)
 {
     uint64_t hash = origins_hash(name, boot);
-    if (o->count >= KI_ORIGINS_MAX || ki_origins_are_finished(o, name, boot) || !origins_reserve(o))
+    struct ki_settled finished = origins_finished(o, hash);
+    if (o->count >= KI_ORIGINS_MAX || last < finished.next || !origins_reserve(o))
         return NULL;
+    if (finished.next > settled.next)
+        settled = finished;
     struct ki_origin *origin = ki_mem_new(o->mem, sizeof *origin + name.len);
     if (!origin || !ki_map_put(&o->by_hash, hash, o->count)) {
         ki_mem_free(o->mem, origin);
@@ -103,8 +116,10 @@ struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, ui
     }
     *origin = (struct ki_origin){.hash = hash,
                                  .boot = boot,
-                                 .next = next,
-                                 .known = next - 1,
+                                 .next = settled.next,
+                                 .known = settled.next - 1,
+                                 .last_ltime = settled.ltime,
+                                 .lost_ltime = settled.ltime,
                                  .missing_us = UINT64_MAX,
                                  .ask_us = UINT64_MAX,
                                  .name_len = (uint32_t)name.len};
@@ -170,7 +185,7 @@ void ki_origins_forget(struct ki_origins *o, struct ki_origin *origin)
     if (!o->finished)
         o->finished = ki_mem_new(o->mem, KI_ORIGINS_FINISHED * sizeof *o->finished);
     if (o->finished) {
-        o->finished[o->finished_next] = origin->hash;
+        o->finished[o->finished_next] = (struct ki_finished){origin->hash, {origin->next, origin->last_ltime}};
         o->finished_next = (o->finished_next + 1) % KI_ORIGINS_FINISHED;
     }
     origin_drop_kept(o, origin);

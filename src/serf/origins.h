@@ -15,6 +15,17 @@
 
 struct ki_origin;
 
+/* How far an origin is settled. */
+struct ki_settled {
+    uint64_t next;  /* the first number that is not */
+    uint64_t ltime; /* of the one before it; 0: there is none, or it does not matter; UINT64_MAX: it may be any */
+};
+
+struct ki_finished { /* what is left of an origin that is forgotten */
+    uint64_t hash;
+    struct ki_settled settled;
+};
+
 struct ki_kept {
     struct ki_kept *newer;           /* of all that are settled */
     struct ki_kept *next;            /* of this origin */
@@ -50,18 +61,21 @@ struct ki_origins {
     struct ki_kept *oldest, *newest;
     uint64_t bytes, early_bytes, max; /* of what is settled and kept, and of what came early: each up to max */
     uint64_t root;                    /* of all origins, as far as they are settled: two members that agree have the same */
-    uint64_t *finished;               /* a ring of hashes */
+    struct ki_finished *finished;     /* a ring */
     uint32_t finished_next;
 };
 
 void ki_origins_init(struct ki_origins *o, struct ki_mem *mem, uint64_t max);
 void ki_origins_free(struct ki_origins *o);
 struct ki_origin *ki_origins_find(const struct ki_origins *o, struct ki_span name, uint64_t boot);
-/* A new one, of which everything before `next` is settled.  NULL: memory is out, or there are too many, or it is one that
- * has been forgotten. */
-struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t next);
-bool ki_origins_are_finished(const struct ki_origins *o, struct ki_span name, uint64_t boot); /* forgotten */
-/* Forgets one: what is still heard of it is not taken for news. */
+/* A new one, settled so far or, if it is one that has been forgotten, as far as it was then, whichever is further.  last: a
+ * number that it is known to have.  NULL: memory is out, or there are too many, or this number was settled before it was
+ * forgotten. */
+struct ki_origin *ki_origins_enter(struct ki_origins *o, struct ki_span name, uint64_t boot, struct ki_settled settled,
+                                   uint64_t last);
+/* It is forgotten, and this number was settled before. */
+bool ki_origins_are_finished(const struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t last);
+/* Forgets one, but not how far it is settled: what is heard of it again is not taken for news, and what follows is. */
 void ki_origins_forget(struct ki_origins *o, struct ki_origin *origin);
 
 enum ki_arrival {

@@ -26,7 +26,8 @@ struct model_event {
 };
 
 struct model_origin {
-    bool exists, finished;
+    bool exists;
+    struct ki_settled finished; /* next 0: it was never forgotten */
     uint64_t next, known, gap_first, gap_last, last_ltime;
     struct model_event early[EARLY_MAX]; /* in no order */
     unsigned early_count;
@@ -50,6 +51,11 @@ static uint64_t boot_of(unsigned i)
     return i / NAMES == 0 ? 5 : UINT64_MAX;
 }
 
+static struct ki_origin *enter(struct ki_origins *o, struct ki_span name, uint64_t boot, uint64_t next)
+{
+    return ki_origins_enter(o, name, boot, (struct ki_settled){next, 0}, next);
+}
+
 static uint64_t size_of(const struct model_event *e)
 {
     return sizeof(struct ki_kept) + e->len;
@@ -65,7 +71,7 @@ static uint64_t fresh_root(void)
     ki_origins_init(&fresh, &mem, ROOM);
     for (unsigned i = ORIGINS; i-- > 0;) { /* in another order */
         if (model.origins[i].exists)
-            assert_non_null(ki_origins_enter(&fresh, name_of(i), boot_of(i), model.origins[i].next));
+            assert_non_null(enter(&fresh, name_of(i), boot_of(i), model.origins[i].next));
     }
     uint64_t root = fresh.root;
     ki_origins_free(&fresh);
@@ -148,7 +154,9 @@ static void check(const struct ki_origins *o)
         count += model.origins[i].exists;
         for (unsigned e = 0; e < model.origins[i].early_count; e++)
             early_bytes += size_of(&model.origins[i].early[e]);
-        assert_int_equal(ki_origins_are_finished(o, name_of(i), boot_of(i)), model.origins[i].finished);
+        uint64_t settled = model.origins[i].finished.next;
+        assert_false(ki_origins_are_finished(o, name_of(i), boot_of(i), settled));
+        assert_true(settled == 0 || ki_origins_are_finished(o, name_of(i), boot_of(i), settled - 1));
     }
     assert_true(o->by_hash.count == count);
     assert_true(o->count == count && o->bytes == bytes && o->early_bytes == early_bytes && bytes <= ROOM);
@@ -160,11 +168,20 @@ static void check(const struct ki_origins *o)
 static void step_enter(struct ki_origins *o, unsigned i, struct ki_rng *rng, bool flaky)
 {
     struct model_origin *m = &model.origins[i];
-    uint64_t next = 1 + ki_rng_below(rng, 4);
-    struct ki_origin *origin = ki_origins_enter(o, name_of(i), boot_of(i), next);
-    assert_true(m->finished ? origin == NULL : flaky || origin != NULL);
-    if (origin)
-        *m = (struct model_origin){.exists = true, .next = next, .known = next - 1};
+    struct ki_settled settled = {.next = 1 + ki_rng_below(rng, 4), .ltime = ki_rng_below(rng, 3)};
+    uint64_t last = m->finished.next + ki_rng_below(rng, 3) - (m->finished.next > 0);
+    struct ki_origin *origin = ki_origins_enter(o, name_of(i), boot_of(i), settled, last);
+    assert_true(last < m->finished.next ? origin == NULL : flaky || origin != NULL);
+    if (m->finished.next > settled.next)
+        settled = m->finished; /* it goes on from where it was */
+    if (!origin)
+        return;
+    assert_true(origin->lost_ltime == settled.ltime); /* nothing of it is kept */
+    *m = (struct model_origin){.exists = true,
+                               .finished = m->finished,
+                               .next = settled.next,
+                               .known = settled.next - 1,
+                               .last_ltime = settled.ltime};
 }
 
 static void step_arrive(struct ki_origins *o, unsigned i, struct ki_rng *rng, bool flaky)
@@ -251,15 +268,16 @@ static void step_skip(struct ki_origins *o, unsigned i, struct ki_rng *rng)
 static void step_forget(struct ki_origins *o, unsigned i, bool flaky)
 {
     unsigned to = model.first;
+    struct model_origin *m = &model.origins[i];
     ki_origins_forget(o, ki_origins_find(o, name_of(i), boot_of(i)));
     for (unsigned at = model.first; at < model.last; at++) {
         if (model.kept[at].origin != i)
             model.kept[to++] = model.kept[at];
     }
     model.last = to;
-    model.origins[i] = (struct model_origin){.finished = true};
+    *m = (struct model_origin){.finished = {m->next, m->last_ltime}};
     if (flaky && !o->finished)
-        model.origins[i].finished = false; /* there was no memory to remember it */
+        m->finished.next = 0; /* there was no memory to remember it */
 }
 
 static void step(struct ki_origins *o, struct ki_rng *rng, bool flaky)
@@ -319,8 +337,8 @@ static void any_order_ends_alike(void **state)
         uint64_t order[20];
         ki_mem_init(&mem, NULL, NULL, NULL, 0);
         ki_origins_init(&o, &mem, 1 << 20);
-        struct ki_origin *origin = ki_origins_enter(&o, name_of(0), 1, 1);
-        assert_non_null(ki_origins_enter(&o, name_of(1), 1, 7));
+        struct ki_origin *origin = enter(&o, name_of(0), 1, 1);
+        assert_non_null(enter(&o, name_of(1), 1, 7));
         for (size_t i = 0; i < 20; i++)
             order[i] = i + 1;
         for (size_t i = 20; round > 0 && i-- > 1;) {
@@ -356,19 +374,20 @@ static void too_many(void **state)
     ki_mem_init(&mem, NULL, NULL, NULL, 0);
     ki_origins_init(&o, &mem, ROOM);
     for (uint64_t boot = 0; boot < KI_ORIGINS_MAX; boot++)
-        assert_non_null(ki_origins_enter(&o, name_of(0), boot, 1));
-    assert_null(ki_origins_enter(&o, name_of(0), KI_ORIGINS_MAX, 1));
+        assert_non_null(enter(&o, name_of(0), boot, 2));
+    assert_null(enter(&o, name_of(0), KI_ORIGINS_MAX, 2));
     ki_origins_forget(&o, ki_origins_find(&o, name_of(0), 0));
-    assert_null(ki_origins_enter(&o, name_of(0), 0, 1)); /* that is over */
-    assert_non_null(ki_origins_enter(&o, name_of(0), KI_ORIGINS_MAX, 1));
+    assert_null(enter(&o, name_of(0), 0, 1)); /* that is over */
+    assert_non_null(enter(&o, name_of(0), KI_ORIGINS_MAX, 2));
+    assert_null(enter(&o, name_of(0), 0, 2)); /* it could go on, but there are too many */
     for (uint64_t boot = 1; boot <= KI_ORIGINS_MAX; boot++) /* each is still found after others have gone */
         assert_true(ki_origins_find(&o, name_of(0), boot)->boot == boot);
     for (uint64_t boot = 1; boot <= KI_ORIGINS_FINISHED; boot++) {
-        assert_true(ki_origins_are_finished(&o, name_of(0), 0));
+        assert_true(ki_origins_are_finished(&o, name_of(0), 0, 1));
         ki_origins_forget(&o, ki_origins_find(&o, name_of(0), boot));
     }
-    assert_false(ki_origins_are_finished(&o, name_of(0), 0)); /* so many later it is forgotten that it was */
-    assert_true(ki_origins_are_finished(&o, name_of(0), 1));
+    assert_false(ki_origins_are_finished(&o, name_of(0), 0, 1)); /* so many later it is forgotten that it was */
+    assert_true(ki_origins_are_finished(&o, name_of(0), 1, 1) && !ki_origins_are_finished(&o, name_of(0), 1, 2));
     ki_origins_free(&o);
     assert_int_equal(mem.used, 0);
 }
@@ -382,7 +401,7 @@ static void what_comes_early_has_room_of_its_own(void **state)
     struct ki_origins o;
     ki_mem_init(&mem, NULL, NULL, NULL, 0);
     ki_origins_init(&o, &mem, ROOM);
-    struct ki_origin *good = ki_origins_enter(&o, name_of(0), 1, 1), *bad = ki_origins_enter(&o, name_of(1), 1, 1);
+    struct ki_origin *good = enter(&o, name_of(0), 1, 1), *bad = enter(&o, name_of(1), 1, 1);
     assert_int_equal(ki_origin_arrive(&o, good, 1, 1, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
     ki_origin_settle(&o, good, true);
     uint64_t seq = UINT64_C(1) << 62;
@@ -411,7 +430,7 @@ static void a_gap_is_lost_for_others_too(void **state)
     uint8_t bytes[100] = {0};
     ki_mem_init(&mem, NULL, NULL, NULL, 0);
     ki_origins_init(&o, &mem, ROOM);
-    struct ki_origin *origin = ki_origins_enter(&o, name_of(0), 1, 1);
+    struct ki_origin *origin = enter(&o, name_of(0), 1, 1);
     assert_int_equal(ki_origin_arrive(&o, origin, 1, 10, ki_span(bytes, 100)), KI_ARRIVAL_NEW);
     ki_origin_settle(&o, origin, true);
     ki_origin_skip(&o, origin, 4, false, 0); /* old for us, and so for whoever asks us: nothing is lost */
@@ -444,7 +463,7 @@ static void memory_fails_in_turn(void **state)
         for (uint64_t boot = 0; boot < 20; boot++) {
             uint64_t root = o.root;
             uint32_t count = o.count;
-            struct ki_origin *origin = ki_origins_enter(&o, name_of(0), boot, 1);
+            struct ki_origin *origin = enter(&o, name_of(0), boot, 1);
             assert_ptr_equal(ki_origins_find(&o, name_of(0), boot), origin);
             if (!origin) {
                 assert_true(o.root == root && o.count == count);
