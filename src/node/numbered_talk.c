@@ -207,11 +207,12 @@ static int talk_skip(struct kith *k, struct ki_messages *m, uint32_t id, struct 
     if (!ki_decode_kith_event(r, KI_EVENTS_SKIP, &skip))
         return KITH_ERR_MALFORMED;
     struct ki_origin *origin = ki_origins_find(&m->origins, skip.name, skip.boot);
-    bool asked = origin && origin->missing_us != KITH_NEVER && skip.first <= origin->next && skip.last >= origin->next &&
-                 skip.last <= origin->known;
+    uint64_t last; /* what has come meanwhile is not given up */
+    bool asked = origin && origin->missing_us != KITH_NEVER && ki_origin_missing(origin, &last) &&
+                 skip.first <= origin->next && skip.last >= origin->next;
     bool is_origins = asked && id == ki_table_find(&k->table, talk_name(origin));
     if (asked && (!skip.lost || is_origins || origin->asks >= 3)) /* another member may keep more */
-        ki_numbered_skip(k, m, origin, skip.last + 1, skip.lost);
+        ki_numbered_skip(k, m, origin, ki_min_u64(skip.last, last) + 1, skip.lost);
     return 0;
 }
 

@@ -196,6 +196,90 @@ static void hearsay_of_an_old_life_ends_no_other(void **state)
     world_free(w);
 }
 
+/* ---- one instance, and messages of a peer ---- */
+
+#define NOW lone_time(2 * LONE_SECOND)
+
+static kith *attack_new(void)
+{
+    static const char meta[] = "\xff\x81\xa5_kith\xa3" "1-1";
+    struct kith_config c;
+    lone_config(&c);
+    kith *k = lone_new(&c);
+    struct kith_member peer = {.name = lone_str("a"),
+                               .addr = lone_addr(2, 7946),
+                               .meta = {meta, sizeof meta - 1},
+                               .status = KITH_STATUS_ALIVE,
+                               .incarnation = 5,
+                               .versions = {1, 5, 2, 2, 5, 5}};
+    assert_int_equal(kith_import_members(k, NOW, &peer, 1), 0);
+    return k;
+}
+
+static void attack_feed(kith *k, const struct ki_writer *w)
+{
+    struct kith_addr from = lone_addr(2, 7946);
+    assert_false(w->full);
+    assert_int_equal(kith_datagram(k, NOW, &from, w->start, w->len), 0);
+}
+
+static void attack_heads(kith *k, uint64_t more_from, uint64_t last)
+{
+    uint8_t buf[64];
+    struct ki_writer w = ki_writer(buf, sizeof buf);
+    ki_put_u8(&w, KI_MSG_USER);
+    ki_encode_events_heads_front(&w, more_from);
+    if (last > 0)
+        ki_encode_events_head(&w, &(struct ki_kith_event){.boot = 7, .last = last, .ltime = 9, .name = lone_span("a")});
+    attack_feed(k, &w);
+}
+
+static void attack_event(kith *k, uint64_t seq)
+{
+    uint8_t buf[256], mark[KI_EVENT_MARK_MAX];
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    struct ki_event_mark fields = {.boot = 7, .seq = seq, .before = seq - 1, .origin = lone_span("a")};
+    ki_put_u8(&p.w, KI_MSG_USER);
+    ki_encode_serf_event(&p, &(struct ki_serf_event){.ltime = seq,
+                                                     .name = lone_span("e"),
+                                                     .mark = ki_span(mark, ki_encode_event_mark(mark, &fields))});
+    attack_feed(k, &p.w);
+}
+
+static void attack_skip(kith *k, uint64_t first, uint64_t last, bool lost)
+{
+    uint8_t buf[64];
+    struct ki_writer w = ki_writer(buf, sizeof buf);
+    ki_put_u8(&w, KI_MSG_USER);
+    struct ki_kith_event skip = {.boot = 7, .first = first, .last = last, .lost = lost, .name = lone_span("a")};
+    ki_encode_kith_event(&w, KI_EVENTS_SKIP, &skip);
+    attack_feed(k, &w);
+}
+
+/* "I have none of 1 to 10": that was true of who says it, and some of them have come meanwhile from others. */
+static void what_is_here_is_not_given_up(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        kith *k = attack_new();
+        struct kith_event event;
+        uint64_t next = lost ? 1 : 6;
+        attack_heads(k, 0, 10);
+        for (uint64_t seq = 6; seq <= 10; seq++)
+            attack_event(k, seq);
+        attack_skip(k, 1, 10, lost);
+        while (kith_poll_event(k, &event)) {
+            if (event.kind == KITH_EVENT_MEMBER)
+                continue;
+            assert_true(event.message.seq == next);
+            assert_int_equal(event.kind, next < 6 ? KITH_EVENT_GAP : KITH_EVENT_USER);
+            next = event.message.seq_last + 1;
+        }
+        assert_int_equal(next, 11);
+        kith_free(k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +289,7 @@ int main(void)
         cmocka_unit_test(our_own_events_always_have_a_place),
         cmocka_unit_test(who_was_forgotten_goes_on_with_its_numbers),
         cmocka_unit_test(hearsay_of_an_old_life_ends_no_other),
+        cmocka_unit_test(what_is_here_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
