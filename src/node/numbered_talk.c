@@ -179,8 +179,9 @@ static int talk_want(struct kith *k, struct ki_messages *m, uint32_t id, struct 
     if (!ki_decode_kith_event(r, KI_EVENTS_WANT, &want))
         return KITH_ERR_MALFORMED;
     struct ki_origin *origin = ki_origins_find(&m->origins, want.name, want.boot);
-    if (!origin || want.first >= origin->next)
-        return 0; /* we lack it, too */
+    bool is_former = want.boot != m->boot && ki_span_equal(want.name, ki_name_of(k->cfg.name));
+    if (!origin || is_former || want.first >= origin->next)
+        return 0; /* we lack it, too; of a former life of ours we know the number alone, and others may have more */
     const struct ki_kept *kept = ki_origin_kept(origin, want.first);
     while (kept && kept->ltime < want.ltime)
         kept = kept->next; /* old for who asks */

@@ -196,6 +196,31 @@ static void hearsay_of_an_old_life_ends_no_other(void **state)
     world_free(w);
 }
 
+/* Its next life has heard of what it said before, and has nothing of it; another member has. */
+static void a_next_life_gives_nothing_of_the_former_up(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 3, 0, NULL);
+    struct kith_config c;
+    world_cut(w, 0, 2, true);
+    world_cut(w, 1, 2, true);
+    say(w, 0, "last words");
+    world_run(w, SECOND / 2);
+    world_crash(w, 0);
+    world_config(&c, 0);
+    world_add(w, 0, &c);
+    assert_int_equal(world_join(w, 0, 1, NULL), 0);
+    world_run(w, 3 * SECOND);
+    assert_int_equal(world_node(w, 0)->messages->origins.count, 1);
+    world_cut(w, 0, 2, false);
+    world_run(w, 3 * SECOND / 2);
+    world_cut(w, 1, 2, false);
+    world_run(w, 10 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_GAP, 2, NULL), 0);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 2, "last words"), 1);
+    world_free(w);
+}
+
 /* ---- one instance, and messages of a peer ---- */
 
 #define NOW lone_time(2 * LONE_SECOND)
@@ -289,6 +314,7 @@ int main(void)
         cmocka_unit_test(our_own_events_always_have_a_place),
         cmocka_unit_test(who_was_forgotten_goes_on_with_its_numbers),
         cmocka_unit_test(hearsay_of_an_old_life_ends_no_other),
+        cmocka_unit_test(a_next_life_gives_nothing_of_the_former_up),
         cmocka_unit_test(what_is_here_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
