@@ -218,7 +218,9 @@ int ki_numbered_own(struct kith *k, struct ki_messages *m, const struct ki_serf_
                     const struct ki_event_mark *mark, struct ki_span message);
 /* Its head, to be told to those who cannot be sent all of it. */
 size_t ki_numbered_head(const struct ki_origin *origin, uint8_t *buf, size_t cap);
-void ki_numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint32_t teller);
+/* It has numbers up to this one, which is of that time: somebody says so. */
+void ki_numbered_heard(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint64_t ltime,
+                       uint32_t teller);
 void ki_numbered_deliver(struct kith *k, struct ki_messages *m, struct ki_origin *origin);
 void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t next, bool lost);
 void ki_numbered_tick(struct kith *k, struct ki_messages *m);

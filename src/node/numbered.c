@@ -88,7 +88,7 @@ void ki_numbered_skip(struct kith *k, struct ki_messages *m, struct ki_origin *o
     numbered_look(k, m, origin, 0); /* what follows may be missing, too */
 }
 
-void ki_numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint32_t teller)
+static void numbered_known(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint32_t teller)
 {
     origin->heard_us = k->now.mono_us;
     if (last > origin->known) {
@@ -108,6 +108,17 @@ struct ki_origin *ki_numbered_enter(struct kith *k, struct ki_messages *m, struc
         origin->heard_us = k->now.mono_us;
     }
     return origin;
+}
+
+void ki_numbered_heard(struct kith *k, struct ki_messages *m, struct ki_origin *origin, uint64_t last, uint64_t ltime,
+                       uint32_t teller)
+{
+    if (last < origin->next)
+        return;
+    if (ltime < k->event_min) /* and those before it are older still */
+        ki_numbered_skip(k, m, origin, last + 1, false);
+    else
+        numbered_known(k, m, origin, last, teller);
 }
 
 static struct ki_origin *numbered_origin(struct kith *k, struct ki_messages *m, uint64_t ltime,
@@ -145,7 +156,7 @@ bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_se
     }
     case KI_ARRIVAL_NO_ROOM:
         ki_count(k, KI_COUNT_messages_dropped);
-        ki_numbered_known(k, m, origin, mark->seq, KI_NO_MEMBER);
+        numbered_known(k, m, origin, mark->seq, KI_NO_MEMBER);
         return true;
     case KI_ARRIVAL_NEW:
         break;
@@ -161,8 +172,8 @@ bool ki_numbered_event(struct kith *k, struct ki_messages *m, const struct ki_se
 void ki_numbered_heard_of(struct kith *k, struct ki_messages *m, uint64_t ltime, const struct ki_event_mark *mark)
 {
     struct ki_origin *origin = numbered_is_own(k, mark->origin) ? NULL : numbered_origin(k, m, ltime, mark);
-    if (origin && mark->seq >= origin->next)
-        ki_numbered_known(k, m, origin, mark->seq, KI_NO_MEMBER);
+    if (origin)
+        ki_numbered_heard(k, m, origin, mark->seq, ltime, KI_NO_MEMBER);
 }
 
 int ki_numbered_own(struct kith *k, struct ki_messages *m, const struct ki_serf_event *msg,

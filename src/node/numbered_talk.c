@@ -126,8 +126,8 @@ static bool talk_head_known(struct kith *k, struct ki_messages *m, uint32_t id, 
     bool is_new = head->last > origin->known;
     if (is_own && is_new)
         ki_origin_skip(&m->origins, origin, head->last + 1, false, head->ltime);
-    else if (head->last >= origin->next)
-        ki_numbered_known(k, m, origin, head->last, id);
+    else
+        ki_numbered_heard(k, m, origin, head->last, head->ltime, id);
     return is_new;
 }
 

@@ -221,6 +221,28 @@ static void a_next_life_gives_nothing_of_the_former_up(void **state)
     world_free(w);
 }
 
+/* It is told of several old events with the state by which it joins; nobody is left whom it could ask for them. */
+static void what_is_old_is_no_gap(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 2, 0, NULL);
+    struct kith_config c;
+    for (unsigned i = 0; i < 3; i++)
+        say(w, 0, "old");
+    world_run(w, SECOND);
+    world_crash(w, 0);
+    world_config(&c, 2);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 1, NULL), 0);
+    while (world_node(w, 2)->event_min == 0)
+        world_run(w, SECOND / 1000);
+    world_cut(w, 1, 2, true);
+    world_run(w, 20 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 2, NULL), 0);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_GAP, 2, NULL), 0);
+    world_free(w);
+}
+
 /* ---- one instance, and messages of a peer ---- */
 
 #define NOW lone_time(2 * LONE_SECOND)
@@ -315,6 +337,7 @@ int main(void)
         cmocka_unit_test(who_was_forgotten_goes_on_with_its_numbers),
         cmocka_unit_test(hearsay_of_an_old_life_ends_no_other),
         cmocka_unit_test(a_next_life_gives_nothing_of_the_former_up),
+        cmocka_unit_test(what_is_old_is_no_gap),
         cmocka_unit_test(what_is_here_is_not_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
