@@ -141,7 +141,7 @@ static void event_later_drop_first(struct kith *k, struct ki_messages *m)
     m->later_first = later->next;
     if (!later->next)
         m->later_last = NULL;
-    m->later_bytes -= later->len;
+    m->later_bytes -= sizeof *later + later->len;
     ki_mem_free(&k->mem, later);
 }
 
@@ -168,7 +168,7 @@ static void event_put_off(struct kith *k, struct ki_messages *m, const struct ki
 {
     size_t len = event->name.len + event->payload.len;
     struct ki_later *later =
-        m->later_bytes + len <= EVENT_LATER_MAX ? ki_mem_resize(&k->mem, NULL, sizeof *later + len) : NULL;
+        m->later_bytes + sizeof *later + len <= EVENT_LATER_MAX ? ki_mem_resize(&k->mem, NULL, sizeof *later + len) : NULL;
     if (!later) {
         ki_count(k, KI_COUNT_messages_dropped); /* the next exchange tells it again */
         return;
@@ -182,7 +182,7 @@ static void event_put_off(struct kith *k, struct ki_messages *m, const struct ki
     ki_put(&w, event->payload.ptr, event->payload.len);
     *(m->later_last ? &m->later_last->next : &m->later_first) = later;
     m->later_last = later;
-    m->later_bytes += len;
+    m->later_bytes += sizeof *later + len;
 }
 
 void ki_event_replayed(struct kith *k, const struct ki_serf_state_event *event)

@@ -327,6 +327,22 @@ static void what_is_here_is_not_given_up(void **state)
     }
 }
 
+/* ---- limits ---- */
+
+/* The limit is one of memory: many short ones must not take many times as much. */
+static void what_waits_for_its_number_has_a_limit(void **state)
+{
+    (void)state;
+    kith *k = attack_new();
+    ki_event_replayed(k, &(struct ki_serf_state_event){.ltime = 1, .name = lone_span("n")});
+    uint64_t before = k->mem.used;
+    for (uint64_t ltime = 2; ltime < 60000; ltime++)
+        ki_event_replayed(k, &(struct ki_serf_state_event){.ltime = ltime, .name = lone_span("n")});
+    assert_true(k->messages->later_first != NULL && lone_counter(k, "messages_dropped") > 0);
+    assert_true(k->mem.used - before <= 2u << 20);
+    kith_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_next_life_gives_nothing_of_the_former_up),
         cmocka_unit_test(what_is_old_is_no_gap),
         cmocka_unit_test(what_is_here_is_not_given_up),
+        cmocka_unit_test(what_waits_for_its_number_has_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
