@@ -20,6 +20,7 @@ struct ki_messages *ki_messages(struct kith *k)
     ki_origins_init(&m->origins, &k->mem, k->cfg.event_log_max);
     m->replay.mem = &k->mem;
     m->missing_us = KITH_NEVER;
+    m->heads_whom = KI_NO_MEMBER;
     k->messages = m;
     return m;
 }

@@ -135,8 +135,10 @@ struct ki_messages {
     uint64_t boot, seq;      /* ours; boot 0: no event yet */
     uint64_t missing_us;     /* not later than the first to be asked for */
     uint64_t untold;         /* gaps that wait for room in the application's queue */
-    uint64_t heads_us;       /* not before it we ask for heads again, */
-    uint64_t tidy_us;        /* nor look for origins that are gone */
+    uint64_t heads_us;       /* not before it we ask for heads again, unless for the next page: */
+    uint64_t heads_from;     /* of whom pages are asked for, and from where on; KI_NO_MEMBER: of nobody */
+    uint32_t heads_whom;
+    uint64_t tidy_us;        /* not before it we look for origins that are gone */
     struct ki_waiting *first, *last, *shown;
     uint32_t count;
     uint64_t bytes;

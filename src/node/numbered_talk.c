@@ -53,6 +53,8 @@ static void talk_ask_heads(struct kith *k, struct ki_messages *m, uint32_t id, u
     struct ki_writer w = ki_writer(buf, sizeof buf);
     ki_encode_events_heads_ask(&w, from);
     m->heads_us = k->now.mono_us + TALK_HEADS_US;
+    m->heads_whom = id;
+    m->heads_from = from;
     talk_send(k, id, ki_span(buf, w.len));
 }
 
@@ -143,7 +145,11 @@ static int talk_heads(struct kith *k, struct ki_messages *m, uint32_t id, struct
             return KITH_ERR_MALFORMED;
         is_new = talk_head_known(k, m, id, &head) || is_new;
     }
-    if (more_from > 0 && !is_new)
+    if (more_from == 0 || id != m->heads_whom)
+        return 0; /* the end; or nobody has asked, and who agrees with us would tell us all it has for it */
+    if (is_new || more_from <= m->heads_from)
+        m->heads_whom = KI_NO_MEMBER;
+    else
         talk_ask_heads(k, m, id, more_from);
     return 0;
 }

@@ -303,6 +303,22 @@ static void attack_skip(kith *k, uint64_t first, uint64_t last, bool lost)
     attack_feed(k, &w);
 }
 
+/* How many datagrams that are to be sent have a message of this kind. */
+static unsigned attack_sent(kith *k, enum ki_kith_event_kind kind)
+{
+    uint8_t buf[2048];
+    struct kith_addr to;
+    size_t len;
+    unsigned found = 0;
+    while (kith_poll_datagram(k, NOW, &to, buf, sizeof buf, &len)) {
+        bool has = false;
+        for (size_t i = 0; i + 1 < len; i++)
+            has = has || (buf[i] == KI_SERF_KITH && buf[i + 1] == kind);
+        found += has;
+    }
+    return found;
+}
+
 /* "I have none of 1 to 10": that was true of who says it, and some of them have come meanwhile from others. */
 static void what_is_here_is_not_given_up(void **state)
 {
@@ -325,6 +341,31 @@ static void what_is_here_is_not_given_up(void **state)
         assert_int_equal(next, 11);
         kith_free(k);
     }
+}
+
+/* A page that nobody has asked for, or that leads nowhere, asks for no other: else two who agree would tell each other all
+ * that they have for one forged word. */
+static void pages_that_were_not_asked_for_end_there(void **state)
+{
+    (void)state;
+    kith *k = attack_new();
+    uint8_t buf[16];
+    struct ki_writer root = ki_writer(buf, sizeof buf);
+    attack_event(k, 1);
+    (void)attack_sent(k, KI_EVENTS_HEADS_ASK);
+    attack_heads(k, 1, 0);
+    assert_int_equal(attack_sent(k, KI_EVENTS_HEADS_ASK), 0);
+    ki_put_u8(&root, KI_MSG_USER);
+    ki_encode_events_root(&root, 12345);
+    attack_feed(k, &root);
+    assert_int_equal(attack_sent(k, KI_EVENTS_HEADS_ASK), 1);
+    attack_heads(k, 20, 1);
+    assert_int_equal(attack_sent(k, KI_EVENTS_HEADS_ASK), 1); /* nothing new so far */
+    attack_heads(k, 20, 1);
+    assert_int_equal(attack_sent(k, KI_EVENTS_HEADS_ASK), 0); /* no further */
+    attack_heads(k, 40, 1);
+    assert_int_equal(attack_sent(k, KI_EVENTS_HEADS_ASK), 0); /* it was said already that it ends */
+    kith_free(k);
 }
 
 /* ---- limits ---- */
@@ -355,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_next_life_gives_nothing_of_the_former_up),
         cmocka_unit_test(what_is_old_is_no_gap),
         cmocka_unit_test(what_is_here_is_not_given_up),
+        cmocka_unit_test(pages_that_were_not_asked_for_end_there),
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
