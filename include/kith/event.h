@@ -27,7 +27,8 @@ struct kith_user_event {
     struct kith_str payload;     /* with the name at most event_size_max bytes */
     bool coalesce;               /* Serf's agents may show only the newest of this name to their handlers */
     bool kith_only;              /* members of Serf's kind do not get it */
-    uint32_t confirm_timeout_ms; /* not 0: ask every member to confirm that it has it, and wait so long for all of them */
+    uint32_t confirm_timeout_ms; /* not 0, and with a ticket: ask every member to confirm that it has it, and wait so long for
+                                  * all of them */
 };
 
 /** Sends a user event to every member, ourselves included.  Members of Serf's kind get it as far as it fits one datagram
@@ -38,7 +39,8 @@ struct kith_user_event {
  *                   members that are alive and can tell; KITH_ERR_TIMEOUT: not all, and before it comes one
  *                   KITH_EVENT_UNCONFIRMED for each that has not.  Without: DONE at once.
  *  Returns: 0; KITH_ERR_ARG (no name, or a longer one); KITH_ERR_TOO_LONG (event_size_max); KITH_ERR_STATE; KITH_ERR_FULL
- *           (too many messages wait to be polled here: poll them first); KITH_ERR_NOMEM. */
+ *           (too many messages wait to be polled here: poll them first; or, with a ticket, tickets_max events wait to be
+ *           confirmed); KITH_ERR_NOMEM. */
 KITH_API int kith_send_event(kith *k, struct kith_time now, const struct kith_user_event *event, kith_ticket *ticket);
 
 /* ------------------------------------------------------------------------------------------------ queries ---- */

@@ -17,6 +17,7 @@ static void confirm_free(struct kith *k, struct ki_messages *m, struct ki_confir
     while (*at != confirm)
         at = &(*at)->next;
     *at = confirm->next;
+    m->confirm_count--;
     ki_mem_free(&k->mem, confirm->states);
     ki_mem_free(&k->mem, confirm);
 }
@@ -56,6 +57,7 @@ int ki_confirm_begin(struct kith *k, struct ki_messages *m, uint32_t timeout_ms,
                                    .states = states,
                                    .cap = k->table.used};
     m->confirms = confirm;
+    m->confirm_count++;
     return 0;
 }
 

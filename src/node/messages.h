@@ -131,6 +131,7 @@ struct ki_messages {
     size_t later_bytes;
     struct ki_origins origins;
     struct ki_confirm *confirms;
+    uint32_t confirm_count;
     struct ki_event_link *links;
     uint64_t boot, seq;      /* ours; boot 0: no event yet */
     uint64_t missing_us;     /* not later than the first to be asked for */

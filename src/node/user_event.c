@@ -271,13 +271,13 @@ int ki_event_query(struct kith *k, struct ki_messages *m, struct ki_span query)
     return error;
 }
 
-static int event_send(struct kith *k, struct ki_messages *m, const struct kith_user_event *event)
+static int event_send(struct kith *k, struct ki_messages *m, const struct kith_user_event *event, bool confirms)
 {
     struct ki_serf_event msg = {.ltime = k->event_clock.time,
                                 .name = ki_name_of(event->name),
                                 .payload = ki_name_of(event->payload),
                                 .coalesce = event->coalesce};
-    unsigned flags = (event->confirm_timeout_ms ? KI_EVENT_CONFIRM : 0) | (event->kith_only ? KI_EVENT_KITH_ONLY : 0);
+    unsigned flags = (confirms ? KI_EVENT_CONFIRM : 0) | (event->kith_only ? KI_EVENT_KITH_ONLY : 0);
     struct ki_event_mark mark = event_mark(k, m, flags);
     int error = event_out(k, m, &msg, k->cfg.stock ? NULL : &mark);
     if (!error) {
@@ -294,17 +294,20 @@ int kith_send_event(struct kith *k, struct kith_time now, const struct kith_user
     struct ki_messages *m = error ? NULL : ki_messages(k);
     if (!m)
         return error ? error : KITH_ERR_NOMEM;
-    if (m->count >= k->cfg.messages_max || m->bytes + event->name.len + event->payload.len > k->cfg.message_bytes_max)
+    bool confirms = ticket && event->confirm_timeout_ms > 0 && !k->cfg.stock;
+    if (!ki_message_fits(k, m, k->cfg.name.len + event->name.len + event->payload.len))
         return KITH_ERR_FULL; /* we are to hear it, too */
+    if (confirms && m->confirm_count >= k->cfg.tickets_max)
+        return KITH_ERR_FULL;
     if (ticket && !ki_dones_reserve(k)) { /* what begins must be able to end */
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;
     }
-    error = event_send(k, m, event);
+    error = event_send(k, m, event, confirms);
     if (error || !ticket)
         return error;
     *ticket = ++k->last_ticket;
-    if (event->confirm_timeout_ms > 0 && !k->cfg.stock)
+    if (confirms)
         return ki_confirm_begin(k, m, event->confirm_timeout_ms, *ticket);
     ki_done_event(k, &(struct ki_done){.kind = KITH_EVENT_DONE, .ticket = *ticket});
     return 0;

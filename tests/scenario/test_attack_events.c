@@ -384,6 +384,53 @@ static void what_waits_for_its_number_has_a_limit(void **state)
     kith_free(k);
 }
 
+static void few_tickets(struct kith_config *c, unsigned n)
+{
+    (void)n;
+    c->tickets_max = 3;
+}
+
+static void confirmations_have_a_limit(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 2, 0, few_tickets);
+    struct kith_user_event event = {.name = STR("e"), .confirm_timeout_ms = 2000};
+    kith_ticket tickets[4];
+    world_cut(w, 0, 1, true);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(kith_send_event(world_node(w, 0), world_now(w), &event, &tickets[i]), 0);
+    assert_int_equal(kith_send_event(world_node(w, 0), world_now(w), &event, &tickets[3]), KITH_ERR_FULL);
+    world_run(w, 3 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 0, NULL), 3); /* what is refused is not said */
+    for (unsigned i = 0; i < 3; i++)
+        ends_with(&ear, tickets[i], KITH_ERR_TIMEOUT, 1);
+    assert_int_equal(kith_send_event(world_node(w, 0), world_now(w), &event, &tickets[3]), 0);
+    world_free(w);
+}
+
+static void few_bytes_wait(struct kith_config *c, unsigned n)
+{
+    if (n == 0)
+        c->message_bytes_max = 1024;
+}
+
+/* What is refused is refused before anybody has heard it; what is sent, we hear too. */
+static void what_we_send_we_hear(void **state)
+{
+    (void)state;
+    for (size_t len = 1000; len <= 1023; len++) {
+        struct world *w = pool(&ear, 2, 0, few_bytes_wait);
+        struct kith_user_event event = {.name = STR("e"), .payload = {filler, len}};
+        int error = kith_send_event(world_node(w, 0), world_now(w), &event, NULL);
+        assert_true(error == (len + 1 + 6 <= 1024 ? 0 : KITH_ERR_FULL));
+        world_run(w, SECOND);
+        for (unsigned n = 0; n < 2; n++)
+            assert_int_equal(ear_count(&ear, KITH_EVENT_USER, n, NULL), error == 0);
+        assert_int_equal(ear_count(&ear, KITH_EVENT_GAP, WORLD_NODES, NULL), 0);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +445,8 @@ int main(void)
         cmocka_unit_test(what_is_here_is_not_given_up),
         cmocka_unit_test(pages_that_were_not_asked_for_end_there),
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
+        cmocka_unit_test(confirmations_have_a_limit),
+        cmocka_unit_test(what_we_send_we_hear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
