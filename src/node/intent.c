@@ -10,6 +10,11 @@
  * ever, unless our join is later still. */
 #define INTENT_MARGIN 16
 
+static uint64_t intent_time(const struct kith *k, uint64_t margin)
+{
+    return margin < KI_CLOCK_LAST - k->clock.time ? k->clock.time + margin : KI_CLOCK_LAST;
+}
+
 static int intent_spread(struct kith *k, unsigned queue, struct ki_span raw, kith_ticket ticket)
 {
     uint8_t buf[2048];
@@ -137,7 +142,7 @@ int ki_say_join(struct kith *k)
     uint8_t buf[384];
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
     uint64_t margin = k->cfg.stock ? 0 : INTENT_MARGIN;
-    struct ki_serf_join msg = {.ltime = k->clock.time + margin, .node = ki_name_of(k->cfg.name)};
+    struct ki_serf_join msg = {.ltime = intent_time(k, margin), .node = ki_name_of(k->cfg.name)};
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
     k->join_said_us = k->now.mono_us;
@@ -149,7 +154,7 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
     uint8_t buf[384];
     struct ki_pack p = ki_pack(buf, sizeof buf, false);
     uint64_t margin = prune && !k->cfg.stock ? INTENT_MARGIN : 0; /* the leave of one that has left has crept already */
-    struct ki_serf_leave msg = {.ltime = k->clock.time + margin, .node = name, .prune = prune};
+    struct ki_serf_leave msg = {.ltime = intent_time(k, margin), .node = name, .prune = prune};
     ki_encode_serf_leave(&p, &msg);
     KI_ASSERT(!p.w.full);
     uint32_t id = ki_table_find(&k->table, name);

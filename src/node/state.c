@@ -118,9 +118,9 @@ static bool state_begin(struct kith *k, struct ki_stream *s)
     struct ki_state_merge *m = &s->merge;
     const struct ki_serf_state *state = &m->state;
     const struct ki_ask *join = s->purpose == KI_PURPOSE_JOIN ? ki_ask_find(k, s->token) : NULL;
-    if (join && !join->replay) /* what was said before we came is not for us */
-        k->event_min = ki_max_u64(k->event_min, state->event_ltime);
     ki_state_clocks(k, state->ltime, state->event_ltime, state->query_ltime);
+    if (join && !join->replay) /* what was said before we came is not for us */
+        k->event_min = ki_max_u64(k->event_min, ki_min_u64(state->event_ltime, k->event_clock.time));
     m->reader = ki_reader(state->left_members.ptr, state->left_members.len);
     m->step = KI_STATE_LEFT;
     m->items = UINT32_MAX; /* not begun */

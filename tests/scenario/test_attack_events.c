@@ -431,6 +431,32 @@ static void what_we_send_we_hear(void **state)
     }
 }
 
+/* ---- times that cannot be followed ---- */
+
+static void nobody_is_mute_after_the_last_time(void **state)
+{
+    (void)state;
+    for (uint64_t below = 1; below <= 3; below++) {
+        struct world *w = pool(&ear, 2, 0, NULL);
+        uint8_t buf[64];
+        struct ki_pack p = ki_pack(buf, sizeof buf, false);
+        ki_put_u8(&p.w, KI_MSG_USER);
+        ki_encode_serf_event(&p, &(struct ki_serf_event){.ltime = UINT64_MAX - below, .name = lone_span("late")});
+        world_inject(w, 0, 1, buf, p.w.len);
+        world_inject(w, 1, 0, buf, p.w.len);
+        say(w, 0, "one");
+        say(w, 0, "two");
+        say(w, 1, "three");
+        world_run(w, 2 * SECOND);
+        for (unsigned n = 0; n < 2; n++) {
+            assert_int_equal(ear_count(&ear, KITH_EVENT_USER, n, "one"), 1);
+            assert_int_equal(ear_count(&ear, KITH_EVENT_USER, n, "two"), 1);
+            assert_int_equal(ear_count(&ear, KITH_EVENT_USER, n, "three"), 1);
+        }
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +473,7 @@ int main(void)
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
         cmocka_unit_test(confirmations_have_a_limit),
         cmocka_unit_test(what_we_send_we_hear),
+        cmocka_unit_test(nobody_is_mute_after_the_last_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* serf/clock.h: what is witnessed is behind us, and only the largest time of all is not believed. */
+/* serf/clock.h: what is witnessed is behind us, but at the end; the largest number is not believed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,10 +20,12 @@ static const struct row {
     R(5, 4, false, 5),
     R(5, 5, true, 6),
     R(5, 100, true, 101),
-    R(5, UINT64_MAX - 1, true, UINT64_MAX),
+    R(5, UINT64_MAX - 3, true, UINT64_MAX - 2),
+    R(5, UINT64_MAX - 2, true, UINT64_MAX - 1),
+    R(5, UINT64_MAX - 1, true, UINT64_MAX - 1), /* the last there is */
     R(5, UINT64_MAX, false, 5),
-    R(UINT64_MAX, UINT64_MAX - 1, false, UINT64_MAX),
-    R(UINT64_MAX, UINT64_MAX, false, UINT64_MAX), /* and it does not wrap */
+    R(UINT64_MAX - 1, UINT64_MAX - 1, false, UINT64_MAX - 1),
+    R(UINT64_MAX - 1, UINT64_MAX, false, UINT64_MAX - 1), /* and it does not wrap */
 #undef R
 };
 
