@@ -148,6 +148,8 @@ static void origin_drop_early(struct ki_origins *o, struct ki_origin *origin)
 {
     struct ki_kept *early = origin->early;
     origin->early = early->next;
+    if (!origin->early)
+        origin->early_last = NULL;
     o->early_bytes -= sizeof *early + early->len;
     ki_mem_free(o->mem, early);
 }
@@ -218,12 +220,15 @@ enum ki_arrival ki_origin_arrive(struct ki_origins *o, struct ki_origin *origin,
                                  struct ki_span message)
 {
     struct ki_kept **at = &origin->early;
-    while (*at && (*at)->seq < seq)
+    if (origin->early_last && origin->early_last->seq < seq)
+        at = &origin->early_last->next; /* where nearly all belong */
+    for (unsigned passed = 0; *at && (*at)->seq < seq && passed < KI_ORIGINS_LOOK; passed++)
         at = &(*at)->next;
     if (seq < origin->next || (*at && (*at)->seq == seq))
         return KI_ARRIVAL_BEFORE;
     size_t size = sizeof **at + message.len;
-    if (seq > origin->next && o->early_bytes + size > o->max)
+    bool far = *at && (*at)->seq < seq, full = seq > origin->next && o->early_bytes + size > o->max;
+    if (far || full)
         return KI_ARRIVAL_NO_ROOM; /* it will be asked for when its turn comes */
     struct ki_kept *early = ki_mem_resize(o->mem, NULL, size);
     if (!early)
@@ -231,6 +236,8 @@ enum ki_arrival ki_origin_arrive(struct ki_origins *o, struct ki_origin *origin,
     *early = (struct ki_kept){
         .next = *at, .origin = origin, .seq = seq, .ltime = ltime, .len = (uint32_t)message.len};
     memcpy(early->bytes, message.ptr, message.len);
+    if (!*at)
+        origin->early_last = early;
     *at = early;
     o->early_bytes += size;
     if (seq > origin->known)
@@ -256,6 +263,8 @@ void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
     size_t size = sizeof *kept + kept->len;
     KI_ASSERT(kept && kept->seq == origin->next);
     origin->early = kept->next;
+    if (!origin->early)
+        origin->early_last = NULL;
     kept->next = NULL;
     kept->told = told;
     o->early_bytes -= size;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define KI_ORIGINS_MAX 4096
+#define KI_ORIGINS_LOOK 1024 /* of those that came early, at most so many are passed to find the place of another */
 #define KI_ORIGINS_FINISHED 1024 /* forgotten ones that are known again */
 
 struct ki_origin;
@@ -43,7 +44,7 @@ struct ki_origin {
     uint64_t last_ltime; /* of the one settled last, or more if it never came; UINT64_MAX: it may be any */
     uint64_t lost_ltime; /* of the newest that is not kept any more, or never was; UINT64_MAX: it may be any */
     struct ki_kept *first, *last; /* kept */
-    struct ki_kept *early;        /* not settled: in order, from next on */
+    struct ki_kept *early, *early_last; /* not settled: in order, from next on */
     uint64_t missing_us, ask_us;  /* since when the next one is missing, and when to ask for it; UINT64_MAX: it is not */
     uint32_t asks;
     uint32_t teller; /* the caller's: who said last that it has what is missing */
@@ -81,7 +82,7 @@ void ki_origins_forget(struct ki_origins *o, struct ki_origin *origin);
 enum ki_arrival {
     KI_ARRIVAL_BEFORE, /* settled, or waiting already */
     KI_ARRIVAL_NEW,
-    KI_ARRIVAL_NO_ROOM /* or no memory */
+    KI_ARRIVAL_NO_ROOM /* or no memory, or a place too far among others */
 };
 /* An event has come.  NEW: it waits in `early`, and may be the next one. */
 enum ki_arrival ki_origin_arrive(struct ki_origins *o, struct ki_origin *origin, uint64_t seq, uint64_t ltime,

@@ -122,6 +122,10 @@ static void check_origin(const struct ki_origins *o, unsigned i)
     assert_int_equal(ki_origin_missing(got, &last), want->known >= want->next && !is_ready);
     if (want->known >= want->next && !is_ready)
         assert_true(last == (least ? least->seq - 1 : want->known));
+    const struct ki_kept *early_last = got->early;
+    while (early_last && early_last->next)
+        early_last = early_last->next;
+    assert_ptr_equal(got->early_last, early_last);
     const struct ki_kept *kept = got->first, *before = NULL;
     for (unsigned at = model.first; at < model.last; at++) {
         if (model.kept[at].origin != i)
@@ -421,6 +425,31 @@ static void what_comes_early_has_room_of_its_own(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+/* However many wait: the next in order is put behind them at once, and no other looks for its place for long. */
+static void places_are_found_at_once(void **state)
+{
+    (void)state;
+    struct ki_mem mem;
+    struct ki_origins o;
+    ki_mem_init(&mem, NULL, NULL, NULL, 0);
+    ki_origins_init(&o, &mem, 64 << 20);
+    struct ki_origin *origin = enter(&o, name_of(0), 1, 1);
+    for (uint64_t seq = 2; seq <= 200000; seq += 2)
+        assert_int_equal(ki_origin_arrive(&o, origin, seq, seq, ki_span("", 0)), KI_ARRIVAL_NEW);
+    assert_int_equal(ki_origin_arrive(&o, origin, 200001, 1, ki_span("", 0)), KI_ARRIVAL_NEW);
+    assert_int_equal(ki_origin_arrive(&o, origin, 2 * KI_ORIGINS_LOOK + 1, 1, ki_span("", 0)), KI_ARRIVAL_NEW);
+    assert_int_equal(ki_origin_arrive(&o, origin, 2 * KI_ORIGINS_LOOK + 2, 1, ki_span("", 0)), KI_ARRIVAL_NO_ROOM);
+    assert_int_equal(ki_origin_arrive(&o, origin, 100001, 1, ki_span("", 0)), KI_ARRIVAL_NO_ROOM);
+    assert_int_equal(ki_origin_arrive(&o, origin, 2 * KI_ORIGINS_LOOK, 1, ki_span("", 0)), KI_ARRIVAL_BEFORE);
+    assert_int_equal(ki_origin_arrive(&o, origin, 1, 1, ki_span("", 0)), KI_ARRIVAL_NEW);
+    uint64_t count = 0;
+    for (; ki_origin_ready(origin); count++)
+        ki_origin_settle(&o, origin, true);
+    assert_int_equal(count, 2); /* 3 is missing */
+    ki_origins_free(&o);
+    assert_int_equal(mem.used, 0);
+}
+
 /* What is told to others of what is not here: it may be as new as what was settled behind it. */
 static void a_gap_is_lost_for_others_too(void **state)
 {
@@ -489,6 +518,7 @@ int main(void)
         cmocka_unit_test(any_order_ends_alike),
         cmocka_unit_test(too_many),
         cmocka_unit_test(what_comes_early_has_room_of_its_own),
+        cmocka_unit_test(places_are_found_at_once),
         cmocka_unit_test(a_gap_is_lost_for_others_too),
         cmocka_unit_test(memory_fails_in_turn),
     };
