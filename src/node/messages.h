@@ -139,7 +139,8 @@ struct ki_messages {
     uint64_t heads_us;       /* not before it we ask for heads again, unless for the next page: */
     uint64_t heads_from;     /* of whom pages are asked for, and from where on; KI_NO_MEMBER: of nobody */
     uint32_t heads_whom;
-    uint64_t tidy_us;        /* not before it we look for origins that are gone */
+    uint64_t tidy_us;        /* not before it we look for origins that are gone, */
+    uint32_t tidy_left;      /* of which so many are still to be looked at; 0: all again */
     struct ki_waiting *first, *last, *shown;
     uint32_t count;
     uint64_t bytes;

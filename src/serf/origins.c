@@ -134,8 +134,7 @@ static void origins_drop_oldest(struct ki_origins *o)
     struct ki_kept *kept = o->oldest;
     struct ki_origin *origin = kept->origin;
     o->oldest = kept->newer;
-    if (!o->oldest)
-        o->newest = NULL;
+    *(o->oldest ? &o->oldest->older : &o->newest) = NULL;
     origin->first = kept->next; /* what is oldest of all is oldest of its own */
     if (!origin->first)
         origin->last = NULL;
@@ -157,19 +156,13 @@ static void origin_drop_early(struct ki_origins *o, struct ki_origin *origin)
 /* Takes all of an origin out of the list of what is kept. */
 static void origin_drop_kept(struct ki_origins *o, const struct ki_origin *origin)
 {
-    struct ki_kept **at = &o->oldest, *last = NULL;
-    while (*at) {
-        struct ki_kept *kept = *at;
-        if (kept->origin != origin) {
-            last = kept;
-            at = &kept->newer;
-            continue;
-        }
-        *at = kept->newer;
+    for (struct ki_kept *kept = origin->first, *next; kept; kept = next) {
+        next = kept->next;
+        *(kept->older ? &kept->older->newer : &o->oldest) = kept->newer;
+        *(kept->newer ? &kept->newer->older : &o->newest) = kept->older;
         o->bytes -= sizeof *kept + kept->len;
         ki_mem_free(o->mem, kept);
     }
-    o->newest = last;
 }
 
 static void origin_free(struct ki_origins *o, struct ki_origin *origin)
@@ -271,6 +264,7 @@ void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
     o->bytes += size;
     *(origin->last ? &origin->last->next : &origin->first) = kept;
     origin->last = kept;
+    kept->older = o->newest;
     *(o->newest ? &o->newest->newer : &o->oldest) = kept;
     o->newest = kept;
     origin->last_ltime = kept->ltime;

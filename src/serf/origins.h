@@ -28,7 +28,7 @@ struct ki_finished { /* what is left of an origin that is forgotten */
 };
 
 struct ki_kept {
-    struct ki_kept *newer;           /* of all that are settled */
+    struct ki_kept *newer, *older;   /* of all that are settled */
     struct ki_kept *next;            /* of this origin */
     struct ki_origin *origin;
     uint64_t seq, ltime;

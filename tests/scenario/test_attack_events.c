@@ -384,6 +384,26 @@ static void what_waits_for_its_number_has_a_limit(void **state)
     kith_free(k);
 }
 
+/* Who is gone is forgotten, so many at a time; who lives is not. */
+static void origins_are_forgotten_in_slices(void **state)
+{
+    (void)state;
+    kith *k = attack_new();
+    attack_event(k, 1);
+    fill_origins(k);
+    struct ki_origins *o = &k->messages->origins;
+    uint64_t at_us = 400 * LONE_SECOND, most = 0;
+    for (uint32_t before = o->count; before > 1; before = o->count) {
+        lone_pass(k, at_us, at_us);
+        most = ki_max_u64(most, before - o->count);
+        at_us = ki_max_u64(at_us + 1, kith_deadline(k));
+        assert_true(at_us < 500 * LONE_SECOND);
+    }
+    assert_in_range(most, 1, 256);
+    assert_non_null(ki_origins_find(o, lone_span("a"), 7));
+    kith_free(k);
+}
+
 static void few_tickets(struct kith_config *c, unsigned n)
 {
     (void)n;
@@ -471,6 +491,7 @@ int main(void)
         cmocka_unit_test(what_is_here_is_not_given_up),
         cmocka_unit_test(pages_that_were_not_asked_for_end_there),
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
+        cmocka_unit_test(origins_are_forgotten_in_slices),
         cmocka_unit_test(confirmations_have_a_limit),
         cmocka_unit_test(what_we_send_we_hear),
         cmocka_unit_test(nobody_is_mute_after_the_last_time),

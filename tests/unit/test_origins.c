@@ -149,7 +149,8 @@ static void check(const struct ki_origins *o)
     for (unsigned at = model.first; at < model.last; at++, kept = kept->newer) {
         bytes += size_of(&model.kept[at]);
         check_event(kept, &model.kept[at]);
-        assert_true(kept->newer != NULL || o->newest == kept);
+        assert_true(kept->newer ? kept->newer->older == kept : o->newest == kept);
+        assert_true(kept->older != NULL || o->oldest == kept);
         assert_ptr_equal(kept->origin, ki_origins_find(o, name_of(model.kept[at].origin), boot_of(model.kept[at].origin)));
     }
     assert_true(kept == NULL && (o->newest != NULL) == (o->oldest != NULL));
