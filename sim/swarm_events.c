@@ -2,8 +2,9 @@
  *
  * A world with events has 2 to 12 nodes, rarely more, some of them perhaps of Serf's kind.  Its workload tells and asks at
  * random times, with floods, until the healing.  When the core agrees again and no join is under way any more, each member
- * says a word, and all numbers of all members must become settled everywhere.  Then each has two last words, often while all
- * links lose 30 % of all datagrams: again all must become settled, and as everybody is alive, these are confirmed by all.
+ * says a word, and all numbers of all members must become settled everywhere.  Then each has three last words, often while all
+ * links lose 30 % of all datagrams: again all must become settled, and as everybody is alive, the first two are confirmed by
+ * all.
  *
  * What those had to say that are gone need not come: it may be lost with them. */
 #include "sim/swarm.h"
@@ -156,7 +157,9 @@ void ki_sim_swarm_events_wait(struct sim_swarm *w)
     events_last_words(w, EVENTS_CONFIRM_MS);
     events_pass(w, KITH_SIM_SECOND);
     events_last_words(w, EVENTS_CONFIRM_MS);
-    events_pass(w, (EVENTS_CONFIRM_MS + 1000) * KITH_SIM_MS);
+    events_pass(w, KITH_SIM_SECOND);
+    events_last_words(w, 0); /* nobody sends it again by himself: who misses it must find out */
+    events_pass(w, EVENTS_CONFIRM_MS * KITH_SIM_MS);
     link.loss_ppm = 0;
     kith_sim_default_link(w->s, &link);
     events_settle(w);
