@@ -3,11 +3,16 @@
  * `kith agent` is the agent; all others ask one, by RPC or at its Redis door, or need none.  Exit codes: 0, 1 failure, 2
  * wrong usage, 4 no agent there.  Output that could not be written is a failure: `kith keygen >file`
  * on a full disk must not look like a key.  Usage that was asked for goes to standard output, usage as an answer
- * to a mistake to standard error. */
+ * to a mistake to standard error.
+ *
+ * Who starts us may have closed one of the three standard descriptors.  Its number must not go to a socket or to the
+ * store's file, or the log would be written there. */
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 
@@ -68,7 +73,7 @@ static int main_run(int argc, char **argv)
         main_usage(stdout);
         return KI_EXIT_OK;
     }
-    if (main_is(argv[1], "version") && argv[1][0] == '-')
+    if (argv[1][0] == '-' && (main_is(argv[1], "version") || main_is(argv[1], "v")))
         return ki_cmd_version(argc - 1, argv + 1);
     for (size_t i = 0; i < KI_COUNT(main_commands); i++) {
         if (strcmp(argv[1], main_commands[i].name) == 0)
@@ -79,8 +84,20 @@ static int main_run(int argc, char **argv)
     return KI_EXIT_USAGE;
 }
 
+/* What is closed becomes /dev/null, opened the wrong way round: using it stays the error that it was. */
+static bool main_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!main_standard_files())
+        return KI_EXIT_FAILED; /* and nowhere to say why */
     int code = main_run(argc, argv);
     if (argc > 1 && strcmp(argv[1], "agent") == 0)
         return code; /* nobody reading its log any more is not the agent's failure */

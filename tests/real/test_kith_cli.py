@@ -179,6 +179,8 @@ def environment(pool):
     check(len(lines) >= 2 and "debug" in levels, "KITH_LOG_FORMAT=json and KITH_LOG_LEVEL=debug gave", agent.log_text())
     keys = [lib.run(lib.KITH, "keygen").out.strip() for _ in range(2)]
     check(all(len(base64.b64decode(k)) == 32 for k in keys) and keys[0] != keys[1], "keygen:", keys)
+    for flag in ("-v", "--version"):
+        check(lib.run(lib.KITH, flag).out == lib.run(lib.KITH, "version").out, flag, "is Serf's, too")
     version = lib.run(lib.KITH, "version")
     check(version.code == 0 and re.search(r"\d+\.\d+", version.out), version)
 
@@ -208,6 +210,24 @@ def agent_errors(pool):
     agent = pool.start("kith", "-config-dir", folder)
     tags = {k: v for k, v in agent.members()[agent.name]["Tags"].items() if k != "_kith"}
     check(tags == {"a": "1", "b": "2"}, "tags of a configuration folder:", tags)
+
+
+@lib.case
+def closed_files(pool):
+    """standard files that whoever starts us has closed: nothing else gets their numbers, and what cannot be written fails"""
+    agent = pool.agent("kith")
+    open(agent.log, "w").close()  # it has none
+    command = "exec %s agent -node x -bind %s -rpc-addr %s:7373 -resp-addr none -data-dir %s <&- >&- 2>&-" % (
+        lib.KITH, agent.ip, agent.ip, pool.path("data"))
+    agent.proc = lib.subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sh", "-c", command])
+    agent.ready()
+    files = [lib.os.readlink("/proc/%d/fd/%d" % (agent.proc.pid, fd)) for fd in range(3)]
+    check(files == ["/dev/null"] * 3, files)
+    done = lib.run("sh", "-c", "%s members -rpc-addr=%s:7373 >&-" % (lib.KITH, agent.ip))
+    check(done.code == 1 and "cannot write the output" in done.err, done)
+    agent.signal(lib.signal.SIGTERM)
+    agent.drop_rpc()
+    check(agent.exit_code(15) == 0, "exit code", agent.proc.returncode)
 
 
 lib.main(__doc__)
