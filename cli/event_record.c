@@ -1,8 +1,8 @@
 /* Events as an agent tells them: reading one, and showing it as JSON or as a line.
  *
  * Serf's records are of three forms, told apart by the word in "Event": a user event, a query, and members to whom
- * something happened, whatever the word then is.  A kith agent that keeps events adds the index of each, and a fourth
- * form, a gap, in place of those that it does not keep any more.
+ * something happened, whatever the word then is.  A kith agent adds the index of each and who sent it, and a fourth form, a
+ * gap: what it does not keep any more, by its own indexes, or what has not reached it of a member, by that one's numbers.
  *
  * JSON loses nothing: a payload that is no UTF-8 has a key of its own, so that nobody takes base64 for the text.  Numbers
  * end at 2^63 - 1, as JSON's do here.
@@ -27,6 +27,8 @@ bool ki_event_record_read(struct ki_event_record *record, struct ki_span object)
         KI_FIELD(struct ki_event_record, coalesce, "Coalesce", KI_FIELD_BOOL, 0, false),
         KI_FIELD(struct ki_event_record, id, "ID", KI_FIELD_U64, 0, false),
         KI_FIELD(struct ki_event_record, index, "Index", KI_FIELD_U64, 0, false),
+        KI_FIELD(struct ki_event_record, origin, "Origin", KI_FIELD_STR, 0, false),
+        KI_FIELD(struct ki_event_record, seq, "Seq", KI_FIELD_U64, 0, false),
         KI_FIELD(struct ki_event_record, from, "From", KI_FIELD_U64, 0, false),
         KI_FIELD(struct ki_event_record, to, "To", KI_FIELD_U64, 0, false),
     };
@@ -57,6 +59,14 @@ static void event_record_set(json_t *object, const char *key, uint64_t number)
     json_object_set_new(object, key, json_integer((json_int_t)ki_min_u64(number, INT64_MAX)));
 }
 
+static void event_record_set_origin(json_t *object, const struct ki_event_record *record)
+{
+    if (record->origin.len > 0)
+        json_object_set_new(object, "origin", ki_json_bytes(record->origin));
+    if (record->seq > 0)
+        event_record_set(object, "seq", record->seq);
+}
+
 json_t *ki_event_record_json(const struct ki_event_record *record)
 {
     json_t *object = json_object();
@@ -73,8 +83,10 @@ json_t *ki_event_record_json(const struct ki_event_record *record)
         ki_json_set_payload(object, record->payload);
         if (record->kind == KI_EVENT_USER)
             json_object_set_new(object, "coalesce", json_boolean(record->coalesce));
+        event_record_set_origin(object, record);
         break;
     case KI_EVENT_GAP:
+        event_record_set_origin(object, record);
         event_record_set(object, "from", record->from);
         event_record_set(object, "to", record->to);
         break;
@@ -102,6 +114,18 @@ static void event_record_print_members(FILE *to, const struct ki_member_list *li
     }
 }
 
+static void event_record_print_gap(FILE *to, const struct ki_event_record *record)
+{
+    unsigned long long first = record->from, last = record->to;
+    if (record->origin.len == 0) {
+        fprintf(to, ": %llu to %llu are no longer kept", first, last);
+        return;
+    }
+    fprintf(to, ": user events %llu to %llu of ", first, last);
+    ki_print_safe(to, record->origin);
+    fputs(" are lost", to);
+}
+
 void ki_event_record_print(FILE *to, const struct ki_event_record *record)
 {
     if (record->index > 0)
@@ -117,8 +141,7 @@ void ki_event_record_print(FILE *to, const struct ki_event_record *record)
         ki_print_safe(to, record->payload);
         break;
     case KI_EVENT_GAP:
-        fprintf(to, ": %llu to %llu are no longer kept", (unsigned long long)record->from,
-                (unsigned long long)record->to);
+        event_record_print_gap(to, record);
         break;
     case KI_EVENT_MEMBERS:
         event_record_print_members(to, &record->members);

@@ -8,7 +8,7 @@
 enum ki_event_kind {
     KI_EVENT_USER,
     KI_EVENT_QUERY,
-    KI_EVENT_GAP,    /* events that the agent does not keep any more */
+    KI_EVENT_GAP,    /* events that this client will not get */
     KI_EVENT_MEMBERS /* all others: member-join, member-failed ... */
 };
 
@@ -20,8 +20,10 @@ struct ki_event_record {
     struct ki_member_list members;
     uint64_t index; /* where a kith agent keeps it; 0: the agent does not say */
     uint64_t ltime;
-    uint64_t id;       /* of a query, to answer it on the same connection */
-    uint64_t from, to; /* of a gap: the first and the last index that is missing */
+    uint64_t id; /* of a query, to answer it on the same connection */
+    struct ki_span origin; /* who sent it; ptr NULL: the agent does not say */
+    uint64_t seq;          /* of a user event: its number among its sender's; 0: unknown */
+    uint64_t from, to;     /* of a gap: the first and the last that is missing, by seq if it has an origin, else by index */
     bool coalesce;
 };
 

@@ -1,9 +1,9 @@
 /* kith stream: an agent's events, a line each, until interrupted.
  *
- * One request, `stream`, and records without end.  An agent that keeps its events numbers them, and with -from one asks it
- * with `kith-stream` to begin at such a number: whoever was away sees what he has missed, or a gap where it is not kept any
- * more.  An agent that does not know that command has no numbers to begin at, so this is an error and not a stream that
- * silently begins now.
+ * One request, `kith-stream`, and records without end.  A kith agent numbers and keeps its events, and -from begins at
+ * such a number: whoever was away sees what he has missed, or a gap where it is not kept any more.  A Serf agent does not
+ * know that command and hangs up; it is called again and asked for `stream`.  It has no numbers to begin at, so there -from
+ * is an error and not a stream that silently begins now.
  *
  * Ends when the agent does (exit code 1), or by a signal (0).  Every line is flushed, so that it can be piped.
  *
@@ -44,30 +44,41 @@ static int stream_malformed(void)
     return KI_EXIT_FAILED;
 }
 
-/* Asks for the stream.  Returns the exit code, the reason printed. */
-static int stream_start(struct ki_rpc_client *client, const struct stream_options *options)
+static bool stream_ask(struct ki_rpc_client *client, const struct stream_options *options, const char *command,
+                       bool numbered)
 {
-    static const char failure[] = "Error starting the stream";
     size_t cap = strlen(options->type) + 64;
     uint8_t *buf = malloc(cap);
     struct ki_pack body = ki_pack(buf, buf ? cap : 0, true);
-    ki_pack_map(&body, options->from ? 2 : 1);
+    ki_pack_map(&body, numbered ? 2 : 1);
     ki_pack_text(&body, "Type");
     ki_pack_text(&body, options->type);
-    if (options->from) {
+    if (numbered) {
         ki_pack_text(&body, "From");
         ki_pack_uint(&body, options->from_index);
     }
-    const char *command = options->from ? "kith-stream" : "stream";
     bool started = ki_rpc_call(client, command, &body, KI_RPC_WAIT_MS, NULL);
     free(buf);
-    if (started)
-        return KI_EXIT_OK;
-    if (options->from && ki_rpc_unsupported(client)) {
-        fprintf(stderr, "%s: this agent keeps no events, so there is nothing to begin at: leave -from away\n", failure);
-        return KI_EXIT_FAILED;
+    return started;
+}
+
+/* Asks for the stream, of a connected client.  Returns the exit code, the reason printed. */
+static int stream_start(struct ki_rpc_client *client, const struct stream_options *options)
+{
+    static const char failure[] = "Error starting the stream";
+    bool started = stream_ask(client, options, "kith-stream", true);
+    if (!started && ki_rpc_unsupported(client)) {
+        if (options->from) {
+            fprintf(stderr, "%s: this agent keeps no events, so there is nothing to begin at: leave -from away\n", failure);
+            return KI_EXIT_FAILED;
+        }
+        ki_rpc_close(client);
+        int code = ki_client_connect(client, &options->client);
+        if (code != KI_EXIT_OK)
+            return code;
+        started = stream_ask(client, options, "stream", false);
     }
-    return ki_client_failed(client, KI_EXIT_FAILED, failure);
+    return started ? KI_EXIT_OK : ki_client_failed(client, KI_EXIT_FAILED, failure);
 }
 
 static bool stream_print(struct ki_span object, bool json)
@@ -108,8 +119,8 @@ int ki_cmd_stream(int argc, char **argv)
     struct stream_options options = {.client = ki_client_options(), .type = "*"};
     const struct ki_flag flags[] = {
         {"from", KI_FLAG_TEXT, &options.from, "index",
-         "Begin with the event of this index, one more than that of the last\nline seen; only of agents that number "
-         "their events."},
+         "Begin with the event of this index: one more than that with which the\nlast line seen begins (in JSON: "
+         "\"index\").  Only of kith agents."},
         {"json", KI_FLAG_BOOL, &options.client.json, NULL, "One JSON object a line."},
         KI_CLIENT_FLAGS(options.client),
     };

@@ -23,10 +23,10 @@ KINDS = os.environ.get("KITH_CLI_AGENTS", "serf").split()
 TIMEOUT = "-timeout=3s"
 
 
-def each_kind(function):
+def each_kind(function, kinds=KINDS):
     """A case for every kind of agent."""
     def run(pool):
-        for kind in KINDS:
+        for kind in kinds:
             function(pool, kind)
     run.__name__, run.__doc__ = function.__name__, function.__doc__
     return lib.case(run)
@@ -238,7 +238,12 @@ class Follower:
         return self.proc.wait(10 * lib.PATIENCE)
 
 
-@each_kind
+def both_kinds(function):
+    """A case for both kinds of agent, always: kith asks them differently."""
+    return each_kind(function, ("serf", "kith"))
+
+
+@both_kinds
 def stream(pool, kind):
     """stream: user events, queries and members as JSON and as text, filters, and its end"""
     one, two, last = three(pool, kind)
@@ -265,7 +270,11 @@ def stream(pool, kind):
     records = [json.loads(line) for line in followers[0].lines()]
     if kind == "kith":
         indexes = [record.pop("index") for record in records]
-        check(indexes == sorted(indexes), "in order:", indexes)
+        check(indexes == list(range(indexes[0], indexes[0] + len(indexes))), "numbered one by one:", indexes)
+        said = [(record["name"], record.pop("origin"), record.pop("seq", None)) for record in records if "name" in record]
+        seqs = [seq for _, origin, seq in said if origin == one.name]
+        check(seqs == list(range(seqs[0], seqs[0] + len(seqs))), "its sender's numbers rise one by one:", said)
+        check(("load", two.name, None) in said, "who asks:", said)
     by_name = {record.get("name"): record for record in records}
     check(all(type(record.pop("ltime")) is int for record in records if "name" in record), "the times are numbers:", records)
     check(by_name["bytes"] == {"event": "user", "name": "bytes", "payload_base64": "/wo=", "coalesce": False}, by_name)
@@ -316,6 +325,35 @@ def errors(pool, kind):
         for _ in range(10): # it hangs up as soon as it has read the name of the command
             fails(1, "event", where, "-confirm", "x", says="this agent cannot tell who has got an event")
             fails(1, "stream", where, "-from=3", says="this agent keeps no events")
+
+
+@lib.case
+def goes_on(pool):
+    """stream -from: who was away gets what it missed, and nothing twice, from an index that any line told it"""
+    one = pool.start("kith")
+    rpc = lib.Rpc(one.rpc_addr)
+
+    def said(name):
+        rpc.call("event", {"Name": name, "Payload": b"", "Coalesce": False})
+
+    first = Follower(pool, one, "stream", "user")
+
+    def begun():
+        said("begin")
+        return first.lines()
+
+    lib.wait(begun, 15, "the stream has begun", 0.3)
+    said("last")
+    lib.wait(lambda: first.lines()[-1].endswith(" user last"), 10, lambda: "the last line: %s" % first.lines())
+    first.ends(signal.SIGINT)
+    for name in ("missed", "too"):
+        said(name)
+    again = Follower(pool, one, "stream", "-from", str(int(first.lines()[-1].split()[0]) + 1), "user")
+    lib.wait(lambda: len(again.lines()) == 2, 10, lambda: "what was missed: %s" % again.lines())
+    said("now")
+    lib.wait(lambda: len(again.lines()) == 3, 10, lambda: "what comes: %s" % again.lines())
+    check([line.split(" ", 1)[1] for line in again.lines()] == ["user missed", "user too", "user now"], again.lines())
+    again.ends(signal.SIGINT)
 
 
 class Script:
@@ -435,7 +473,7 @@ def odd_answers(pool):
          "Missing acks from:\n\tb\n.*Acks from non-live nodes:\n\tc\n"),
         ({"members-filtered": MEMBERS, "query": ["", "", {"Type": "ack", "From": "b"}, "", {"Type": "ack", "From": "a"}, "",
                                                  {"Type": "ack", "From": ""}, "x"]}, ["reachability"], 0, "^$"),
-        ({"stream": ["", "", {"Event": "member-join", "Members": 3}]}, ["stream"], 1, "malformed"),
+        ({"kith-stream": ["", "", {"Event": "member-join", "Members": 3}]}, ["stream"], 1, "malformed"),
     )
     for answers, args, code, says in rows:
         with Script(answers) as script:

@@ -70,6 +70,28 @@ static void pack_query(struct ki_pack *p)
     pack_number(p, "Index", 12);
 }
 
+static void pack_numbered(struct ki_pack *p)
+{
+    ki_pack_map(p, 7);
+    pack_text(p, "Event", "user");
+    pack_number(p, "Index", 13);
+    pack_number(p, "LTime", 7);
+    pack_text(p, "Name", "deploy");
+    pack_text(p, "Origin", "alpha");
+    pack_span(p, "Payload", "v1", 2);
+    pack_number(p, "Seq", 4);
+}
+
+static void pack_lost(struct ki_pack *p)
+{
+    ki_pack_map(p, 5);
+    pack_text(p, "Event", "gap");
+    pack_number(p, "From", 5);
+    pack_number(p, "Index", 14);
+    pack_text(p, "Origin", "al\033pha");
+    pack_number(p, "To", 11);
+}
+
 static void pack_gap(struct ki_pack *p)
 {
     ki_pack_map(p, 3);
@@ -110,6 +132,11 @@ static const struct {
      "\"payload_base64\":\"/wA=\",\"coalesce\":false}"},
     {pack_query, "12 query load",
      "{\"index\":12,\"event\":\"query\",\"id\":3,\"ltime\":9,\"name\":\"load\",\"payload\":\"\"}"},
+    {pack_numbered, "13 user deploy: v1",
+     "{\"index\":13,\"event\":\"user\",\"ltime\":7,\"name\":\"deploy\",\"payload\":\"v1\",\"coalesce\":false,"
+     "\"origin\":\"alpha\",\"seq\":4}"},
+    {pack_lost, "14 gap: user events 5 to 11 of al\\x1bpha are lost",
+     "{\"index\":14,\"event\":\"gap\",\"origin\":\"al\\u001Bpha\",\"from\":5,\"to\":11}"},
     {pack_gap, "gap: 5 to 11 are no longer kept", "{\"event\":\"gap\",\"from\":5,\"to\":11}"},
     {pack_members, "member-failed a 127.0.0.1:7947, b 127.0.0.1:7946",
      "{\"event\":\"member-failed\",\"members\":[" MEMBER_JSON("a", "7947") "," MEMBER_JSON("b", "7946") "]}"},
