@@ -3,7 +3,9 @@
  * jansson rejects what is not JSON, bad UTF-8 and a key given twice, and says the line.  A key that we do not know is
  * an error as in Serf, since a misspelt option that is quietly ignored is found only when it is needed.  jansson does
  * not tell the line of a key that is merely not ours, but it keeps the order: the n-th key of the object is the n-th
- * key in the text, and a walk over the (valid) text finds its line. */
+ * key in the text, and a walk over the (valid) text finds its line.
+ *
+ * What is null, or an empty text, is not given: templates for Serf write keys that way, and a variable is the same. */
 #include "agent/config.h"
 
 #include "base/base.h"
@@ -43,11 +45,17 @@ static int json_key_line(const char *text, size_t index)
 
 static bool json_is_empty(const json_t *value)
 {
-    return json_is_null(value) || json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0) ||
+    return json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0) ||
            (json_is_array(value) && json_array_size(value) == 0);
 }
 
 /* The shape a kind has in JSON. */
+static bool json_is_given(enum ki_option_kind kind, const json_t *value)
+{
+    bool text = kind == KI_OPTION_TEXT || kind == KI_OPTION_MS || kind == KI_OPTION_LIMIT_MS;
+    return !json_is_null(value) && !(text && json_is_string(value) && json_string_length(value) == 0);
+}
+
 static const char *json_shape(enum ki_option_kind kind)
 {
     switch (kind) {
@@ -111,6 +119,8 @@ static int json_set(struct ki_config *config, const struct ki_option *option, js
     enum ki_option_kind kind = option->kind;
     char number[32];
     if (kind == KI_OPTION_NOT_YET || kind == KI_OPTION_NOT_YET_BOOL)
+    if (!json_is_given(kind, value))
+        return 0;
         return json_is_empty(value) ? 0 : ki_config_fail(error, "%s is not implemented yet; remove it", option->key);
     if (kind == KI_OPTION_IGNORED)
         return json_is_empty(value) ? 0 : ki_option_set(config, option, option->key, "", error);

@@ -213,6 +213,18 @@ def agent_errors(pool):
 
 
 @lib.case
+def empty_keys(pool):
+    """keys of a file that are empty or null are not given, for kith as for Serf"""
+    text = ['"%s": ""' % key for key in ("advertise", "role", "tags_file", "encrypt_key", "keyring_file", "snapshot_path", "rpc_auth",
+                                         "profile", "log_level", "discover", "interface", "retry_interval", "statsd_addr",
+                                         "broadcast_timeout", "tombstone_timeout", "syslog_facility")]
+    text += ['"%s": null' % key for key in ("tags", "start_join", "retry_join", "event_handlers", "protocol", "replay_on_join")]
+    path = pool.path("template.json", "{%s}" % ", ".join(text))
+    for kind in ("serf", "kith"):
+        pool.start(kind, "-config-file", path, "-tag", "a=b")
+
+
+@lib.case
 def closed_files(pool):
     """standard files that whoever starts us has closed: nothing else gets their numbers, and what cannot be written fails"""
     agent = pool.agent("kith")

@@ -232,6 +232,35 @@ static void test_json_values(void **state)
     ki_config_free(&config);
 }
 
+/* What Serf's agent takes as not given: a template fills in every key, some with nothing. */
+static void test_json_empty(void **state)
+{
+    struct ki_config config;
+    char error[KI_ERROR_TEXT];
+    const char *path = put(*state, "a.json",
+                           "{ \"node_name\": \"\", \"bind\": \"\", \"advertise\": \"\", \"role\": \"\", \"tags\": null,\n"
+                           "  \"tags_file\": \"\", \"encrypt_key\": \"\", \"keyring_file\": \"\", \"rpc_addr\": \"\",\n"
+                           "  \"snapshot_path\": \"\", \"rpc_auth\": \"\", \"profile\": \"\", \"log_level\": \"\",\n"
+                           "  \"interface\": null, \"retry_interval\": \"\", \"broadcast_timeout\": \"\",\n"
+                           "  \"tombstone_timeout\": null, \"start_join\": null, \"retry_join\": [],\n"
+                           "  \"event_handlers\": null, \"protocol\": null, \"rejoin_after_leave\": null,\n"
+                           "  \"statsd_addr\": \"\", \"discover\": \"\" }");
+    const char *const words[] = {"-config-file", path, "-tag=a=b", "-encrypt=AAAAAAAAAAAAAAAAAAAAAA==", NULL};
+    if (read_words(&config, words, error) != 0)
+        fail_msg("%s", error);
+    assert_true(config.node && config.node[0]);
+    assert_string_equal(config.bind, "0.0.0.0:7946");
+    assert_string_equal(config.profile, "lan");
+    assert_string_equal(config.log_level, "info");
+    assert_int_equal(config.retry_interval_ms, 30000);
+    assert_int_equal(config.tags.count, 1);
+    assert_false(config.advertise || config.role || config.tags_file || config.keyring_file || config.snapshot ||
+                 config.rpc_addr || config.rpc_auth);
+    for (size_t i = 0; i < ki_limit_count; i++)
+        assert_false(config.limits[i].set);
+    ki_config_free(&config);
+}
+
 static void test_json_refused(void **state)
 {
     static const struct {
@@ -368,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_flag_forms),
         cmocka_unit_test(test_refused),
         cmocka_unit_test_setup_teardown(test_json_values, setup_files, teardown_files),
+        cmocka_unit_test_setup_teardown(test_json_empty, setup_files, teardown_files),
         cmocka_unit_test_setup_teardown(test_json_refused, setup_files, teardown_files),
         cmocka_unit_test_setup_teardown(test_precedence, setup_files, teardown_files),
         cmocka_unit_test(test_variables),
