@@ -7,6 +7,7 @@
  *
  * What is null, or an empty text, is not given: templates for Serf write keys that way, and a variable is the same. */
 #include "agent/config.h"
+#include "agent/replace.h"
 
 #include "base/base.h"
 
@@ -49,13 +50,13 @@ static bool json_is_empty(const json_t *value)
            (json_is_array(value) && json_array_size(value) == 0);
 }
 
-/* The shape a kind has in JSON. */
 static bool json_is_given(enum ki_option_kind kind, const json_t *value)
 {
     bool text = kind == KI_OPTION_TEXT || kind == KI_OPTION_MS || kind == KI_OPTION_LIMIT_MS;
     return !json_is_null(value) && !(text && json_is_string(value) && json_string_length(value) == 0);
 }
 
+/* The shape a kind has in JSON. */
 static const char *json_shape(enum ki_option_kind kind)
 {
     switch (kind) {
@@ -118,9 +119,9 @@ static int json_set(struct ki_config *config, const struct ki_option *option, js
 {
     enum ki_option_kind kind = option->kind;
     char number[32];
-    if (kind == KI_OPTION_NOT_YET || kind == KI_OPTION_NOT_YET_BOOL)
     if (!json_is_given(kind, value))
         return 0;
+    if (kind == KI_OPTION_NOT_YET || kind == KI_OPTION_NOT_YET_BOOL)
         return json_is_empty(value) ? 0 : ki_config_fail(error, "%s is not implemented yet; remove it", option->key);
     if (kind == KI_OPTION_IGNORED)
         return json_is_empty(value) ? 0 : ki_option_set(config, option, option->key, "", error);
@@ -185,44 +186,10 @@ static int json_apply(struct ki_config *config, const char *path, const char *te
     return result;
 }
 
-/* The whole file, with a NUL after it; NULL with errno set. */
-static char *json_slurp(const char *path, size_t *out_len)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return NULL;
-    size_t len = 0;
-    size_t cap = 4096;
-    char *text = malloc(cap);
-    while (text) {
-        len += fread(text + len, 1, cap - 1 - len, file);
-        if (len < cap - 1)
-            break;
-        char *more = realloc(text, cap *= 2);
-        if (!more) {
-            free(text);
-            text = NULL;
-            errno = ENOMEM;
-            break;
-        }
-        text = more;
-    }
-    int why = ferror(file) ? errno : 0;
-    fclose(file);
-    if (!text || why != 0) {
-        free(text);
-        errno = why != 0 ? why : ENOMEM;
-        return NULL;
-    }
-    text[len] = '\0';
-    *out_len = len;
-    return text;
-}
-
 int ki_config_read_file(struct ki_config *config, const char *path, char error[KI_ERROR_TEXT])
 {
     size_t len;
-    char *text = json_slurp(path, &len);
+    char *text = ki_read_file(path, &len);
     if (!text)
         return ki_config_fail(error, "%.200s: %s", path, strerror(errno));
     int result = json_apply(config, path, text, len, error);

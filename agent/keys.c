@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int ki_key_decode(const char *text, struct kith_key *out, char *error, size_t cap)
 {
@@ -68,12 +67,15 @@ int ki_keyfile_load(struct ki_keyfile *out, const char *path, char *error, size_
 {
     json_error_t why;
     char reason[192];
+    size_t len;
     *out = (struct ki_keyfile){.keys = NULL};
-    if (access(path, R_OK) != 0) {
+    char *text = ki_read_file(path, &len);
+    if (!text) {
         snprintf(error, cap, "keyring file %.200s: %s", path, strerror(errno));
         return -1;
     }
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    free(text);
     if (!document) {
         snprintf(error, cap, "keyring file %.200s, line %d: %.120s", path, why.line, why.text);
         return -1;

@@ -2,9 +2,10 @@
  *
  *     write PATH.tmp, sync it -> rename it to PATH -> sync the directory
  *
- * PATH.tmp is made anew, so that it has our mode and is nobody's link; what a crash left of it is removed.
+ * PATH.tmp is made anew, so that it has our mode and is nobody's link; what a crash left of it is removed.  When PATH is a
+ * link, all this happens where it leads: whoever keeps a file elsewhere by a link finds the new bytes there.
  *
- * Not done here: keeping owner and mode of the old file, following a link at PATH (it is replaced). */
+ * Not done here: keeping owner and mode of the old file, making what a link leads to (the link is replaced then). */
 #include "agent/replace.h"
 
 #include <errno.h>
@@ -13,8 +14,47 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define REPLACE_READ_MAX ((size_t)64 << 20) /* bytes; what is larger is none of our files, and may have no end */
+
+/* ---- reading ---- */
+
+/* Returns 0 or an errno; *text is to be freed in either case. */
+static int replace_read(FILE *file, char **text, size_t *len)
+{
+    for (size_t cap = 4096; cap <= REPLACE_READ_MAX; cap *= 2) {
+        char *more = realloc(*text, cap);
+        if (!more)
+            return ENOMEM;
+        *text = more;
+        *len += fread(more + *len, 1, cap - 1 - *len, file);
+        more[*len] = '\0';
+        if (*len < cap - 1)
+            return ferror(file) ? errno : 0;
+    }
+    return EFBIG;
+}
+
+char *ki_read_file(const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    *len = 0;
+    if (!file)
+        return NULL;
+    int why = replace_read(file, &text, len);
+    fclose(file);
+    if (why == 0)
+        return text;
+    free(text);
+    errno = why;
+    return NULL;
+}
+
+/* ---- replacing ---- */
 
 static bool replace_write(int fd, const char *bytes, size_t len)
 {
@@ -48,13 +88,19 @@ static int replace_sync_directory(const char *path)
     return result;
 }
 
-int ki_replace_file(const char *path, const void *bytes, size_t len)
+/* Where the bytes go: the path, or what it leads to. */
+static bool replace_target(const char *path, char target[PATH_MAX])
 {
-    char beside[PATH_MAX];
-    if (snprintf(beside, sizeof beside, "%s.tmp", path) >= (int)sizeof beside) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
+    if (realpath(path, target))
+        return true;
+    if (errno != ENOENT)
+        return false;
+    errno = ENAMETOOLONG;
+    return snprintf(target, PATH_MAX, "%s", path) < PATH_MAX;
+}
+
+static int replace_whole(const char *target, const char *beside, const void *bytes, size_t len)
+{
     if (unlink(beside) != 0 && errno != ENOENT)
         return -1;
     int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -66,10 +112,22 @@ int ki_replace_file(const char *path, const void *bytes, size_t len)
         good = false;
         why = errno;
     }
-    if (good && rename(beside, path) == 0)
-        return replace_sync_directory(path);
+    if (good && rename(beside, target) == 0)
+        return replace_sync_directory(target);
     why = good ? errno : why;
     unlink(beside);
     errno = why;
+    return -1;
+}
+
+int ki_replace_file(const char *path, const void *bytes, size_t len)
+{
+    char target[PATH_MAX];
+    char beside[PATH_MAX];
+    if (!replace_target(path, target))
+        return -1;
+    if (snprintf(beside, sizeof beside, "%s.tmp", target) < (int)sizeof beside)
+        return replace_whole(target, beside, bytes, len);
+    errno = ENAMETOOLONG;
     return -1;
 }

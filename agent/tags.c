@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct kith_str ki_str(const char *text)
 {
@@ -103,9 +102,16 @@ bool ki_tags_add_pair(struct ki_tags *tags, const char *pair)
 int ki_tags_load(struct ki_tags *out, const char *path, char *error, size_t cap)
 {
     json_error_t why;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
+    size_t len;
+    char *text = ki_read_file(path, &len);
+    if (!text && errno == ENOENT)
         return 0;
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    if (!text) {
+        snprintf(error, cap, "tags file %s: %s", path, strerror(errno));
+        return -1;
+    }
+    json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    free(text);
     if (!document) {
         snprintf(error, cap, "tags file %s, line %d: %s", path, why.line, why.text);
         return -1;

@@ -106,6 +106,33 @@ static void test_unwritable(void **state)
     assert_int_equal(rmdir(beside), 0);
 }
 
+/* A link stays a link, and what it leads to is written anew; one that leads nowhere is replaced. */
+static void test_link(void **state)
+{
+    (void)state;
+    static struct kith_key key = {.len = 16};
+    const struct ki_keyfile keyring = {.keys = &key, .count = 1};
+    const char *const text = "[\n  \"AAAAAAAAAAAAAAAAAAAAAA==\"\n]";
+    struct stat there;
+    char real[100];
+    snprintf(real, sizeof real, "%s/real", dir);
+    assert_int_equal(symlink("real", path), 0);
+    put("[\"old\"]");
+    assert_int_equal(ki_keyfile_save(&keyring, path, error, sizeof error), 0);
+    assert_int_equal(lstat(path, &there), 0);
+    assert_true(S_ISLNK(there.st_mode));
+    expect_text(text);
+    assert_int_equal(unlink(real), 0);
+    assert_int_equal(ki_keyfile_save(&keyring, path, error, sizeof error), 0);
+    assert_int_equal(lstat(path, &there), 0);
+    assert_true(S_ISREG(there.st_mode));
+    expect_text(text);
+    unlink(path);
+    assert_int_equal(symlink("keyring", path), 0);
+    assert_int_equal(ki_keyfile_save(&keyring, path, error, sizeof error), -1);
+    assert_non_null(strstr(error, "Too many levels of symbolic links"));
+}
+
 static void test_malformed(void **state)
 {
     (void)state;
@@ -130,6 +157,10 @@ static void test_malformed(void **state)
     unlink(path);
     assert_int_equal(ki_keyfile_load(&read, path, error, sizeof error), -1);
     assert_non_null(strstr(error, "No such file"));
+    assert_int_equal(ki_keyfile_load(&read, dir, error, sizeof error), -1);
+    assert_non_null(strstr(error, "Is a directory"));
+    assert_int_equal(ki_keyfile_load(&read, "/dev/zero", error, sizeof error), -1); /* has no end */
+    assert_non_null(strstr(error, "File too large"));
 }
 
 int main(void)
@@ -138,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unwritable, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_malformed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

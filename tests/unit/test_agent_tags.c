@@ -78,6 +78,8 @@ static void test_file(void **state)
     ki_tags_free(&back);
     ki_tags_free(&tags);
     assert_int_equal(ki_tags_load(&back, "/does/not/exist", error, sizeof error), 0); /* the first start */
+    assert_int_equal(ki_tags_load(&back, "/tmp", error, sizeof error), -1);
+    assert_string_equal(error, "tags file /tmp: Is a directory");
     static const char *const bad[] = {"", "[]", "{\"a\": 1}", "{\"a\": \"1\", \"a\": \"2\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put(bad[i]);
