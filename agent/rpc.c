@@ -2,11 +2,15 @@
  *
  * One struct ki_rpc_conn a client, at most KI_RPC_CLIENTS_MAX.  One more takes the place of the oldest
  * that has not greeted; when all have, it is closed at once.  Both are counted.  All that a client can
- * make the agent keep is bounded: its unread requests (reading stops at KI_RPC_INPUT_MAX), its unsent
+ * make the agent keep is bounded: its unread requests (reading stops at the largest one), its unsent
  * answers (beyond KI_RPC_OUTPUT_MAX no further request is done, and records of streams and monitors are
  * dropped and counted), and the time it may take to greet.
  *
  *     open --greeted--> serving <--busy/paused--> serving --end of input, bad bytes, stop--> finishing --> closed
+ *
+ * Who is refused for bad bytes, or for too many, may still be sending.  A socket that is closed with unread bytes takes our
+ * last answer along, so ours is only half closed, and what comes is dropped until the client has closed, too, or for
+ * KI_RPC_FLUSH_MS (draining).
  *
  * Requests of one client are done one after the other, as Serf does: an ask that takes time (busy)
  * holds back those behind it.  Reading goes on meanwhile, so that the end of the connection is seen.  A client
@@ -109,8 +113,21 @@ void ki_rpc_finish(struct ki_rpc_conn *conn)
         ki_rpc_unwatch(conn);
         ki_rpc_drop_queries(conn);
     }
-    if (rpc_unsent(conn) == 0)
+    if (rpc_unsent(conn) == 0 && (conn->ended || !conn->draining))
         rpc_close(conn);
+}
+
+static void rpc_half_closed(uv_shutdown_t *half, int status)
+{
+    (void)half, (void)status; /* the client sees it; we wait for its own */
+}
+
+static void rpc_drain(struct ki_rpc_conn *conn)
+{
+    conn->in_start = conn->in_len = 0;
+    conn->draining = !uv_is_closing(&conn->socket.handle) &&
+                     uv_shutdown(&conn->half, &conn->socket.stream, rpc_half_closed) == 0;
+    ki_rpc_finish(conn);
 }
 
 /* ---- writing ---- */
@@ -223,7 +240,7 @@ static void rpc_turn(struct ki_rpc_conn *conn)
             return;
         if (step == KI_RPC_STEP_CLOSE) {
             conn->rpc->counts[KI_RPC_BAD_REQUESTS]++;
-            ki_rpc_finish(conn);
+            rpc_drain(conn);
         }
     }
 }
@@ -255,6 +272,12 @@ static void rpc_idle(uv_idle_t *idle)
     }
 }
 
+/* Bytes of requests that are kept unread. */
+static size_t rpc_input_max(const struct ki_rpc_conn *conn)
+{
+    return KI_RPC_HEADER_MAX + ki_rpc_body_max(conn->rpc);
+}
+
 static void rpc_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
@@ -264,7 +287,7 @@ static void rpc_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         conn->in_start = 0;
     }
     if (conn->in_len == conn->in_cap) {
-        size_t cap = conn->in_cap ? ki_min_size(conn->in_cap * 2, KI_RPC_INPUT_MAX) : 2048;
+        size_t cap = conn->in_cap ? ki_min_size(conn->in_cap * 2, rpc_input_max(conn)) : 2048;
         uint8_t *in = cap > conn->in_len ? realloc(conn->in, cap) : NULL;
         if (!in) {
             *buf = uv_buf_init(NULL, 0); /* the read then fails with UV_ENOBUFS */
@@ -290,7 +313,7 @@ static void rpc_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
         rpc_close(conn);
         return;
     } else {
-        conn->in_len += (size_t)got;
+        conn->in_len = conn->draining ? 0 : conn->in_len + (size_t)got;
     }
     ki_rpc_resume(conn);
 }
@@ -298,7 +321,7 @@ static void rpc_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 /* Reads while there is room for more. */
 static void rpc_read_more(struct ki_rpc_conn *conn)
 {
-    bool want = !conn->ended && !conn->finishing && conn->in_len < KI_RPC_INPUT_MAX;
+    bool want = !conn->ended && (conn->draining || (!conn->finishing && conn->in_len < rpc_input_max(conn)));
     if (want == conn->reading)
         return;
     conn->reading = want;

@@ -30,9 +30,8 @@
 #define KI_RPC_GATHER_MAX  65536       /* members that one answer tells about */
 #define KI_RPC_KEYS_MAX    1024        /* keys that list-keys tells */
 #define KI_RPC_HEADER_MAX  (64u << 10) /* bytes; Serf's are about 30 */
-#define KI_RPC_BODY_MAX \
-    ((1u << 20) + (64u << 10)) /* bytes: an event as large as it may be unless told otherwise, and what is around it */
-#define KI_RPC_INPUT_MAX   (KI_RPC_HEADER_MAX + KI_RPC_BODY_MAX)
+#define KI_RPC_BODY_MIN    (1u << 20)  /* bytes that a body may have at least, */
+#define KI_RPC_AROUND_MAX  (64u << 10) /* and what is around the largest payload */
 #define KI_RPC_OUTPUT_MAX \
     (1u << 20) /* unsent bytes at which requests wait, and records are dropped */
 #define KI_RPC_OUTPUT_LOW (256u << 10) /* and at which requests go on */
@@ -157,6 +156,8 @@ struct ki_rpc_conn {
     bool reading;         /* uv_read_start is on */
     bool ended;           /* the client sends no more */
     bool finishing;       /* to be closed when all is sent */
+    bool draining;        /* and when the client has said all; nobody listens to it any more */
+    uv_shutdown_t half;   /* our half is closed by it */
     uint64_t deadline_ms; /* loop time at which it is closed, 0: never */
     bool monitoring;
     uint64_t monitor_seq;
@@ -186,6 +187,14 @@ bool ki_rpc_congested(const struct ki_rpc_conn *conn);
 void ki_rpc_finish(struct ki_rpc_conn *conn);
 /* The ask has ended: answers are sent, go on with the next request. */
 void ki_rpc_resume(struct ki_rpc_conn *conn);
+
+/* Bytes that a request's body may have: one that carries the largest event, query or answer of this agent. */
+static inline size_t ki_rpc_body_max(const struct ki_rpc *rpc)
+{
+    struct ki_agent_sizes sizes = ki_agent_sizes(rpc->agent);
+    size_t payload = ki_max_u64(ki_max_u64(sizes.event, sizes.query), ki_max_u64(sizes.response, KI_RPC_BODY_MIN));
+    return payload + KI_RPC_AROUND_MAX;
+}
 
 /* ---- rpc_request.c ---- */
 

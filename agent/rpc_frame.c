@@ -46,7 +46,7 @@ enum ki_rpc_frame_state ki_rpc_frame_scan(struct ki_rpc_frame *frame, const uint
     size_t left = len - frame->scanned;
     while (frame->missing > 0 || frame->chunk > 0) {
         if (left == 0)
-            return frame->scanned >= frame->limit ? KI_RPC_FRAME_BAD : KI_RPC_FRAME_MORE;
+            return frame->scanned >= frame->limit ? KI_RPC_FRAME_LARGE : KI_RPC_FRAME_MORE;
         mpack_token_t token;
         size_t before = left;
         int status = mpack_read(&frame->tokens, &at, &left, &token);
@@ -56,7 +56,7 @@ enum ki_rpc_frame_state ki_rpc_frame_scan(struct ki_rpc_frame *frame, const uint
         if (status == MPACK_OK)
             rpc_frame_count(frame, &token);
         if (frame->scanned + frame->missing + frame->chunk > frame->limit)
-            return KI_RPC_FRAME_BAD;
+            return KI_RPC_FRAME_LARGE;
     }
-    return frame->scanned > frame->limit ? KI_RPC_FRAME_BAD : KI_RPC_FRAME_WHOLE;
+    return frame->scanned > frame->limit ? KI_RPC_FRAME_LARGE : KI_RPC_FRAME_WHOLE;
 }

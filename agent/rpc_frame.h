@@ -12,7 +12,8 @@
 enum ki_rpc_frame_state {
     KI_RPC_FRAME_MORE,  /* the object goes on: call again with more bytes */
     KI_RPC_FRAME_WHOLE, /* the object is `scanned` bytes long */
-    KI_RPC_FRAME_BAD    /* no msgpack, or an object that cannot fit the limit */
+    KI_RPC_FRAME_BAD,   /* no msgpack */
+    KI_RPC_FRAME_LARGE  /* an object that cannot fit the limit */
 };
 
 struct ki_rpc_frame {

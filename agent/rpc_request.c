@@ -17,6 +17,7 @@
  * The key is compared in a time that depends on the client's text only. */
 #include "agent/rpc_conn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define RPC_VERSION 1
@@ -172,12 +173,25 @@ static enum ki_rpc_step rpc_request_header(struct ki_rpc_conn *conn, struct ki_r
     return conn->command->has_body ? KI_RPC_STEP_DONE : rpc_request_run(conn, NULL);
 }
 
+/* Where the body ends nobody knows, so the connection ends, too. */
+static void rpc_request_too_large(struct ki_rpc_conn *conn)
+{
+    char error[256];
+    snprintf(error, sizeof error,
+             "the request has more than %zu bytes, and no event or query may be that large: send less, or raise "
+             "event_size_max and query_size_max of all agents",
+             conn->frame.limit);
+    ki_rpc_reply(conn, conn->seq, error, NULL, NULL);
+}
+
 enum ki_rpc_step ki_rpc_step(struct ki_rpc_conn *conn)
 {
     if (conn->in_len <= conn->frame.scanned)
         return KI_RPC_STEP_MORE;
     const uint8_t *start = conn->in + conn->in_start;
     enum ki_rpc_frame_state state = ki_rpc_frame_scan(&conn->frame, start, conn->in_len);
+    if (state == KI_RPC_FRAME_LARGE && conn->command)
+        rpc_request_too_large(conn);
     if (state != KI_RPC_FRAME_WHOLE)
         return state == KI_RPC_FRAME_MORE ? KI_RPC_STEP_MORE : KI_RPC_STEP_CLOSE;
     struct ki_reader object = ki_reader(start, conn->frame.scanned);
@@ -185,6 +199,6 @@ enum ki_rpc_step ki_rpc_step(struct ki_rpc_conn *conn)
     conn->in_len -= conn->frame.scanned;
     enum ki_rpc_step step =
         conn->command ? rpc_request_run(conn, &object) : rpc_request_header(conn, &object);
-    ki_rpc_frame_start(&conn->frame, conn->command ? KI_RPC_BODY_MAX : KI_RPC_HEADER_MAX);
+    ki_rpc_frame_start(&conn->frame, conn->command ? ki_rpc_body_max(conn->rpc) : KI_RPC_HEADER_MAX);
     return step;
 }

@@ -90,7 +90,7 @@ bool ki_rpc_object(struct ki_rpc_client *client, uint32_t timeout_ms, struct ki_
         enum ki_rpc_frame_state state = KI_RPC_FRAME_MORE;
         if (pending.len > frame.scanned)
             state = ki_rpc_frame_scan(&frame, pending.ptr, pending.len);
-        if (state == KI_RPC_FRAME_BAD)
+        if (state == KI_RPC_FRAME_BAD || state == KI_RPC_FRAME_LARGE)
             return ki_line_fail(&client->line, false, "the agent's answer is malformed or too large");
         if (state == KI_RPC_FRAME_WHOLE) {
             *object = ki_span(pending.ptr, frame.scanned);
@@ -155,9 +155,13 @@ bool ki_rpc_call(struct ki_rpc_client *client, const char *command, const struct
         return false;
     if (seq != sent)
         return ki_line_fail(&client->line, false, "the agent answered another request");
-    bool refused = refusal.len > 0;
+    if (refusal.len == 0)
+        return !reply || ki_rpc_object(client, timeout_ms, reply);
+    char words[sizeof client->line.error]; /* an agent that hangs up in place of a body has said why */
+    size_t len = ki_min_size(refusal.len, sizeof words);
     bool has_body = reply && !rpc_client_bodyless(refusal);
-    if (refused)
-        (void)ki_line_refused(&client->line, refusal);
-    return (!has_body || ki_rpc_object(client, timeout_ms, reply)) && !refused;
+    memcpy(words, refusal.ptr, len);
+    if (has_body && !ki_rpc_object(client, timeout_ms, reply))
+        *reply = ki_span(NULL, 0);
+    return ki_line_refused(&client->line, ki_span(words, len));
 }

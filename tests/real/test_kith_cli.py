@@ -224,6 +224,25 @@ def empty_keys(pool):
         pool.start(kind, "-config-file", path, "-tag", "a=b")
 
 
+def event_from(agent, size):
+    """`kith event` with a payload of so many bytes from standard input."""
+    return lib.run("sh", "-c", "head -c %d /dev/zero | tr '\\0' x | %s event -rpc-addr=%s:7373 big -" % (size, lib.KITH, agent.ip))
+
+
+@lib.case
+def large_events(pool):
+    """an event that is too large says so, however large it is; what an agent is configured to take, its RPC takes"""
+    agent = pool.start("kith")
+    for size in (1 << 20, 2 << 20, 20 << 20):
+        done = event_from(agent, size)
+        check(done.code == 1 and not done.out and re.match("Error sending event: .*event_size_max", done.err), size, done)
+    check(event_from(agent, (1 << 20) - 3).code == 0, "as large as it may be")
+    path = pool.path("large.json", json.dumps({"event_size_max": 3 << 20, "event_log_max": 6 << 20}))
+    agent = pool.start("kith", "-config-file", path)
+    done = event_from(agent, 2 << 20)
+    check(done.code == 0, "it may be larger here:", done)
+
+
 @lib.case
 def closed_files(pool):
     """standard files that whoever starts us has closed: nothing else gets their numbers, and what cannot be written fails"""

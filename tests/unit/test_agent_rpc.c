@@ -401,15 +401,26 @@ static void test_malformed(void **state)
     }
 }
 
-/* A body of more than KI_RPC_BODY_MAX is refused when its head says so. */
+/* A body of more than ki_rpc_body_max() is refused when its head says so; the client learns it although it sends all. */
 static void test_oversize(void **state)
 {
     (void)state;
+    static uint8_t bytes[1114112];
     struct peer *peer = greeted();
     ask(peer, "event", 1, "81a75061796c6f6164c600110000");
+    for (size_t at = 0; at < sizeof bytes; at += 16384) {
+        send_bytes(peer, bytes, 16384);
+        turn();
+    }
+    settle(peer);
+    expect_header(peer, 1,
+                  "the request has more than 1114112 bytes, and no event or query may be that large: send less, or raise "
+                  "event_size_max and query_size_max of all agents");
     assert_true(peer->closed);
     assert_int_equal(rpc->counts[KI_RPC_BAD_REQUESTS], 1);
+    assert_int_equal(rpc->conn_count, 1);
     hang_up(peer);
+    assert_int_equal(rpc->conn_count, 0);
 }
 
 static void test_pipelined(void **state)
