@@ -44,10 +44,13 @@ void ki_redis_publish(struct ki_redis_call *call)
         ki_redis_error(call, "ERR too many messages wait to be told: try again a little later");
         return;
     case KITH_ERR_TOO_LONG:
-        ki_redis_error(call, "ERR the message is larger than event_size_max (-limits) allows");
+        ki_redis_error(call, "ERR the message is larger than event_size_max, a key of the agent's configuration, allows");
+        return;
+    case KITH_ERR_STATE:
+        ki_redis_error(call, "ERR this node is leaving its pool");
         return;
     default:
-        ki_redis_error(call, "ERR not published: see the agent's counters");
+        ki_redis_error(call, "ERR out of memory");
         return;
     }
     for (struct ki_list *at = redis->patterns.all.next; at != &redis->patterns.all; at = at->next) {

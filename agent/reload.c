@@ -49,7 +49,8 @@ static void reload_tags(struct ki_agent *agent, struct ki_config *config)
 {
     int result = ki_retag_reload(agent, &agent->config.tags, &config->tags);
     if (result != 0) {
-        ki_log(agent->log, KI_LOG_ERR, "agent", "tags not reloaded: %s", kith_strerror(result));
+        ki_log(agent->log, KI_LOG_ERR, "agent", "tags not reloaded: %s",
+               result == KITH_ERR_ARG ? KI_TAGS_REFUSED : kith_strerror(result));
         return;
     }
     struct ki_tags old_tags = agent->config.tags;

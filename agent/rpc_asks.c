@@ -7,6 +7,7 @@
  * A client that goes away while busy is forgotten by the agent (rpc.c does that before it closes), the
  * ask itself goes on. After `leave` the agent stops by itself; stopping flushes the answer first. */
 #include "agent/rpc_conn.h"
+#include "agent/tags.h"
 
 #include <stdlib.h>
 
@@ -162,6 +163,13 @@ bool ki_rpc_read_tags(struct ki_span object, struct kith_tag **tags, size_t *cou
     return true;
 }
 
+static const char *rpc_asks_tags_error(int status)
+{
+    if (status == KITH_ERR_STATE)
+        return "not possible now: this node is leaving, or in a pool of bare memberlist nodes, which have no tags";
+    return status == KITH_ERR_ARG ? KI_TAGS_REFUSED : kith_strerror(status);
+}
+
 struct rpc_asks_tag_change {
     struct ki_span tags;
     struct ki_span deleted;
@@ -184,7 +192,7 @@ bool ki_rpc_run_tags(struct ki_rpc_conn *conn, struct ki_reader *body)
     if (good) {
         int status = ki_agent_tags(conn->rpc->agent, tags, tag_count, deleted, deleted_count,
                                    rpc_asks_done, conn);
-        rpc_asks_begun(conn, status, NULL, NULL);
+        ki_rpc_ask_begun(conn, status, rpc_asks_tags_error(status), NULL, NULL);
     }
     free(tags);
     free(deleted);

@@ -178,6 +178,40 @@ static enum kith_profile setup_profile(const char *name)
                                                                                      : KITH_PROFILE_LAN;
 }
 
+static bool setup_would_do(const struct kith_config *core)
+{
+    kith *k;
+    if (kith_new(&k, core) != 0)
+        return false;
+    kith_free(k);
+    return true;
+}
+
+/* Says what the core does not take: that without which it would take the rest. */
+static void setup_explain(const struct ki_config *config, const struct kith_config *core)
+{
+    struct kith_config plain, tried = *core;
+    tried.tag_count = 0;
+    if (setup_would_do(&tried)) {
+        ki_agent_fail(KI_TAGS_REFUSED);
+        return;
+    }
+    kith_config_init(&plain, setup_profile(config->profile));
+    for (size_t i = 0; i < ki_limit_count; i++) {
+        size_t offset = ki_limits[i].offset;
+        if (!config->limits[i].set)
+            continue;
+        tried = *core;
+        memcpy((char *)&tried + offset, (const char *)&plain + offset, ki_limits[i].wide ? 8 : 4);
+        if (setup_would_do(&tried)) {
+            ki_agent_fail("%s: %llu cannot be used: it is out of range, or does not go with another limit or timing",
+                          ki_limits[i].key, (unsigned long long)config->limits[i].value);
+            return;
+        }
+    }
+    ki_agent_fail("the node cannot be made of this configuration: check its name, label, versions, limits and timing");
+}
+
 static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const struct ki_keyfile *keyring)
 {
     struct kith_config core;
@@ -192,7 +226,7 @@ static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const s
     if (agent->config.label)
         core.label = ki_str(agent->config.label);
     if (tags->count > KI_COUNT(list)) {
-        ki_agent_fail("too many tags: together they may have %d bytes", KITH_META_MAX);
+        ki_agent_fail(KI_TAGS_REFUSED);
         return -1;
     }
     for (size_t i = 0; i < tags->count; i++)
@@ -212,9 +246,7 @@ static int setup_new(struct ki_agent *agent, const struct ki_tags *tags, const s
     int result = kith_new(&agent->k, &core);
     explicit_bzero(core.seed, sizeof core.seed);
     if (result == KITH_ERR_ARG)
-        ki_agent_fail("the node cannot be made of this configuration: check the tags (%d bytes in all at most, none "
-                      "empty or beginning with _kith), the name, the versions and the limits",
-                      KITH_META_MAX);
+        setup_explain(&agent->config, &core);
     else if (result != 0)
         ki_agent_fail("the node cannot be made: %s", kith_strerror(result));
     return result == 0 ? 0 : -1;

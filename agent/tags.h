@@ -4,6 +4,12 @@
 
 #include "kith/kith.h"
 
+/* Why the core refuses tags. */
+#define KI_TAGS_REFUSED                                                                                                \
+    "the tags cannot be used: together they have 512 bytes at most, no name is empty or begins with _kith, no text has a " \
+    "NUL, and a node in a pool of bare memberlist nodes has none"
+_Static_assert(KITH_META_MAX == 512, "as KI_TAGS_REFUSED says");
+
 struct ki_tag {
     char *key;
     char *value;

@@ -224,6 +224,18 @@ def empty_keys(pool):
         pool.start(kind, "-config-file", path, "-tag", "a=b")
 
 
+@lib.case
+def agent_limits(pool):
+    """what the core does not take is named: the limit, or the tags"""
+    for text, says in (('{"event_size_max": 16000000}', "event_size_max: 16000000 cannot be used"),
+                       ('{"queue_max": 0, "members_max": 7}', "queue_max: 0 cannot be used"),
+                       ('{"tags": {"a": "%s"}}' % ("x" * 600), "the tags cannot be used: together they have 512 bytes"),
+                       ('{"tags": {"_kith": "1"}}', "the tags cannot be used"),
+                       ('{"queue_max": 0, "members_max": 0}', "check its name, label, versions, limits and timing")):
+        fails(1, "agent", "-node", "x", "-bind", "127.0.0.50", "-resp-addr", "none", "-config-file", pool.path("l.json", text),
+              says=says)
+
+
 def event_from(agent, size):
     """`kith event` with a payload of so many bytes from standard input."""
     return lib.run("sh", "-c", "head -c %d /dev/zero | tr '\\0' x | %s event -rpc-addr=%s:7373 big -" % (size, lib.KITH, agent.ip))
@@ -241,6 +253,17 @@ def large_events(pool):
     agent = pool.start("kith", "-config-file", path)
     done = event_from(agent, 2 << 20)
     check(done.code == 0, "it may be larger here:", done)
+
+
+@lib.case
+def bad_tags(pool):
+    """tags that cannot be set: the error says why"""
+    agent = pool.start("kith")
+    for pair in ("a=" + "x" * 600, "_kith=1"):
+        fails(1, "tags", "-rpc-addr=%s:7373" % agent.ip, "-set", pair,
+              says="Error setting tags: the tags cannot be used: together they have 512 bytes at most")
+    bare = pool.start("kith", "-delegate-versions=0/0/0")
+    fails(1, "tags", "-rpc-addr=%s:7373" % bare.ip, "-set", "a=b", says="bare memberlist nodes, which have no tags")
 
 
 @lib.case
