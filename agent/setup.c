@@ -348,33 +348,44 @@ static int setup_rpc_start(struct ki_agent *agent, const struct sockaddr *addr)
     return result;
 }
 
+/* The Unix socket alone, if there is one. */
+static int setup_rpc_alone(struct ki_agent *agent)
+{
+    agent->rpc_bound.ip_len = 0;
+    return agent->config.rpc_socket ? setup_rpc_start(agent, NULL) : 0;
+}
+
 /* A default address that is taken costs this door, or what of it is at that address; one that was asked for is an error. */
+static int setup_rpc_at(struct ki_agent *agent, const char text[KI_ADDR_TEXT])
+{
+    struct sockaddr_storage storage;
+    socklen_t len;
+    if (!ki_addr_to_sockaddr(&agent->rpc_bound, ki_addr_family(&agent->rpc_bound), &storage, &len))
+        return UV_EINVAL;
+    int result = setup_rpc_start(agent, (const struct sockaddr *)&storage);
+    if (result != UV_EADDRINUSE || agent->config.rpc_addr)
+        return result;
+    ki_log(agent->log, KI_LOG_WARN, "agent",
+           "no RPC door: its default address %s is in use; give this agent its own with -rpc-addr", text);
+    return setup_rpc_alone(agent);
+}
+
 static int setup_rpc(struct ki_agent *agent)
 {
     char error[KI_ERROR_TEXT];
-    char text[KI_ADDR_TEXT];
-    struct sockaddr_storage storage;
-    socklen_t len;
-    const char *asked = agent->config.rpc_addr;
-    if (ki_place_resolve(asked ? asked : "127.0.0.1", SETUP_RPC_PORT, &agent->rpc_bound, error, sizeof error) != 0) {
+    char text[KI_ADDR_TEXT] = "its Unix socket";
+    const char *asked = agent->config.rpc_addr ? agent->config.rpc_addr : "127.0.0.1";
+    bool alone = strcmp(asked, "none") == 0;
+    if (!alone && ki_place_resolve(asked, SETUP_RPC_PORT, &agent->rpc_bound, error, sizeof error) != 0) {
         ki_agent_fail("-rpc-addr: %s", error);
         return -1;
     }
-    ki_addr_format(&agent->rpc_bound, text);
-    int result = UV_EINVAL;
-    if (ki_addr_to_sockaddr(&agent->rpc_bound, ki_addr_family(&agent->rpc_bound), &storage, &len))
-        result = setup_rpc_start(agent, (const struct sockaddr *)&storage);
-    if (result == UV_EADDRINUSE && !asked) {
-        ki_log(agent->log, KI_LOG_WARN, "agent",
-               "no RPC door: its default address %s is in use; give this agent its own with -rpc-addr", text);
-        agent->rpc_bound.ip_len = 0;
-        result = agent->config.rpc_socket ? setup_rpc_start(agent, NULL) : 0;
-    }
-    if (result == 0)
-        return 0;
-    if (result != SETUP_TOLD)
+    if (!alone)
+        ki_addr_format(&agent->rpc_bound, text);
+    int result = alone ? setup_rpc_alone(agent) : setup_rpc_at(agent, text);
+    if (result != 0 && result != SETUP_TOLD)
         ki_agent_fail("the RPC door cannot listen on %s: %s", text, uv_strerror(result));
-    return -1;
+    return result == 0 ? 0 : -1;
 }
 
 static void setup_kick(void *arg)

@@ -281,6 +281,17 @@ def unix_socket(pool):
     check(unix(path).members(), "it answers again")
     agent.leave()
     check(not os.path.exists(path), "it is gone")
+    alone = pool.agent("kith")
+    alone.flags = ["-rpc-addr", "none", "-rpc-socket", path]
+    alone.spawn()
+    lib.wait(lambda: os.path.exists(path), 15, "the socket is there", 0.05)
+    check([m["Name"] for m in unix(path).members()] == [alone.name], "it answers alone")
+    check("RPC addr: ''" in alone.log_text(), alone.log_text())
+    try:
+        socket.create_connection(alone.rpc_addr, 5).close()
+        raise lib.Failure("there is a door at an address")
+    except ConnectionRefusedError:
+        pass
     file = pool.path("file", "text")
     done = lib.run(lib.KITH, "agent", "-bind", "127.0.0.99", "-node", "late", "-rpc-addr", "127.0.0.99:7373", "-rpc-socket", file,
                    "-resp-addr", "none")
