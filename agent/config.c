@@ -24,9 +24,8 @@ struct config_flag {
 
 static bool config_is_path(const struct ki_option *option)
 {
-    return option->offset == offsetof(struct ki_config, config_files) && option->kind == KI_OPTION_LIST
-               ? true
-               : option->offset == offsetof(struct ki_config, config_dirs) && option->kind == KI_OPTION_LIST;
+    return option->kind == KI_OPTION_LIST && (option->offset == offsetof(struct ki_config, config_files) ||
+                                              option->offset == offsetof(struct ki_config, config_dirs));
 }
 
 /* Go's way: one or two dashes, -flag=value or -flag value, a boolean flag takes no word after it.

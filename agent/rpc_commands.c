@@ -18,18 +18,11 @@ static const char rpc_commands_no_memory[] = "out of memory";
 
 /* ---- listing ---- */
 
-static int rpc_commands_compare(struct kith_str a, struct kith_str b)
-{
-    size_t len = ki_min_size(a.len, b.len);
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int rpc_commands_by_name(const void *a, const void *b)
 {
     const struct kith_member *left = a;
     const struct kith_member *right = b;
-    return rpc_commands_compare(left->name, right->name);
+    return ki_span_compare(ki_span(left->name.ptr, left->name.len), ki_span(right->name.ptr, right->name.len));
 }
 
 /* All members, sorted; release with free().  NULL: out of memory. */

@@ -63,19 +63,12 @@ static bool info_read(struct info *info, struct ki_span object)
     return true;
 }
 
-static int info_compare_spans(struct ki_span a, struct ki_span b)
-{
-    size_t len = ki_min_size(a.len, b.len);
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int info_compare(const void *a, const void *b)
 {
     const struct info_entry *left = a;
     const struct info_entry *right = b;
-    int order = info_compare_spans(left->section, right->section);
-    return order != 0 ? order : info_compare_spans(left->key, right->key);
+    int order = ki_span_compare(left->section, right->section);
+    return order != 0 ? order : ki_span_compare(left->key, right->key);
 }
 
 /* ---- printing ---- */
