@@ -28,7 +28,8 @@ static bool config_is_path(const struct ki_option *option)
                                               option->offset == offsetof(struct ki_config, config_dirs));
 }
 
-/* Go's way: one or two dashes, -flag=value or -flag value, a boolean flag takes no word after it.
+/* Go's way: one or two dashes, -flag=value or -flag value, a boolean flag takes no word after it.  No value is empty: a
+ * script's variable that is not set must not leave a pool open, or a store in memory.
  * Returns how many words were used, 0 for help, -1 for an error. */
 static int config_parse_flag(struct config_flag *out, int argc, char **argv, char error[KI_ERROR_TEXT])
 {
@@ -44,18 +45,13 @@ static int config_parse_flag(struct config_flag *out, int argc, char **argv, cha
     if (!out->option)
         return ki_config_fail(error, "flag provided but not defined: -%.*s", (int)ki_min_size(len, 200), name);
     snprintf(out->name, sizeof out->name, "-%s", out->option->flag);
-    if (equals) {
-        out->text = equals + 1;
-        return 1;
-    }
-    if (ki_option_is_bool(out->option)) {
-        out->text = "true";
-        return 1;
-    }
-    if (argc < 2)
+    bool alone = !equals && ki_option_is_bool(out->option);
+    if (!equals && !alone && argc < 2)
         return ki_config_fail(error, "flag needs an argument: %s", out->name);
-    out->text = argv[1];
-    return 2;
+    out->text = equals ? equals + 1 : alone ? "true" : argv[1];
+    if (*out->text == '\0')
+        return ki_config_fail(error, "%s: the value is empty: give one, or leave the flag away", out->name);
+    return equals || alone ? 1 : 2;
 }
 
 /* Returns how many flags there are, and -1 for an error; *help when help was asked for. */

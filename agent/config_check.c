@@ -61,8 +61,6 @@ static int check_disk(const struct ki_config *config, char error[KI_ERROR_TEXT])
     enum ki_disk_fsync fsync;
     if (!ki_disk_fsync_parse(config->fsync, &fsync))
         return ki_config_fail(error, "-fsync: \"%.50s\" is not one of always, everysec, no", config->fsync);
-    if (config->data_dir && config->data_dir[0] == '\0')
-        return ki_config_fail(error, "-data-dir: a path is wanted");
     if (config->data_max < KI_DISK_SIZE_MIN)
         return ki_config_fail(error, "-data-max: at least 1M");
     return 0;
@@ -89,8 +87,8 @@ int ki_config_check(const struct ki_config *config, char error[KI_ERROR_TEXT])
     if (strcmp(config->profile, "lan") != 0 && strcmp(config->profile, "wan") != 0 &&
         strcmp(config->profile, "local") != 0)
         return ki_config_fail(error, "-profile: \"%.50s\" is not one of lan, wan, local", config->profile);
-    if (strlen(config->node) == 0 || strlen(config->node) > KITH_NAME_MAX)
-        return ki_config_fail(error, "-node: a name has 1 to %d bytes", KITH_NAME_MAX);
+    if (strlen(config->node) > KITH_NAME_MAX)
+        return ki_config_fail(error, "-node: a name has at most %d bytes", KITH_NAME_MAX);
     if (config->label && strlen(config->label) > 255)
         return ki_config_fail(error, "-label: at most 255 bytes");
     if (config->tags_file && config->tags.count > 0)

@@ -107,7 +107,10 @@ static void test_refused(void **state)
         {{"-retry-max=-1", NULL}, "not a number"},
         {{"-retry-interval=30", NULL}, "duration"},
         {{"-fsync=yes", NULL}, "not one of always, everysec, no"},
-        {{"-data-dir=", NULL}, "a path is wanted"},
+        {{"-data-dir=", NULL}, "-data-dir: the value is empty"},
+        {{"-encrypt", "", NULL}, "-encrypt: the value is empty"},
+        {{"-tags-file=", "-tag=a=b", NULL}, "-tags-file: the value is empty"},
+        {{"-role", "", NULL}, "-role: the value is empty"},
         {{"-data-max=64X", NULL}, "not a number of bytes"},
         {{"-data-max=G", NULL}, "not a number of bytes"},
         {{"-data-max=16777216T", NULL}, "not a number of bytes"}, /* 2^64 */
@@ -132,7 +135,7 @@ static void test_refused(void **state)
         {{"-protocol=1", NULL}, "2, 3, 4, 5"},
         {{"-delegate-versions=5/2/2", NULL}, "lowest/highest/spoken"},
         {{"-protocol=5", "-delegate-versions=2/5/5", NULL}, "one of them"},
-        {{"-node=", NULL}, "1 to 255 bytes"},
+        {{"-node=", NULL}, "-node: the value is empty"},
         {{"-config-file=/does/not/exist", NULL}, "No such file"},
         {{"-config-dir=/does/not/exist", NULL}, "No such file"},
     };
