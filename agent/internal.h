@@ -149,6 +149,7 @@ int ki_setup(struct ki_agent *agent); /* opens everything; -1: told on standard 
 int ki_place_resolve(const char *text, uint16_t default_port, struct kith_addr *out, char *error, size_t cap);
 int ki_place_private(const struct kith_addr *wildcard, struct kith_addr *out, char *error, size_t cap);
 bool ki_place_is_private(const struct kith_addr *addr);
+bool ki_place_is_public(const struct kith_addr *addr); /* neither private, nor of this machine or link alone */
 
 /* stats.c */
 void ki_stats_log(struct ki_agent *agent); /* SIGUSR1 */

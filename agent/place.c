@@ -23,6 +23,18 @@ bool ki_place_is_private(const struct kith_addr *addr)
            (ip[0] == 100 && (ip[1] & 0xc0) == 64);
 }
 
+bool ki_place_is_public(const struct kith_addr *addr)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+    const uint8_t *ip = addr->ip;
+    if (ki_addr_family(addr) != AF_INET)
+        return !ki_place_is_private(addr) && memcmp(ip, loopback, sizeof loopback) != 0 &&
+               !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
+    if (addr->ip_len == 16)
+        ip += 12;
+    return !ki_place_is_private(addr) && ip[0] != 127 && !(ip[0] == 169 && ip[1] == 254);
+}
+
 /* A host name: the first address it has.  Blocking is fine before the loop runs. */
 static int place_lookup(const char *host, struct kith_addr *out, char *error, size_t cap)
 {

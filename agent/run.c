@@ -181,6 +181,12 @@ static void run_warn(struct ki_agent *agent)
         ki_log(agent->log, KI_LOG_WARN, "agent", "%s has no effect yet", agent->config.ignored.items[i]);
     if (agent->config.role)
         ki_log(agent->log, KI_LOG_WARN, "agent", "-role is deprecated: use -tag role=%s", agent->config.role);
+    if (!agent->encrypted && ki_place_is_public(&agent->addr)) {
+        char text[KI_ADDR_TEXT];
+        ki_addr_format(&agent->addr, text);
+        ki_log(agent->log, KI_LOG_WARN, "agent",
+               "%s is a public address, and nothing is encrypted: whoever reaches it can be a member (see -encrypt)", text);
+    }
 }
 
 static int run_open(struct ki_agent *agent)

@@ -256,6 +256,18 @@ def large_events(pool):
 
 
 @lib.case
+def public(pool):
+    """an agent that others reach at a public address, and that does not encrypt, says so; no other does"""
+    key = lib.run(lib.KITH, "keygen").out.strip()
+    for flags, warned in (("8.8.8.8", True), ("[2606:4700::1]", True), ("10.1.2.3", False), ("[fd00::1]", False), ("[fe80::1]", False),
+                          ("[::1]", False), ("8.8.8.8 -encrypt " + key, False)):
+        agent = pool.start("kith", "-advertise", *flags.split())
+        lib.wait(lambda: "kith agent starting" in agent.log_text(), 10, "it has started")
+        check(("is a public address, and nothing is encrypted" in agent.log_text()) == warned, flags, agent.log_text())
+        agent.kill()
+
+
+@lib.case
 def bad_tags(pool):
     """tags that cannot be set: the error says why"""
     agent = pool.start("kith")
