@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -75,6 +76,8 @@ static bool dial_split(const char *addr, const char *otherwise, char host[256], 
     const char *port_start = colon ? colon + 1 : otherwise;
     if (host_len > 255 || strlen(port_start) == 0 || strlen(port_start) > 15)
         return false;
+    if (strspn(port_start, "0123456789") == strlen(port_start) && strtoul(port_start, NULL, 10) > UINT16_MAX)
+        return false; /* getaddrinfo() would make another port of it */
     memcpy(host, host_start, host_len);
     host[host_len] = '\0';
     memcpy(port, port_start, strlen(port_start) + 1);

@@ -152,6 +152,8 @@ def exit_codes(pool):
     for args in (["members"], ["join", "127.0.0.1"], ["leave"], ["info"], ["tags", "-set", "a=b"],
                  ["force-leave", "x"], ["monitor"], ["rtt", "x"], ["members", "--json"]):
         fails(4, args[0], NOBODY, *args[1:])
+    for where in ("127.0.0.99:72909", "127.0.0.99:", "[::1"):  # 72909 is 7373 in 16 bits
+        fails(4, "members", "-rpc-addr", where, says="is no address; give host:port")
     locked = pool.start("kith")
     fails(1, "join", "-rpc-addr=%s:7373" % locked.ip, "127.0.0.98:7946", says="127.0.0.98")
     fails(1, "members", "-rpc-addr=%s:7373" % locked.ip, "-name=(")
