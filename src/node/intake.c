@@ -35,13 +35,37 @@ void ki_versions_note(struct ki_versions *v, const struct ki_node_state *node)
     intake_note(v, node->versions.len ? node->versions.ptr : NULL, node->state == KI_ALIVE);
 }
 
-void ki_versions_note_ours(struct ki_versions *v, const struct kith *k)
+static void intake_join(struct ki_versions *v, const struct ki_versions *others)
 {
-    for (uint32_t id = 0; id < k->table.used; id++) {
-        const struct ki_member *m = ki_table_at(&k->table, id);
+    v->pmin = others->pmin > v->pmin ? others->pmin : v->pmin;
+    v->pmax = others->pmax < v->pmax ? others->pmax : v->pmax;
+    v->dmin = others->dmin > v->dmin ? others->dmin : v->dmin;
+    v->dmax = others->dmax < v->dmax ? others->dmax : v->dmax;
+    v->pcur_low = others->pcur_low < v->pcur_low ? others->pcur_low : v->pcur_low;
+    v->pcur_high = others->pcur_high > v->pcur_high ? others->pcur_high : v->pcur_high;
+    v->dcur_low = others->dcur_low < v->dcur_low ? others->dcur_low : v->dcur_low;
+    v->dcur_high = others->dcur_high > v->dcur_high ? others->dcur_high : v->dcur_high;
+}
+
+/* Asked with every message of a comparison, of which a newcomer hears hundreds.  As long as no member has changed or gone,
+ * and all new ones stand behind those that we knew, only the new ones are looked at. */
+void ki_versions_note_ours(struct ki_versions *v, struct kith *k)
+{
+    struct ki_versions_known *known = &k->versions_known;
+    const struct ki_table *t = &k->table;
+    if (known->epoch != t->epoch || t->used - known->used != t->count - known->count)
+        known->used = 0;
+    if (known->used == 0)
+        known->versions = ki_versions_none();
+    for (uint32_t id = known->used; id < t->used; id++) {
+        const struct ki_member *m = ki_table_at(t, id);
         if (m)
-            intake_note(v, m->versions, m->state == KI_ALIVE);
+            intake_note(&known->versions, m->versions, m->state == KI_ALIVE);
     }
+    known->epoch = t->epoch;
+    known->used = t->used;
+    known->count = t->count;
+    intake_join(v, &known->versions);
 }
 
 bool ki_versions_fine(const struct ki_versions *v)

@@ -7,14 +7,6 @@
 
 #include "node/node.h"
 
-/* What all must speak, and what any speaks (memberlist's verifyProtocol). */
-struct ki_versions {
-    uint8_t pmin, pmax, dmin, dmax;
-    uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
-    uint8_t last[6]; /* of the living member noted last, if noted */
-    bool noted;
-};
-
 /* Who tells. */
 struct ki_teller {
     const struct kith_addr *addr; /* where it can be told better; NULL: nowhere */
@@ -24,7 +16,7 @@ struct ki_teller {
 /* intake.c */
 struct ki_versions ki_versions_none(void);
 void ki_versions_note(struct ki_versions *v, const struct ki_node_state *node);
-void ki_versions_note_ours(struct ki_versions *v, const struct kith *k); /* of all that we know */
+void ki_versions_note_ours(struct ki_versions *v, struct kith *k); /* of all that we know */
 bool ki_versions_fine(const struct ki_versions *v);
 struct ki_node_state ki_node_state_of(const struct ki_member *m); /* borrowed */
 bool ki_intake_accuses_us(const struct kith *k, const struct ki_node_state *node);

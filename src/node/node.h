@@ -179,6 +179,20 @@ struct ki_coordinates {
     struct ki_map by_id; /* to places in items */
 };
 
+/* What all must speak, and what any speaks (memberlist's verifyProtocol). */
+struct ki_versions {
+    uint8_t pmin, pmax, dmin, dmax;
+    uint8_t pcur_low, pcur_high, dcur_low, dcur_high;
+    uint8_t last[6]; /* of the living member noted last, if noted */
+    bool noted;
+};
+
+/* Those of the members with ids below `used`, `count` of them, in one epoch of the table. */
+struct ki_versions_known {
+    struct ki_versions versions;
+    uint32_t epoch, used, count;
+};
+
 /* Beside a member: Serf's standing, and what has not been told yet. */
 struct ki_about {
     struct ki_standing standing;
@@ -299,6 +313,8 @@ struct kith {
     struct ki_coordinates coordinates;
 
     struct ki_replica *replica; /* the store; NULL: none */
+
+    struct ki_versions_known versions_known; /* ki_versions_note_ours() */
 
     /* output */
     struct ki_queue queues[KI_QUEUES];

@@ -39,7 +39,7 @@ struct merge_scan {
     bool accuses;
 };
 
-static bool merge_scan(const struct kith *k, struct ki_reader r, struct merge_scan *scan)
+static bool merge_scan(struct kith *k, struct ki_reader r, struct merge_scan *scan)
 {
     struct ki_sync_member member;
     *scan = (struct merge_scan){.versions = ki_versions_none()};

@@ -602,6 +602,46 @@ static void versions_must_go_together(void **state)
     }
 }
 
+/* Ours are those of all whom we know now: of one that has come since, of one that has changed, and not of one that is gone. */
+static void our_versions_are_those_of_now(void **state)
+{
+    (void)state;
+    struct duo *d = sync_duo(DUO_PLAIN);
+    kith *k = d->side[0].k;
+    struct ki_link *link = sync_link(d);
+    static const uint8_t usual[] = {1, 5, 2, 2, 5, 5}, odd[] = {1, 5, 7, 2, 5, 5};
+    struct ki_identity odd_one = {.name = lone_span("odd"),
+                                  .addr = ki_span("\x0a\0\0\x08", 4),
+                                  .port = 7946,
+                                  .meta = ki_span("\xff\x80", 2),
+                                  .incarnation = 1,
+                                  .versions = odd};
+    static const bool fine[] = {true, true, false, true, true, false};
+    for (unsigned i = 0; i < KI_COUNT(fine); i++) {
+        uint8_t buf[256];
+        char name[] = "new-0";
+        uint32_t id = ki_table_find(&k->table, odd_one.name);
+        name[4] = "012305"[i]; /* the fifth tells what is known, and leaves a free place */
+        if (i == 1 || i == 5) { /* it comes: at the end, and where another was */
+            struct kith_member m = {.name = lone_str("odd"), .addr = lone_addr(8, 7946), .incarnation = 1,
+                                    .status = KITH_STATUS_ALIVE};
+            memcpy(m.versions, i == 1 ? usual : odd, sizeof usual);
+            assert_int_equal(kith_import_members(k, d->now, &m, 1), 0);
+        } else if (i == 2) {
+            assert_true(ki_table_update(&k->table, id, &odd_one));
+        } else if (i == 3) {
+            ki_forget(k, id);
+        } else if (i == 4) {
+            ki_forget(k, ki_table_find(&k->table, lone_span("new-3")));
+        }
+        ki_sync_link_owner.receive(k, link, KI_SYNC_MEMBERS,
+                                   ki_span(buf, sync_says(buf, sizeof buf, name, KI_ALIVE, 3, 2)));
+        if ((ki_table_find(&k->table, lone_span(name)) != KI_NO_MEMBER) != fine[i])
+            fail_msg("step %u", i);
+    }
+    duo_free(d);
+}
+
 /* Who is accused refutes at once, and says so where it was asked. */
 static void an_accusation_is_answered(void **state)
 {
@@ -660,6 +700,7 @@ int main(void)
         cmocka_unit_test(versions_must_go_together),         cmocka_unit_test(an_accusation_is_answered),
         cmocka_unit_test(memory_may_be_out),                 cmocka_unit_test(what_is_wanted_was_listed),
         cmocka_unit_test(strangers_are_told_all),            cmocka_unit_test(news_are_followed_up),
+        cmocka_unit_test(our_versions_are_those_of_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
