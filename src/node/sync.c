@@ -5,7 +5,8 @@
  *
  * Who asks sums up its view in buckets.  The other lists its members in the buckets that differ, a range of them at a time.
  * The first tells what the list lacks or has otherwise, and wants what it lacks itself.  Members are merged as they come
- * (sync_merge.c); the views may change meanwhile, which at worst tells too much, or leaves something for the next time.
+ * (sync_merge.c); the views may change meanwhile.  What is listed, and looked for in the other's list, is our view as it was
+ * summed up: hashes are reckoned once, and members that have come since then are left for the next time.
  *
  * All work but merging is done in ki_sync_tick(), a slice of one run a call; the link takes messages when they are made.
  *
@@ -81,6 +82,7 @@ void ki_sync_run_end(struct kith *k, struct ki_sync_run *run)
 {
     ki_mem_free(&k->mem, run->sums);
     ki_mem_free(&k->mem, run->counts);
+    ki_mem_free(&k->mem, run->seen);
     ki_mem_free(&k->mem, run->differs);
     ki_mem_free(&k->mem, run->listed);
     ki_mem_free(&k->mem, run->wanted);
@@ -96,8 +98,10 @@ static bool sync_run_begin(struct kith *k, struct ki_sync_run *run, unsigned bit
     *run = (struct ki_sync_run){.step = KI_SYNC_SUM, .bits = bits};
     run->sums = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->sums);
     run->counts = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->counts);
+    run->seen_count = k->table.used;
+    run->seen = ki_mem_resize(&k->mem, NULL, run->seen_count * sizeof *run->seen);
     run->out = ki_mem_resize(&k->mem, NULL, KI_SYNC_OUT_MAX);
-    if (run->sums && run->counts && run->out)
+    if (run->sums && run->counts && run->seen && run->out)
         return true;
     ki_count(k, KI_COUNT_out_of_memory);
     ki_sync_run_end(k, run);
@@ -262,8 +266,13 @@ static void sync_next_range(struct ki_sync_link *data, struct ki_sync_run *run)
 
 static void sync_sum(const struct kith *k, struct ki_sync_run *run, uint32_t id)
 {
+    run->seen[id].is_there = ki_table_at(&k->table, id) != NULL;
+    if (!run->seen[id].is_there)
+        return;
     struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
     size_t at = ((size_t)place.list << run->bits) + place.bucket;
+    run->seen[id].item = place.item;
+    run->seen[id].bucket = (uint16_t)place.bucket;
     run->sums[at] ^= place.sum;
     if (run->counts[at] < UINT16_MAX)
         run->counts[at]++;
@@ -271,20 +280,21 @@ static void sync_sum(const struct kith *k, struct ki_sync_run *run, uint32_t id)
 
 /* ---- items ---- */
 
-static bool sync_in_range(const struct ki_sync_run *run, const struct ki_sync_place *place)
+static unsigned sync_list_of(const struct ki_sync_seen *seen)
 {
-    size_t at = ((size_t)place->list << run->bits) + place->bucket;
-    return place->bucket >= run->first && place->bucket < run->end && run->sums[at] != 0;
+    return seen->item.name & 1 ? KI_SYNC_GONE : KI_SYNC_LIVING;
 }
 
-static void sync_list(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+static void sync_list(struct ki_sync_run *run, uint32_t id)
 {
-    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
+    const struct ki_sync_seen *seen = &run->seen[id];
+    bool in_range = seen->is_there && seen->bucket >= run->first && seen->bucket < run->end;
+    if (!in_range || run->sums[((size_t)sync_list_of(seen) << run->bits) + seen->bucket] == 0 ||
+        run->listed_count == KI_SYNC_ITEMS_MAX)
+        return; /* the other knows too few to ask with more buckets */
     struct ki_writer w = ki_writer(run->out + run->out_len, KI_SYNC_OUT_MAX - run->out_len);
-    if (!sync_in_range(run, &place) || run->listed_count == KI_SYNC_ITEMS_MAX)
-        return; /* the other knows too few to ask with more buckets, or our view has grown: the next one finds the rest */
     run->listed[run->listed_count++] = id;
-    ki_encode_sync_item(&w, place.item);
+    ki_encode_sync_item(&w, seen->item);
     run->out_len += w.len;
 }
 
@@ -331,27 +341,27 @@ static bool sync_put(const struct kith *k, struct ki_sync_run *run, uint32_t id)
 
 /* Of who asks: the other has listed something else of this name, or nothing.  Who is gone, and not even known there, is none
  * of its concern. */
-static bool sync_lacks(struct ki_sync_run *run, const struct ki_sync_place *place)
+static bool sync_lacks(struct ki_sync_run *run, const struct ki_sync_seen *seen)
 {
     uint32_t cursor = 0;
     bool found = false;
-    if (!ki_sync_differs(&run->range, place->list, place->bucket))
+    if (!ki_sync_differs(&run->range, sync_list_of(seen), seen->bucket))
         return false;
-    for (struct ki_sync_entry *entry; (entry = ki_sync_set_next(&run->set, place->item.name, &cursor));) {
-        if (entry->item.name == place->item.name && entry->item.content == place->item.content) {
+    for (struct ki_sync_entry *entry; (entry = ki_sync_set_next(&run->set, seen->item.name, &cursor));) {
+        if (entry->item.name == seen->item.name && entry->item.content == seen->item.content) {
             entry->is_matched = true;
             return false;
         }
         found = entry->is_known = true;
     }
-    return found || place->list == KI_SYNC_LIVING;
+    return found || sync_list_of(seen) == KI_SYNC_LIVING;
 }
 
 /* false: the message is full, and this one is for the next. */
 static bool sync_tell(const struct kith *k, struct ki_sync_run *run, uint32_t id)
 {
-    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
-    return !sync_lacks(run, &place) || sync_put(k, run, id);
+    const struct ki_sync_seen *seen = &run->seen[id];
+    return !seen->is_there || !sync_lacks(run, seen) || !ki_table_at(&k->table, id) || sync_put(k, run, id);
 }
 
 static void sync_say_wanted(struct ki_sync_link *data, struct ki_sync_run *run)
@@ -426,20 +436,17 @@ static void sync_slice(struct kith *k, struct ki_sync_link *data, struct ki_sync
 {
     bool is_full = run->step == KI_SYNC_GIVE && !sync_give(k, run);
     uint32_t left = run->step == KI_SYNC_GIVE ? 0 : SYNC_SLICE;
-    for (; left > 0 && run->cursor < k->table.used; left--, run->cursor++) {
-        uint32_t id = run->cursor;
-        if (!ki_table_at(&k->table, id))
-            continue;
+    for (; left > 0 && run->cursor < run->seen_count; left--, run->cursor++) {
         if (run->step == KI_SYNC_SUM)
-            sync_sum(k, run, id);
+            sync_sum(k, run, run->cursor);
         else if (run->step == KI_SYNC_LIST)
-            sync_list(k, run, id);
-        else if ((is_full = !sync_tell(k, run, id)))
+            sync_list(run, run->cursor);
+        else if ((is_full = !sync_tell(k, run, run->cursor)))
             break;
     }
     if (is_full)
         sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
-    else if (run->step == KI_SYNC_GIVE || run->cursor >= k->table.used)
+    else if (run->step == KI_SYNC_GIVE || run->cursor >= run->seen_count)
         sync_walked(k, data, run);
     else
         ki_count(k, KI_COUNT_slices);

@@ -26,6 +26,13 @@ struct ki_sync_place {
     uint64_t sum; /* what it adds, bit by bit, to its bucket's */
 };
 
+/* A member of ours, as it was summed up. */
+struct ki_sync_seen {
+    struct ki_sync_item item;
+    uint16_t bucket;
+    bool is_there; /* false: the id was free */
+};
+
 /* The other's items, found by name. */
 struct ki_sync_entry {
     struct ki_sync_item item;
@@ -44,8 +51,8 @@ struct ki_sync_set {
 
 enum ki_sync_step {
     KI_SYNC_IDLE,
-    KI_SYNC_SUM,  /* looking through our view for sums, */
-    KI_SYNC_LIST, /* for items of the range, */
+    KI_SYNC_SUM,  /* looking through our view for sums; */
+    KI_SYNC_LIST, /* through what was seen then, for items of the range, */
     KI_SYNC_TELL, /* for members to tell of; */
     KI_SYNC_GIVE, /* at those that are wanted */
     KI_SYNC_SAY,  /* a message waits for the link */
@@ -58,6 +65,8 @@ struct ki_sync_run {
     unsigned bits;
     uint64_t *sums;    /* ours, by list and bucket; of who answers, what they differ by from the other's */
     uint16_t *counts;  /* of who answers: our members in each */
+    struct ki_sync_seen *seen; /* by id */
+    uint32_t seen_count;
     uint32_t cursor;   /* the id, or the number of who is wanted, that is looked at next */
     uint32_t first, end; /* the range of buckets that is being talked of */
     uint8_t *differs;  /* of who asks: the items' front, kept */
