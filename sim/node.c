@@ -390,13 +390,12 @@ void ki_sim_node_dirty(kith_sim *s, uint32_t node)
     s->dirty[s->dirty_count++] = node;
 }
 
-static void node_schedule(kith_sim *s, uint32_t node)
+static void node_enter(kith_sim *s, uint32_t node)
 {
     struct sim_node *n = s->nodes[node];
-    uint64_t due_us = node_virtual_us(n, kith_deadline(n->k));
-    if (due_us >= n->due_us)
+    if (n->deadline_us >= n->due_us)
         return;
-    n->due_us = ki_max_u64(due_us, s->now_us);
+    n->due_us = ki_max_u64(n->deadline_us, s->now_us);
     ki_sim_queue_put(&s->queue, (struct sim_entry){.at_us = n->due_us, .kind = SIM_DEADLINE, .id = node});
 }
 
@@ -420,7 +419,8 @@ void ki_sim_node_drain(kith_sim *s, uint32_t node)
         node_store(s, n, &record, now);
     if (s->cfg.persist && n->store)
         ki_sim_store_poll(s, node);
-    node_schedule(s, node);
+    n->deadline_us = node_virtual_us(n, kith_deadline(n->k));
+    node_enter(s, node);
     SIM_TELL(s, drained, node);
 }
 
@@ -445,14 +445,13 @@ void ki_sim_node_due(kith_sim *s, uint32_t node)
     n->due_us = KITH_NEVER;
     if (!sim_runs(n))
         return; /* a resumed node is polled, and then scheduled */
-    struct kith_time now = ki_sim_node_time(s, n);
-    if (kith_deadline(n->k) > now.mono_us) {
-        node_schedule(s, node);
+    if (n->deadline_us > s->now_us) { /* it has moved back; nothing has touched the instance since it said so */
+        node_enter(s, node);
         return;
     }
     n->same_time_ticks = n->ticked_us == s->now_us ? n->same_time_ticks + 1 : 0;
     n->ticked_us = s->now_us;
-    kith_tick(n->k, now);
+    kith_tick(n->k, ki_sim_node_time(s, n));
     ki_sim_node_dirty(s, node);
 }
 

@@ -67,28 +67,30 @@ struct sim_store { /* of a node: what lies under its store */
 };
 
 struct sim_node {
+    /* what nearly every happening looks at comes first */
     kith *k; /* NULL: down */
     struct sim_store *store; /* NULL: it has none */
-    enum kith_sim_state begun; /* how this life began */
-    struct kith_config config; /* name, tags, keys, label: owned */
-    struct kith_tag *tags;
-    struct kith_key *keys;
-    uint32_t lives;            /* begun so far */
-    enum kith_sim_death death;
-    bool paused;
-    bool dirty;                /* the user may have called it: poll it before anything else happens */
-    unsigned side;
-
     uint64_t due_us;           /* virtual time of its entry in the queue; KITH_NEVER: none */
+    uint64_t deadline_us;      /* virtual time of its deadline, when it was polled last */
     uint64_t slow_until_us;
     uint64_t ticked_us;        /* virtual time of the last tick, */
     uint32_t same_time_ticks;  /* and how many there were before it at that time */
-    uint64_t blocks;           /* of memory that its instance holds */
+    uint32_t lives;            /* begun so far */
+    unsigned side;
+    bool paused;
+    bool dirty;                /* the user may have called it: poll it before anything else happens */
 
     /* clocks: own mono = mono_base + (now - clock_base) * (1e6 + drift) / 1e6 */
     uint64_t clock_base_us, mono_base_us;
     int64_t wall_offset_us;    /* wall = mono + this */
     int32_t drift_ppm;
+
+    enum kith_sim_death death;
+    enum kith_sim_state begun; /* how this life began */
+    struct kith_config config; /* name, tags, keys, label: owned */
+    struct kith_tag *tags;
+    struct kith_key *keys;
+    uint64_t blocks;           /* of memory that its instance holds */
 
     struct sim_entry *waiting; /* what came while it was paused, in order */
     size_t waiting_count, waiting_cap, waiting_bytes;
