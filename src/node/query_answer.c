@@ -232,8 +232,8 @@ void ki_query_heard_own(struct kith *k, struct ki_messages *m, struct ki_span me
     struct ki_serf_query query;
     bool fine = ki_decode_serf_query(&r, &query);
     KI_ASSERT(fine);
-    (void)answer_note_query(k, m, &query);
-    answer_heed(k, m, &query);
+    if (answer_note_query(k, m, &query) != KI_SEEN_BEFORE) /* a large one is an event of ours, and was heard as such */
+        answer_heed(k, m, &query);
 }
 
 int ki_handle_query(struct kith *k, struct ki_span message, bool passes_on)

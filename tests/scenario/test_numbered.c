@@ -414,6 +414,8 @@ static void events_queries_and_answers_of_any_size(void **state)
     world_run(w, 10 * SECOND);
     assert_int_equal(ear_answers(&ear, asked, true), 5);
     assert_int_equal(ear_answers(&ear, asked, false), 5);
+    for (unsigned n = 0; n < 5; n++)
+        assert_int_equal(ear_count(&ear, KITH_EVENT_QUERY, n, "echo"), 1); /* by who asks, too */
     for (size_t i = 0; i < ear.count; i++) {
         const struct kith_event *e = &ear.all[i].event;
         if (e->kind == KITH_EVENT_ANSWER && !e->message.is_ack)
