@@ -3,28 +3,11 @@
  * is refused is asked again; then nothing may be told twice, no number skipped without a gap, every ask ends once,
  * and nothing leaks.
  * ctest: TIMEOUT 240 COST 40 */
-#include "messages_pool.h"
+#include "oom_pool.h"
 
-#include "lone.h"
-
-#define POOL 3
-#define VICTIM 1 /* whose memory fails */
 #define STRIDE 5
-#define NEVER_FAILS UINT64_MAX
 
-static struct lone_memory memory;
-static const struct kith_key first_key = {.bytes = {1, 2, 3}, .len = 16}, second_key = {.bytes = {4, 5, 6}, .len = 32};
-
-static void oom_config(struct kith_config *c, unsigned n)
-{
-    c->keys = &first_key;
-    c->key_count = 1;
-    c->keys_kept = n == VICTIM;
-    c->probe_interval_ms = 400;
-    c->probe_timeout_ms = 150;
-    if (n == VICTIM)
-        c->memory = lone_hooks(&memory);
-}
+static const struct kith_key second_key = {.bytes = {4, 5, 6}, .len = 32};
 
 static void oom_hear(void *arg, unsigned n, kith *k, struct kith_time now, const struct kith_event *event)
 {
@@ -36,31 +19,6 @@ static void oom_hear(void *arg, unsigned n, kith *k, struct kith_time now, const
         }
     }
     ear_hear(arg, n, k, now, event);
-}
-
-static void oom_run(struct world *w, uint64_t us)
-{
-    const uint64_t slice_us = SECOND / 4;
-    for (uint64_t done = 0; done < us; done += slice_us) {
-        world_run(w, slice_us);
-        for (unsigned n = 0; n < POOL; n++)
-            lone_check(world_node(w, n));
-    }
-}
-
-/* Asked until it is taken. */
-static void oom_say(struct world *w, unsigned n, const char *name, size_t len, uint32_t confirm_timeout_ms,
-                    kith_ticket *ticket)
-{
-    static char large[100000];
-    struct kith_user_event event = {
-        .name = lone_str(name), .payload = {large, len}, .confirm_timeout_ms = confirm_timeout_ms};
-    int error = KITH_ERR_NOMEM;
-    for (unsigned tries = 0; tries < 200 && error != 0; tries++) {
-        error = kith_send_event(world_node(w, n), world_now(w), &event, ticket);
-        assert_true(error == 0 || (n == VICTIM && error == KITH_ERR_NOMEM));
-    }
-    assert_int_equal(error, 0);
 }
 
 static void oom_ask(struct world *w, unsigned n, const char *name, kith_ticket *ticket)
@@ -114,28 +72,12 @@ static void oom_settled(const uint64_t last[POOL])
     }
 }
 
-static void oom_ended(const kith_ticket *tickets, const unsigned *owners, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t ends = 0;
-        for (size_t at = 0; at < ear.count; at++) {
-            const struct heard *h = &ear.all[at];
-            ends += h->event.kind == KITH_EVENT_DONE && h->event.ticket == tickets[i] && h->n == owners[i];
-        }
-        assert_int_equal(ends, 1);
-    }
-}
-
 static uint64_t oom_story(uint64_t from, uint64_t to)
 {
     static const unsigned owners[] = {VICTIM, VICTIM, 0, VICTIM, 0};
     kith_ticket tickets[5];
-    memory = (struct lone_memory){.fail_from = NEVER_FAILS, .fail_to = NEVER_FAILS};
-    struct world *w = pool(&ear, POOL, 0, oom_config);
+    struct world *w = oom_pool(from, to);
     world_set_ear(w, oom_hear, &ear);
-    memory.calls = 0;
-    memory.fail_from = from;
-    memory.fail_to = to;
     ear.answers = true;
     ear.silent = VICTIM;
     world_cut(w, 0, VICTIM, true); /* the second comes before the first */
@@ -165,12 +107,7 @@ static uint64_t oom_story(uint64_t from, uint64_t to)
     oom_ended(tickets, owners, 5);
     for (unsigned n = 0; n < POOL; n++)
         assert_int_equal(ear_count(&ear, KITH_EVENT_USER, n, "last"), 2);
-    assert_true((from == NEVER_FAILS) == (memory.failed == 0)); /* the failure was met */
-    world_free(w);
-    if (memory.blocks != 0)
-        fail_msg("%lld blocks leaked when allocations %llu to %llu failed", (long long)memory.blocks,
-                 (unsigned long long)from, (unsigned long long)to);
-    return calls;
+    return oom_end(w, calls, from, to);
 }
 
 static void each_allocation_fails_once(void **state)
