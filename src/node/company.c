@@ -34,21 +34,23 @@ const struct ki_company *ki_company(struct kith *k, struct ki_messages *m)
     if (company_is_fresh(k, c))
         return c;
     c->kith_count = c->others = 0;
+    c->made = true;
     for (uint32_t id = 0; id < k->table.used; id++) {
         const struct ki_member *member = ki_table_at(&k->table, id);
         if (!member || id == k->self || (member->state != KI_ALIVE && member->state != KI_SUSPECT))
             continue;
-        bool room = ki_speaks_kith(member) && !k->cfg.stock &&
-                    ki_list_room(&k->mem, (void **)&c->kith, sizeof *c->kith, c->kith_count, &c->kith_cap);
+        bool is_kith = ki_speaks_kith(member) && !k->cfg.stock;
+        bool room = is_kith && ki_list_room(&k->mem, (void **)&c->kith, sizeof *c->kith, c->kith_count, &c->kith_cap);
         if (room)
             c->kith[c->kith_count++] = id;
         else
-            c->others++; /* without memory it is told as Serf's are */
+            c->others++; /* without memory it is told as Serf's are, */
+        if (is_kith && !room)
+            c->made = false; /* for as long as there is none */
     }
     c->epoch = k->table.epoch;
     c->members = k->table.count;
     c->made_us = k->now.mono_us;
-    c->made = true;
     return c;
 }
 
@@ -184,6 +186,10 @@ int ki_spread(struct kith *k, struct ki_messages *m, unsigned queue, struct ki_s
 {
     const struct ki_company *c = ki_company(k, m);
     int error = 0;
+    if (is_ours && !c->made) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        return KITH_ERR_NOMEM; /* nobody else would tell those whom we take for Serf's members */
+    }
     if (c->kith_count > 0 && (is_ours || c->kith_count > KI_SPREAD_DIRECT_MAX))
         error = eager_put(k, m, message);
     if (c->others > 0 && !kith_only) {

@@ -79,7 +79,7 @@ struct ki_company {
     uint64_t epoch;
     uint32_t members;
     uint64_t made_us;
-    bool made;
+    bool made; /* with everybody in it */
 };
 
 #define KI_SPREAD_DIRECT_MAX 64 /* to so many the origin sends all by itself */
