@@ -159,6 +159,7 @@ int ki_ask_join_addrs(struct ki_agent *agent, const struct kith_addr *addrs, siz
     struct ki_ask_wait *ask = ki_ask_wait_new(agent, done, arg);
     if (!ask)
         return KITH_ERR_NOMEM;
+    ask->replay = true; /* what was missed meanwhile is news; what was heard before is known by the clocks, as with Serf */
     return ki_ask_wait_started(ask, ask_join_addrs(ask, addrs, count));
 }
 
