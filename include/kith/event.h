@@ -27,8 +27,8 @@ struct kith_user_event {
     struct kith_str payload;     /* with the name at most event_size_max bytes */
     bool coalesce;               /* Serf's agents may show only the newest of this name to their handlers */
     bool kith_only;              /* members of Serf's kind do not get it */
-    uint32_t confirm_timeout_ms; /* not 0, and with a ticket: ask every member to confirm that it has it, and wait so long for
-                                  * all of them */
+    uint32_t confirm_timeout_ms; /* not 0, and with a ticket: ask every member to confirm that it has it, and wait so long
+                                  * for all of them */
 };
 
 /** Sends a user event to every member, ourselves included.  Members of Serf's kind get it as far as it fits one datagram

@@ -1,5 +1,5 @@
-/* Lamport's clock (1978) as Serf keeps it: starts at 1, a witnessed time is always behind us.  A member that lies may bring it
- * to its last time; there it stays, and all that is said from then on is of that time. */
+/* Lamport's clock (1978) as Serf keeps it: starts at 1, a witnessed time is always behind us.  A member that lies may bring
+ * it to its last time; there it stays, and all that is said from then on is of that time. */
 #ifndef KI_CLOCK_H
 #define KI_CLOCK_H
 

@@ -602,7 +602,7 @@ static void versions_must_go_together(void **state)
     }
 }
 
-/* Ours are those of all whom we know now: of one that has come since, of one that has changed, and not of one that is gone. */
+/* Ours are those of all whom we know now: of one that has come since, of one that has changed, not of one that is gone. */
 static void our_versions_are_those_of_now(void **state)
 {
     (void)state;
