@@ -3,8 +3,8 @@
  * A world with events has 2 to 12 nodes, rarely more, some of them perhaps of Serf's kind.  Its workload tells and asks at
  * random times, with floods, until the healing.  When the core agrees again and no join is under way any more, each member
  * says a word, and all numbers of all members must become settled everywhere.  Then each has three last words, often while
- * all links lose 30 % of all datagrams: again all must become settled, and as everybody is alive, the first two are confirmed
- * by all.
+ * all links lose 30 % of all datagrams: again all must become settled, and as everybody is alive, the first two are
+ * confirmed by all.
  *
  * What those had to say that are gone need not come: it may be lost with them. */
 #include "sim/swarm.h"
