@@ -5,12 +5,14 @@
  * partition had made believe dead, and to refute what was said of them.
  *
  * Only nodes that no chain of acquaintance connects cannot find each other (one that came back empty while it was cut
- * off): their operators join them, at once and again after a while, as agents retry joins. */
+ * off): their operators join them, at once and again after a while, as agents retry joins.  So are those that only a few of
+ * many hold failed: each contacts one of its failed members so seldom that the time may not be enough. */
 #include "sim/swarm.h"
 
 #define HEAL_LOOK_US (250 * KITH_SIM_MS)
 #define HEAL_HOLD_US (4 * KITH_SIM_SECOND) /* agreement that does not last is none: a suspicion may be under way */
 #define HEAL_INTRODUCE_US (5 * KITH_SIM_SECOND)
+#define HEAL_CONTACTS 3 /* expected in the time there is: that there is none has a chance of 1 in 20, for one member */
 
 static bool heal_leaving(struct sim_swarm *w, uint32_t node)
 {
@@ -65,13 +67,30 @@ static enum kith_status heal_status(const struct sim_swarm *w, uint32_t node, ui
     return m.status;
 }
 
-/* One finds the other: it holds it failed, and so contacts it again (memberlist alone does not); or each knows the other.
- * Whoever holds one alive that began a new life and knows nobody is content with its answers. */
-static bool heal_finds(const struct sim_swarm *w, uint32_t node, uint32_t whom)
+/* How often those that hold it failed contact it, in the time there is.  Who holds A members alive and D failed contacts each
+ * of these once in max(A, D) intervals (memberlist alone never does). */
+static bool heal_is_sought(const struct sim_swarm *w, uint32_t whom)
+{
+    double contacts = 0;
+    for (uint32_t n = 0; n < kith_sim_count(w->s); n++) {
+        const struct kith_config *config = &ki_sim_node_at(w->s, n)->config;
+        struct kith_gauges g;
+        if (!ki_sim_swarm_runs(w, n) || (w->plan->bare && config->stock) || heal_status(w, n, whom) != KITH_STATUS_FAILED)
+            continue;
+        kith_read_gauges(ki_sim_node_at(w->s, n)->k, &g);
+        double intervals = (double)w->plan->agree_us / (1000.0 * config->reconnect_interval_ms);
+        contacts += intervals / (double)ki_max_u64(g.alive + g.suspect, g.failed);
+    }
+    return contacts >= HEAL_CONTACTS;
+}
+
+/* Each knows the other, or one holds the other failed and it is sought.  Whoever holds one alive that began a new life and
+ * knows nobody is content with its answers. */
+static bool heal_finds(const struct sim_swarm *w, uint32_t node, uint32_t whom, bool is_sought)
 {
     enum kith_status there = heal_status(w, node, whom), here = heal_status(w, whom, node);
     if (there == KITH_STATUS_FAILED)
-        return !(w->plan->bare && ki_sim_node_at(w->s, node)->config.stock);
+        return is_sought;
     return there == KITH_STATUS_ALIVE && (here == KITH_STATUS_ALIVE || here == KITH_STATUS_FAILED);
 }
 
@@ -95,10 +114,11 @@ static void heal_introduce(struct sim_swarm *w)
         if (ki_sim_swarm_runs(w, n) && kith_members(ki_sim_node_at(w->s, n)->k, NULL, 0) == 1)
             ki_sim_swarm_join(w, n, heal_next(w, n));
     }
-    for (uint32_t n = 0; n < count; n++) {
-        for (uint32_t whom = 0; whom < count; whom++) {
+    for (uint32_t whom = 0; whom < count; whom++) {
+        bool is_sought = heal_is_sought(w, whom);
+        for (uint32_t n = 0; n < count; n++) {
             uint32_t from = group[whom], to = group[n];
-            if (from == to || !ki_sim_swarm_runs(w, n) || !ki_sim_swarm_runs(w, whom) || !heal_finds(w, n, whom))
+            if (from == to || !ki_sim_swarm_runs(w, n) || !ki_sim_swarm_runs(w, whom) || !heal_finds(w, n, whom, is_sought))
                 continue;
             for (uint32_t i = 0; i < count; i++)
                 group[i] = group[i] == from ? to : group[i];
