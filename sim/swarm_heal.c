@@ -67,8 +67,8 @@ static enum kith_status heal_status(const struct sim_swarm *w, uint32_t node, ui
     return m.status;
 }
 
-/* How often those that hold it failed contact it, in the time there is.  Who holds A members alive and D failed contacts each
- * of these once in max(A, D) intervals (memberlist alone never does). */
+/* How often those that hold it failed contact it, in the time there is.  Who holds A members alive and D failed contacts
+ * each of these once in max(A, D) intervals (memberlist alone never does). */
 static bool heal_is_sought(const struct sim_swarm *w, uint32_t whom)
 {
     double contacts = 0;
