@@ -95,6 +95,12 @@ json_t *ki_json_u64(uint64_t number);
  * jansson's more, as JSON_SORT_KEYS.  Returns the exit code. */
 int ki_json_print(json_t *document, size_t flags);
 
+/* Writes a value, with jansson's flags; nothing in it can drive a terminal.  False: value NULL, no memory, or it cannot be
+ * written. */
+bool ki_json_write(FILE *to, const json_t *value, size_t flags);
+/* Prints a value in one line, and frees it. */
+bool ki_json_print_line(json_t *line);
+
 /* Prints bytes for a person: control characters and broken UTF-8 as \xNN, so that no name can drive a
  * terminal. */
 void ki_print_safe(FILE *to, struct ki_span bytes);

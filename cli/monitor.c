@@ -32,13 +32,9 @@ static bool monitor_line(const struct monitor *monitor, struct ki_span object)
     struct ki_reader r = ki_reader(object.ptr, object.len);
     if (!ki_unpack_struct(&r, fields, KI_COUNT(fields), &record))
         return false;
-    if (monitor->json) {
-        json_t *line = json_pack("{s:o}", "log", ki_json_bytes(record.log));
-        json_dumpf(line, stdout, JSON_COMPACT);
-        json_decref(line);
-    } else {
-        ki_print_safe(stdout, record.log);
-    }
+    if (monitor->json)
+        return ki_json_print_line(json_pack("{s:o}", "log", ki_json_bytes(record.log)));
+    ki_print_safe(stdout, record.log);
     putchar('\n');
     return true;
 }
@@ -74,14 +70,10 @@ static bool monitor_event(const struct monitor *monitor, struct ki_span object)
 {
     struct ki_event_record record;
     bool good = ki_event_record_read(&record, object);
-    if (good && monitor->json) {
-        json_t *line = ki_event_record_json(&record);
-        good = line && json_dumpf(line, stdout, JSON_COMPACT) == 0;
-        json_decref(line);
-        putchar('\n');
-    } else if (good) {
+    if (good && monitor->json)
+        good = ki_json_print_line(ki_event_record_json(&record));
+    else if (good)
         monitor_event_text(&record);
-    }
     ki_event_record_free(&record);
     return good;
 }

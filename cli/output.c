@@ -87,10 +87,37 @@ int ki_json_set(json_t *object, struct ki_span key, json_t *value)
     return result;
 }
 
+/* Bytes of JSON as jansson dumps them, characters whole: beyond ASCII they are in strings only. */
+static int output_dump(const char *bytes, size_t len, void *arg)
+{
+    FILE *to = arg;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t byte = (uint8_t)bytes[i], next = i + 1 < len ? (uint8_t)bytes[i + 1] : 0;
+        bool wide = byte == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F */
+        if (wide || byte == 0x7f)
+            fprintf(to, "\\u%04X", wide ? next : byte);
+        else
+            putc(bytes[i], to);
+        i += wide;
+    }
+    return ferror(to) ? -1 : 0;
+}
+
+bool ki_json_write(FILE *to, const json_t *value, size_t flags)
+{
+    return value && json_dump_callback(value, output_dump, to, flags) == 0;
+}
+
+bool ki_json_print_line(json_t *line)
+{
+    bool done = ki_json_write(stdout, line, JSON_COMPACT) && putchar('\n') != EOF;
+    json_decref(line);
+    return done;
+}
+
 int ki_json_print(json_t *document, size_t flags)
 {
-    bool done = document && json_dumpf(document, stdout, JSON_INDENT(2) | flags) == 0 &&
-                putchar('\n') != EOF && fflush(stdout) == 0;
+    bool done = ki_json_write(stdout, document, JSON_INDENT(2) | flags) && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(document);
     if (!done)
         fprintf(stderr, "kith: cannot write the JSON\n");

@@ -67,14 +67,12 @@ static bool watch_is_first(struct ki_span pattern, struct ki_span key, char **pa
 static void watch_print(struct ki_span key, struct ki_span event, bool json)
 {
     if (json) {
-        json_t *line = json_pack("{s:o, s:o}", "key", ki_json_bytes(key), "event", ki_json_bytes(event));
-        json_dumpf(line, stdout, JSON_COMPACT);
-        json_decref(line);
-    } else {
-        ki_print_safe(stdout, event);
-        putchar(' ');
-        ki_print_safe(stdout, key);
+        (void)ki_json_print_line(json_pack("{s:o, s:o}", "key", ki_json_bytes(key), "event", ki_json_bytes(event)));
+        return; /* what cannot be written shows when the lines are flushed */
     }
+    ki_print_safe(stdout, event);
+    putchar(' ');
+    ki_print_safe(stdout, key);
     putchar('\n');
 }
 

@@ -86,15 +86,12 @@ static bool stream_print(struct ki_span object, bool json)
     struct ki_event_record record;
     bool good = ki_event_record_read(&record, object);
     if (good && json) {
-        json_t *line = ki_event_record_json(&record);
-        good = line && json_dumpf(line, stdout, JSON_COMPACT) == 0;
-        json_decref(line);
+        good = ki_json_print_line(ki_event_record_json(&record));
     } else if (good) {
         ki_event_record_print(stdout, &record);
+        putchar('\n');
     }
     ki_event_record_free(&record);
-    if (good)
-        putchar('\n');
     return good;
 }
 
