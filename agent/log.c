@@ -6,7 +6,9 @@
  * JSON line, which must hold text.
  *
  * Under journald (JOURNAL_STREAM names our descriptor) the text format is `<N>component: ...`: the journal has its own
- * clock and knows levels.  Lines are written with write(2) at once: after a crash the last one is there.
+ * clock and knows levels.  Lines are written with write(2) at once: after a crash the last one is there.  Whoever reads
+ * them may stop (a pager, ^S, a pipe to what hangs), and the agent must not: what would block is dropped, and the next line
+ * that is taken says how many were.
  *
  * Not here: rotation, syslog, files: that is what standard output's other end is for. */
 #include "agent/log.h"
@@ -14,7 +16,9 @@
 #include "agent/utf8.h"
 #include "base/base.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +30,8 @@
 #include <unistd.h>
 
 #define LOG_LINE_MAX 2048 /* the longest message: a name may have 255 bytes, an address list more; cut beyond */
+
+#define LOG_WRITE_MAX 4096 /* PIPE_BUF: a pipe that is ready takes so much without blocking */
 
 #define LOG_SHAPED_MAX (2 * LOG_LINE_MAX + 1024) /* every byte escaped, time and node before it */
 
@@ -40,6 +46,8 @@ struct ki_log {
     enum ki_log_format format;
     bool journal;
     bool walking;
+    bool torn;       /* the last line was taken in part */
+    uint64_t unread; /* lines dropped since the last that was taken */
     char *node;
     struct ki_log_watch *watches;
     struct ki_log_watch *cursor;   /* the next watcher of the walk going on */
@@ -239,19 +247,53 @@ static void log_tell(struct ki_log *log, enum ki_log_level level, const char *li
     log->walking = false;
 }
 
-static void log_write(const struct ki_log *log, enum ki_log_level level, const char *component, const char *message,
+/* False: it would block.  An error is as good as done: nobody is left to tell. */
+static bool log_put(struct ki_log *log, const char *bytes, size_t len)
+{
+    struct pollfd out = {.fd = log->fd, .events = POLLOUT};
+    for (bool begun = false; len > 0; begun = true) {
+        if (poll(&out, 1, 0) == 0) {
+            log->torn = log->torn || begun;
+            return false;
+        }
+        ssize_t put = write(log->fd, bytes, ki_min_size(len, LOG_WRITE_MAX));
+        if (put <= 0)
+            break;
+        bytes += put;
+        len -= (size_t)put;
+    }
+    log->torn = false;
+    return true;
+}
+
+static bool log_write(struct ki_log *log, enum ki_log_level level, const char *component, const char *message,
                       const char *line)
 {
     char out[LOG_SHAPED_MAX + 64];
+    const char *end = log->torn ? "\n" : ""; /* of the one before */
     int len;
     if (log->format == KI_LOG_TEXT && log->journal)
-        len = snprintf(out, sizeof out, "<%d>%s: %s\n", log_priority[level], component, message);
+        len = snprintf(out, sizeof out, "%s<%d>%s: %s\n", end, log_priority[level], component, message);
     else if (log->format == KI_LOG_TEXT)
-        len = snprintf(out, sizeof out, "    %s\n", line); /* Serf indents its log below its banner */
+        len = snprintf(out, sizeof out, "%s    %s\n", end, line); /* Serf indents its log below its banner */
     else
-        len = snprintf(out, sizeof out, "%s\n", line);
-    ssize_t written = write(log->fd, out, ki_min_size((size_t)len, sizeof out - 1));
-    (void)written; /* nobody is left to tell */
+        len = snprintf(out, sizeof out, "%s%s\n", end, line);
+    return log_put(log, out, ki_min_size((size_t)len, sizeof out - 1));
+}
+
+/* Says first what was not said.  False: nobody takes it yet. */
+static bool log_catch_up(struct ki_log *log)
+{
+    char note[96];
+    char line[LOG_SHAPED_MAX];
+    if (log->unread == 0)
+        return true;
+    snprintf(note, sizeof note, "%" PRIu64 " lines of the log dropped: nobody read them in time", log->unread);
+    log_shape(log, KI_LOG_WARN, "agent", note, line, sizeof line);
+    if (!log_write(log, KI_LOG_WARN, "agent", note, line))
+        return false;
+    log->unread = 0;
+    return true;
 }
 
 void ki_log(struct ki_log *log, enum ki_log_level level, const char *component, const char *format, ...)
@@ -266,8 +308,10 @@ void ki_log(struct ki_log *log, enum ki_log_level level, const char *component, 
     log_shape(log, level, component, message, line, sizeof line);
     log_remember(log, level, line);
     log_tell(log, level, line);
-    if (log->fd >= 0 && level >= log->level)
-        log_write(log, level, component, message, line);
+    if (log->fd < 0 || level < log->level)
+        return;
+    if (!log_catch_up(log) || !log_write(log, level, component, message, line))
+        log->unread++;
 }
 
 /* ---- watchers ---- */

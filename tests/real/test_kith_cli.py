@@ -298,4 +298,25 @@ def closed_files(pool):
     check(agent.exit_code(15) == 0, "exit code", agent.proc.returncode)
 
 
+@lib.case
+def unread_log(pool):
+    """an agent whose log nobody reads goes on, and says later how much of it is missing"""
+    agent = pool.agent("kith")
+    open(agent.log, "w").close()
+    agent.proc = lib.subprocess.Popen(["setpriv", "--pdeathsig", "KILL", lib.KITH, "agent", "-node", "x", "-bind", agent.ip,
+                                       "-rpc-addr", "%s:7373" % agent.ip, "-resp-addr", "none", "-log-level", "trace"],
+                                      stdout=lib.subprocess.PIPE)
+    agent.ready()
+    for i in range(1000):
+        agent.connection().call("event", {"Name": "e" * 200, "Payload": b"", "Coalesce": False})
+    said = lib.os.read(agent.proc.stdout.fileno(), 1 << 20)
+    check(b"kith agent running" in said, said[:200])
+    agent.connection().call("event", {"Name": "e", "Payload": b"", "Coalesce": False})
+    agent.signal(lib.signal.SIGTERM)
+    agent.drop_rpc()
+    said = agent.proc.stdout.read()
+    check(re.search(rb"\d+ lines of the log dropped: nobody read them in time\n", said), said[-2000:])
+    check(b"shutdown complete" in said and agent.exit_code(15) == 0, said[-2000:])
+
+
 lib.main(__doc__)

@@ -1,6 +1,7 @@
-/* The log: shapes, levels, ring, watchers that come and go. */
+/* The log: shapes, levels, ring, readers that stop, watchers that come and go. */
 #include "agent/log.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -191,12 +192,82 @@ static void test_watchers_leave_while_told(void **state)
     ki_log_free(log);
 }
 
+/* Reads what is there; returns its lines. */
+static unsigned swallow(int fd, char *text, size_t cap)
+{
+    size_t len = 0;
+    unsigned lines = 0;
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    for (ssize_t got; (got = read(fd, text + len, cap - 1 - len)) > 0;)
+        len += (size_t)got;
+    text[len] = '\0';
+    for (size_t i = 0; i < len; i++)
+        lines += text[i] == '\n';
+    return lines;
+}
+
+/* Nobody reads: the log does not block, and says afterwards what is missing. */
+static void test_unread(void **state)
+{
+    static char text[1 << 18];
+    char expected[80];
+    int fd[2];
+    (void)state;
+    alarm(60); /* rather than for ever */
+    assert_int_equal(pipe(fd), 0);
+    struct ki_log *log = ki_log_new(fd[1], KI_LOG_INFO, KI_LOG_TEXT, "n");
+    for (int i = 0; i < 3000; i++)
+        ki_log(log, KI_LOG_INFO, "agent", "%080d", i);
+    unsigned lines = swallow(fd[0], text, sizeof text);
+    assert_in_range(lines, 100, 2999);
+    snprintf(expected, sizeof expected, " [WARN] agent: %u lines of the log dropped: nobody read them in time\n",
+             3000 - lines);
+    ki_log(log, KI_LOG_DEBUG, "agent", "not this");
+    ki_log(log, KI_LOG_INFO, "agent", "after");
+    assert_int_equal(swallow(fd[0], text, sizeof text), 2);
+    assert_non_null(strstr(text, expected));
+    assert_non_null(strstr(text, " [INFO] agent: after\n"));
+    ki_log(log, KI_LOG_INFO, "agent", "once");
+    assert_int_equal(swallow(fd[0], text, sizeof text), 1);
+    ki_log_free(log);
+    alarm(0);
+}
+
+/* A line that was taken in part ends before the next begins. */
+static void test_torn(void **state)
+{
+    static char text[1 << 18], page[4096];
+    char quotes[2001];
+    int fd[2];
+    (void)state;
+    alarm(60);
+    memset(quotes, '"', sizeof quotes - 1);
+    quotes[2000] = '\0';
+    assert_int_equal(pipe(fd), 0);
+    assert_int_equal(fcntl(fd[1], F_SETPIPE_SZ, 8192), 8192);
+    assert_int_equal(write(fd[1], page, sizeof page), sizeof page);
+    struct ki_log *log = ki_log_new(fd[1], KI_LOG_INFO, KI_LOG_JSON, "n");
+    for (int i = 0; i < 5; i++)
+        ki_log(log, KI_LOG_INFO, "agent", "%s%s", quotes, quotes); /* cut to 2,047, and twice as long in JSON */
+    assert_int_equal(swallow(fd[0], text, sizeof text), 0);
+    assert_int_equal(text[sizeof page], '{'); /* the first of them began */
+    ki_log(log, KI_LOG_INFO, "agent", "after");
+    assert_int_equal(swallow(fd[0], text, sizeof text), 3);
+    char *note = strchr(text, '\n');
+    assert_ptr_equal(note, text);
+    assert_non_null(strstr(note, "\"msg\":\"5 lines of the log dropped: nobody read them in time\"}\n{"));
+    ki_log_free(log);
+    alarm(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_journal),
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_torn),
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_watchers_leave_while_told),
     };
