@@ -9,7 +9,7 @@
  *
  * A slow reader: at most messages_max of these wait, with at most message_bytes_max bytes; what comes beyond is lost to
  * this member, counted (messages_dropped), and told as a gap when it was an event with a number.  Not in bare pools: there
- * every function here returns KITH_ERR_STATE. */
+ * whoever sends or asks gets KITH_ERR_STATE. */
 #ifndef KITH_EVENT_H
 #define KITH_EVENT_H
 
@@ -52,10 +52,11 @@ struct kith_query {
     const struct kith_str *nodes; /* only these members answer; count 0: any */
     size_t node_count;
     const struct kith_tag *tags;  /* and only those whose tags match: key, and a regular expression found somewhere in the */
-    size_t tag_count;             /* value (RE2's syntax, as far as PCRE2 has it; an absent tag counts as empty) */
+    size_t tag_count;             /* value (RE2's syntax, as far as PCRE2 has it; an absent tag counts as empty).  To more
+                                   * than 16 only members of Serf's kind answer */
     bool ack;                     /* those that are asked say at once that they have heard it */
     uint8_t relay_factor;         /* answers come also by way of so many others */
-    uint32_t timeout_ms;          /* 0: 16 gossip intervals for each digit of the pool's size, as Serf has it */
+    uint32_t timeout_ms;          /* an hour at most; 0: 16 gossip intervals for each digit of the pool's size (Serf's) */
 };
 
 /** Asks.  Each answer is one KITH_EVENT_ANSWER with the ticket; then DONE, when the time is over, with the number of
