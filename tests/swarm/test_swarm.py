@@ -138,28 +138,15 @@ def a_failure_says_what_is_needed():
     assert [bool(failure["trace"]) for failure in many] == [i < 3 for i in range(len(many))] and len(many) > 3, many
 
 
-def a_failure_of_stores_says_so():
-    if not PLANTED:
-        return
-    result = run("--stores", "--seeds", "1..3", "--canary", "eager", "--shrink", program=[PLANTED])
-    assert result.returncode == 1, result
-    assert re.search(r"^seed \d+ FAILED: \S+ node-\d+: store: .*$", result.stdout, re.M), result.stdout
-    for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
-        assert " --stores" in again, again
-        repeated = run(*again.split(), program=[PLANTED])
-        assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
-
-
-def a_failure_of_events_says_so():
-    if not PLANTED:
-        return
-    result = run("--events", "--seeds", "1..3", "--canary", "twice", "--shrink", program=[PLANTED])
-    assert result.returncode == 1, result
-    assert re.search(r"^seed \d+ FAILED: \S+ node-\d+: once: .*$", result.stdout, re.M), result.stdout
-    for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
-        assert " --events" in again, again
-        repeated = run(*again.split(), program=[PLANTED])
-        assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
+def failures_of_stores_and_events_say_so():
+    for kind, canary, checker in (("--stores", "eager", "store"), ("--events", "twice", "once")) if PLANTED else ():
+        result = run(kind, "--seeds", "1..3", "--canary", canary, "--shrink", program=[PLANTED])
+        assert result.returncode == 1, result
+        assert re.search(rf"^seed \d+ FAILED: \S+ node-\d+: {checker}: .*$", result.stdout, re.M), result.stdout
+        for again in re.findall(r"^  again: kith sim swarm (.*)$", result.stdout, re.M):
+            assert f" {kind}" in again, again
+            repeated = run(*again.split(), program=[PLANTED])
+            assert repeated.returncode == 1 and " FAILED: " in repeated.stdout, repeated.stdout
 
 
 def what_shrinking_leaves_has_a_command():
@@ -287,8 +274,8 @@ def soak():
 
 def main():
     tests = [random_worlds, worlds_with_stores, worlds_with_events, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
-             a_failure_says_what_is_needed, a_failure_of_stores_says_so,
-             a_failure_of_events_says_so, what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
+             a_failure_says_what_is_needed, failures_of_stores_and_events_say_so,
+             what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
              the_bar_goes_on_after_a_failure, many_seeds_take_memory_as_they_come, bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
         tests.append(soak)
