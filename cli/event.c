@@ -2,13 +2,16 @@
  *
  * The sentence is Serf's: it says that the agent has taken the event, for gossip promises no more.  With -confirm a kith
  * agent waits until members have said that they delivered it, and the exit code tells whether all have: those that did
- * not in time, and those that cannot say (Serf's agents), are named on standard error. */
+ * not in time, and those that cannot say (Serf's agents), are named on standard error.
+ *
+ * Not here: what the agent says of that (confirmation.c). */
 #include "cli/cli.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/config.h"
+#include "cli/confirmation.h"
 #include "cli/payload.h"
 
 struct event_options {
@@ -57,87 +60,31 @@ static int event_sent(const struct event_options *options, const struct event_re
     return KI_EXIT_OK;
 }
 
-/* ---- confirmation ---- */
-
-struct event_confirmation {
-    uint64_t confirmed, members;
-    struct ki_span raw_missing, raw_unable;
-};
-
-/* Reads a list of names: into names if it is given, else onto standard error, a line each.  *count is how many. */
-static bool event_names(struct ki_span raw, const char *title, json_t *names, uint32_t *count)
-{
-    *count = 0;
-    struct ki_reader r = ki_reader(raw.ptr, raw.len);
-    if (!raw.ptr) /* nil: none */
-        return true;
-    if (!ki_unpack_array(&r, count))
-        return false;
-    if (*count > 0 && !names)
-        fprintf(stderr, "%s\n", title);
-    for (uint32_t i = 0; i < *count; i++) {
-        struct ki_span name;
-        if (!ki_unpack_str(&r, &name))
-            return false;
-        if (names) {
-            json_array_append_new(names, ki_json_bytes(name));
-            continue;
-        }
-        putc('\t', stderr);
-        ki_print_safe(stderr, name);
-        putc('\n', stderr);
-    }
-    return true;
-}
-
-static bool event_confirmation_read(struct event_confirmation *out, struct ki_span reply)
-{
-    static const struct ki_field fields[] = {
-        KI_FIELD(struct event_confirmation, confirmed, "Confirmed", KI_FIELD_U64, 0, false),
-        KI_FIELD(struct event_confirmation, members, "Members", KI_FIELD_U64, 0, false),
-        KI_FIELD(struct event_confirmation, raw_missing, "Missing", KI_FIELD_RAW, 0, false),
-        KI_FIELD(struct event_confirmation, raw_unable, "Unable", KI_FIELD_RAW, 0, false),
-    };
-    *out = (struct event_confirmation){.confirmed = 0};
-    struct ki_reader r = ki_reader(reply.ptr, reply.len);
-    return ki_unpack_struct(&r, fields, KI_COUNT(fields), out);
-}
-
 static int event_confirmed(const struct event_options *options, const struct event_request *request,
                            struct ki_span reply)
 {
-    struct event_confirmation confirmation;
-    uint32_t missing = 0, unable = 0;
+    struct ki_confirmation confirmation;
     struct ki_span name = ki_span(request->name, strlen(request->name));
-    bool json = options->client.json;
-    json_t *missing_names = json ? json_array() : NULL;
-    json_t *unable_names = json ? json_array() : NULL;
-    bool good = event_confirmation_read(&confirmation, reply);
-    if (good && !json) {
+    int code = KI_EXIT_OK;
+    if (!ki_confirmation_read(&confirmation, reply)) {
+        fprintf(stderr, "Error confirming the event: the agent's answer is malformed\n");
+        code = KI_EXIT_FAILED;
+    } else if (options->client.json) {
+        json_t *document = json_pack("{s:o, s:b}", "name", ki_json_bytes(name), "coalesce", options->coalesce);
+        ki_confirmation_json(&confirmation, document);
+        code = ki_json_print(document, 0);
+    } else {
         fputs("Event '", stdout);
         ki_print_safe(stdout, name);
         printf("' delivered by %llu of %llu members\n", (unsigned long long)confirmation.confirmed,
                (unsigned long long)confirmation.members);
         fflush(stdout);
+        ki_confirmation_print(stderr, &confirmation);
     }
-    good = good && event_names(confirmation.raw_missing, "Not confirmed in time by:", missing_names, &missing) &&
-           event_names(confirmation.raw_unable, "Cannot confirm, for they are no kith agents:", unable_names, &unable);
-    if (!good) {
-        json_decref(missing_names);
-        json_decref(unable_names);
-        fprintf(stderr, "Error confirming the event: the agent's answer is malformed\n");
-        return KI_EXIT_FAILED;
-    }
-    int code = KI_EXIT_OK;
-    if (json)
-        code = ki_json_print(
-            json_pack("{s:o, s:b, s:I, s:I, s:o, s:o}", "name", ki_json_bytes(name), "coalesce", options->coalesce,
-                      "confirmed", (json_int_t)ki_min_u64(confirmation.confirmed, INT64_MAX), "members",
-                      (json_int_t)ki_min_u64(confirmation.members, INT64_MAX), "missing", missing_names, "unable",
-                      unable_names),
-            0);
-    bool all = missing == 0 && unable == 0 && confirmation.confirmed >= confirmation.members;
-    return code == KI_EXIT_OK && !all ? KI_EXIT_FAILED : code;
+    if (code == KI_EXIT_OK && !ki_confirmation_is_whole(&confirmation))
+        code = KI_EXIT_FAILED;
+    ki_confirmation_free(&confirmation);
+    return code;
 }
 
 /* ---- the command ---- */

@@ -7,11 +7,13 @@
  * `kith keys` without one of these flags lists the keys of the store (store_keys.c): Serf's scripts and the store's users
  * both know their command by this name, and no flag of one is a flag of the other.
  *
- * Not here: making a key (keygen.c), and checking one: the agent does. */
+ * Not here: what the answer is (key_answer.c); making a key (keygen.c), and checking one: the agent does. */
 #include "cli/keyring.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "cli/key_answer.h"
 
 /* One of the four things that can be done. */
 struct keyring_action {
@@ -46,142 +48,23 @@ bool ki_keyring_asked(int argc, char **argv)
     return false;
 }
 
-/* ---- the answer ---- */
-
-struct keyring_pair {
-    struct ki_span name; /* of a member, or a key in base64 */
-    struct ki_span message;
-    uint64_t count; /* members that have the key */
-};
-
-struct keyring_pairs {
-    struct keyring_pair *items; /* sorted by name */
-    size_t count;
-};
-
-struct keyring_reply {
-    struct ki_span raw_messages, raw_keys;
-    uint64_t members, errors, responses;
-    struct keyring_pairs messages, keys;
-};
-
-static int keyring_order(const void *a, const void *b)
-{
-    const struct keyring_pair *left = a, *right = b;
-    return ki_span_compare(left->name, right->name);
-}
-
-/* Reads a map of names and messages, or of names and numbers. */
-static bool keyring_read_pairs(struct keyring_pairs *pairs, struct ki_span raw, bool numbers)
-{
-    uint32_t count = 0;
-    struct ki_reader r = ki_reader(raw.ptr, raw.len);
-    if (!raw.ptr) /* nil: none */
-        return true;
-    if (!ki_unpack_map(&r, &count))
-        return false;
-    if (count == 0)
-        return true;
-    pairs->items = calloc(count, sizeof *pairs->items);
-    if (!pairs->items)
-        return false;
-    pairs->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct keyring_pair *pair = &pairs->items[i];
-        if (!ki_unpack_bytes(&r, &pair->name) || !(numbers ? ki_unpack_uint(&r, UINT64_MAX, &pair->count)
-                                                           : ki_unpack_bytes(&r, &pair->message)))
-            return false;
-    }
-    qsort(pairs->items, count, sizeof *pairs->items, keyring_order);
-    return true;
-}
-
-static bool keyring_read(struct keyring_reply *out, struct ki_span object)
-{
-    static const struct ki_field fields[] = {
-        KI_FIELD(struct keyring_reply, raw_messages, "Messages", KI_FIELD_RAW, 0, false),
-        KI_FIELD(struct keyring_reply, raw_keys, "Keys", KI_FIELD_RAW, 0, false),
-        KI_FIELD(struct keyring_reply, members, "NumNodes", KI_FIELD_U64, 0, false),
-        KI_FIELD(struct keyring_reply, errors, "NumErr", KI_FIELD_U64, 0, false),
-        KI_FIELD(struct keyring_reply, responses, "NumResp", KI_FIELD_U64, 0, false),
-    };
-    struct ki_reader r = ki_reader(object.ptr, object.len);
-    return ki_unpack_struct(&r, fields, KI_COUNT(fields), out) &&
-           keyring_read_pairs(&out->messages, out->raw_messages, false) &&
-           keyring_read_pairs(&out->keys, out->raw_keys, true);
-}
-
-/* ---- printing ---- */
-
-/* What members said, in Serf's columns.  Of a success it is a warning. */
-static void keyring_print_messages(const struct keyring_pairs *messages, const char *title)
-{
-    size_t width = 0;
-    for (size_t i = 0; i < messages->count; i++)
-        width = ki_max_u64(width, ki_safe_width(messages->items[i].name));
-    for (size_t i = 0; i < messages->count; i++) {
-        const struct keyring_pair *pair = &messages->items[i];
-        fprintf(stderr, "%s  ", title);
-        ki_print_safe(stderr, pair->name);
-        fprintf(stderr, "%*s  ", (int)(width - ki_safe_width(pair->name)), "");
-        ki_print_safe(stderr, pair->message);
-        putc('\n', stderr);
-    }
-}
-
-static void keyring_print_keys(const struct keyring_reply *reply)
-{
-    size_t width = 0;
-    for (size_t i = 0; i < reply->keys.count; i++)
-        width = ki_max_u64(width, ki_safe_width(reply->keys.items[i].name));
-    putchar('\n');
-    for (size_t i = 0; i < reply->keys.count; i++) {
-        const struct keyring_pair *pair = &reply->keys.items[i];
-        ki_print_safe(stdout, pair->name);
-        printf("%*s  [%llu/%llu]\n", (int)(width - ki_safe_width(pair->name)), "", (unsigned long long)pair->count,
-               (unsigned long long)reply->members);
-    }
-}
-
-static json_t *keyring_number(uint64_t number)
-{
-    return json_integer((json_int_t)ki_min_u64(number, INT64_MAX));
-}
-
-static int keyring_print_json(const struct keyring_action *action, const struct keyring_reply *reply)
-{
-    json_t *messages = json_object();
-    for (size_t i = 0; i < reply->messages.count; i++)
-        ki_json_set(messages, reply->messages.items[i].name, ki_json_bytes(reply->messages.items[i].message));
-    json_t *document = json_pack("{s:s, s:o, s:o, s:o, s:o}", "action", action->flag, "members",
-                                 keyring_number(reply->members), "responses", keyring_number(reply->responses), "errors",
-                                 keyring_number(reply->errors), "messages", messages);
-    if (action == &keyring_actions[KEYRING_LIST]) {
-        json_t *keys = json_array();
-        for (size_t i = 0; i < reply->keys.count; i++)
-            json_array_append_new(keys, json_pack("{s:o, s:o}", "key", ki_json_bytes(reply->keys.items[i].name), "members",
-                                                  keyring_number(reply->keys.items[i].count)));
-        json_object_set_new(document, "keys", keys);
-    }
-    return ki_json_print(document, 0);
-}
-
 /* ---- asking ---- */
 
-/* Prints what came with a refusal or a success. */
+/* Prints what came with a refusal or a success.  Of a success what members said is a warning. */
 static int keyring_tell(const struct ki_rpc_client *client, const struct keyring_action *action, bool json,
-                        const struct keyring_reply *reply, bool done)
+                        const struct ki_key_answer *answer, bool done)
 {
-    int code = json ? keyring_print_json(action, reply) : KI_EXIT_OK;
+    bool list = action == &keyring_actions[KEYRING_LIST];
+    int code = json ? ki_json_print(ki_key_answer_json(answer, action->flag, list), 0) : KI_EXIT_OK;
     fflush(stdout);
-    keyring_print_messages(&reply->messages, done ? "warning:" : "failed:");
+    ki_key_answer_print_messages(stderr, answer, done ? "warning:" : "failed:");
     if (!done)
         return ki_client_failed(client, KI_EXIT_FAILED, action->failure);
     if (json)
         return code;
     printf("==> %s\n", action->done);
-    if (action == &keyring_actions[KEYRING_LIST])
-        keyring_print_keys(reply);
+    if (list)
+        ki_key_answer_print_keys(stdout, answer);
     return code;
 }
 
@@ -201,20 +84,19 @@ static int keyring_run(const struct ki_client_options *options, const struct key
         printf("==> %s\n", action->begins);
         fflush(stdout);
     }
-    struct keyring_reply reply = {.members = 0};
+    struct ki_key_answer answer = {.members = 0};
     struct ki_span object = {NULL, 0};
     bool list = action == &keyring_actions[KEYRING_LIST];
     bool done = ki_rpc_call(&client, action->command, list ? NULL : &body, KI_RPC_WAIT_LONG_MS, &object);
     if (!object.ptr) { /* refused before anybody was asked, or no answer at all */
         code = ki_client_failed(&client, KI_EXIT_FAILED, action->failure);
-    } else if (!keyring_read(&reply, object)) {
+    } else if (!ki_key_answer_read(&answer, object)) {
         fprintf(stderr, "%s: the agent's answer is malformed\n", action->failure);
         code = KI_EXIT_FAILED;
     } else {
-        code = keyring_tell(&client, action, options->json, &reply, done);
+        code = keyring_tell(&client, action, options->json, &answer, done);
     }
-    free(reply.messages.items);
-    free(reply.keys.items);
+    ki_key_answer_free(&answer);
     free(buf);
     ki_rpc_close(&client);
     return code;
