@@ -22,9 +22,12 @@
 
 #include <kith/sim.h>
 
+#include "sim/overhear.h"
+
 #define MS       KITH_SIM_MS
 #define SECOND   KITH_SIM_SECOND
 #define NUMBERS  256
+#define USUAL_PROBE_MS 1000
 #define WORDS    8
 
 struct story {
@@ -41,7 +44,7 @@ struct story {
 
 /* ---- making ---- */
 
-static void story_begin(struct story *t, uint32_t nodes, uint64_t seed)
+static void story_begin(struct story *t, uint32_t nodes, uint64_t seed, uint32_t probe_interval_ms)
 {
     struct kith_sim_config config;
     memset(t, 0, sizeof *t);
@@ -54,17 +57,23 @@ static void story_begin(struct story *t, uint32_t nodes, uint64_t seed)
         struct kith_config node;
         kith_sim_node_config(t->s, n, KITH_PROFILE_LAN, &node);
         node.compress = false; /* a layer that says nothing here */
+        node.probe_interval_ms = probe_interval_ms;
         assert_int_equal(kith_sim_add(t->s, &node, NULL), 0);
     }
 }
 
 /* A pool that has long been together, with its first news told. */
-static void story_pool(struct story *t, uint32_t nodes, uint64_t seed)
+static void story_warm(struct story *t, uint32_t nodes, uint64_t seed, uint32_t probe_interval_ms)
 {
-    story_begin(t, nodes, seed);
+    story_begin(t, nodes, seed, probe_interval_ms);
     assert_int_equal(kith_sim_warm(t->s), 0);
     kith_sim_run(t->s, 10 * SECOND);
     assert_true(kith_sim_agrees(t->s));
+}
+
+static void story_pool(struct story *t, uint32_t nodes, uint64_t seed)
+{
+    story_warm(t, nodes, seed, USUAL_PROBE_MS);
 }
 
 static void story_mark(struct story *t)
@@ -195,7 +204,7 @@ static void story_join(void **state)
 {
     (void)state;
     struct story t;
-    story_begin(&t, 3, 1);
+    story_begin(&t, 3, 1, USUAL_PROBE_MS);
     assert_int_equal(kith_sim_join(t.s, 1, 0), 0);
     kith_sim_run(t.s, 10 * SECOND);
     story_mark(&t);
@@ -370,6 +379,56 @@ static void story_mass_restart(void **state)
     story_end(&t, "mass_restart");
 }
 
+static void story_set_tag(struct story *t, uint32_t node, const char *value)
+{
+    kith *k = kith_sim_node(t->s, node);
+    assert_int_equal(kith_begin(k), 0);
+    assert_int_equal(kith_tag_set(k, (struct kith_str){"role", 4}, (struct kith_str){value, strlen(value)}), 0);
+    assert_int_equal(kith_commit(k, kith_sim_time(t->s, node), NULL), 0);
+}
+
+/* Everybody holds of everybody what each holds of itself, tags too. */
+static bool story_is_one_view(struct story *t, uint32_t nodes)
+{
+    for (uint32_t n = 0; n < nodes * nodes; n++) {
+        char name[16];
+        struct kith_member own, seen;
+        struct kith_str of = {name, (size_t)snprintf(name, sizeof name, "node-%u", (unsigned)(n / nodes))};
+        assert_int_equal(kith_find(kith_sim_node(t->s, n / nodes), of, &own), 0);
+        assert_int_equal(kith_find(kith_sim_node(t->s, n % nodes), of, &seen), 0);
+        if (seen.incarnation != own.incarnation || seen.status != own.status || seen.meta.len != own.meta.len ||
+            memcmp(seen.meta.ptr, own.meta.ptr, own.meta.len) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A cut that nobody notices, since nobody probes meanwhile: what is new on each side is not said again to the other. */
+static void story_compare(void **state)
+{
+    (void)state;
+    struct story t;
+    story_warm(&t, 5, 11, 600000);
+    overhear_begin(t.s, 5);
+    story_mark(&t);
+    for (uint32_t n = 3; n < 5; n++)
+        kith_sim_side(t.s, n, 1);
+    kith_sim_cut_sides(t.s, 0, 1, true);
+    kith_sim_cut_sides(t.s, 1, 0, true);
+    story_set_tag(&t, 1, "web");
+    story_set_tag(&t, 4, "db");
+    story_run(&t, 15 * SECOND);
+    assert_false(story_is_one_view(&t, 5));
+    kith_sim_mend(t.s);
+    story_run(&t, 1 * SECOND);
+    assert_true(story_is_one_view(&t, 5));
+    t.keep[0] = "event";
+    t.keep[1] = "fault";
+    t.keep[2] = "stream";
+    t.keep[3] = "compares";
+    story_end(&t, "compare");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +436,7 @@ int main(void)
         cmocka_unit_test(story_partition), cmocka_unit_test(story_restart),   cmocka_unit_test(story_leave),
         cmocka_unit_test(story_late_ack),  cmocka_unit_test(story_asymmetric_cut),
         cmocka_unit_test(story_mass_restart), cmocka_unit_test(story_crash), cmocka_unit_test(story_crash_restart),
+        cmocka_unit_test(story_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
