@@ -11,6 +11,8 @@ import lib
 check, wait = lib.check, lib.wait
 FLUSH_S = 0.6  # both write at most every 500 ms, Serf only when it is told something more
 
+TELL = 'echo "$SERF_EVENT $SERF_USER_EVENT$SERF_QUERY_NAME $SERF_USER_LTIME$SERF_QUERY_LTIME" >>"$1"\n'
+
 # What either program may write; Serf takes a comment for a comment.
 LINE = re.compile(r"(alive: .+ \S+:\d+|not-alive: .+|(event-|query-)?clock: \d+|leave|coordinate: .*|#.*)\Z")
 COMPLAINT = re.compile(r".*(Unrecognized snapshot line|Failed to (?:parse|convert|split)|is damaged).*")
@@ -19,7 +21,7 @@ COMPLAINT = re.compile(r".*(Unrecognized snapshot line|Failed to (?:parse|conver
 def told_to(pool, name):
     """(a file, the handler that appends to it what is told: kind, name, Lamport time)"""
     path = pool.path(name.replace(" ", "-") + ".told", "")
-    script = pool.path("tell.sh", 'echo "$SERF_EVENT $SERF_USER_EVENT$SERF_QUERY_NAME $SERF_USER_LTIME$SERF_QUERY_LTIME" >>"$1"\n')
+    script = pool.path("tell.sh", TELL)
     return path, "user,query=sh %s %s" % (script, path)
 
 
