@@ -76,8 +76,8 @@ static void *sim_fill_pages(void *arg)
 }
 #endif
 
-/* A cluster that starts takes gigabytes, and on a virtual machine whose host has to find them the kernel is busy clearing pages
- * for a sixth of the time.  Another thread sees to that.  It touches nothing that the simulation knows of. */
+/* A cluster that starts takes gigabytes, and on a virtual machine whose host has to find them the kernel is busy clearing
+ * pages for a sixth of the time.  Another thread sees to that.  It touches nothing that the simulation knows of. */
 static void sim_fill_ahead(void)
 {
 #if defined(__GLIBC__) && defined(MADV_POPULATE_WRITE)

@@ -1,10 +1,11 @@
 /* Comparing views: who begins one, and when; and a run, one side of a comparison, step by step.
  *
- *   asks      SUM -> sums -> WAIT --items--> TELL -> members ... -> wanted -> WAIT --done--> over
+ *   asks      SUM -> sums -> WAIT --items--> TELL -> members ... times -> wanted -> WAIT --done--> over
  *   answers   --sums--> SUM -> [LIST -> items -> WAIT --wanted--> GIVE -> members ...] for each range -> done -> over
  *
  * Who asks sums up its view in buckets.  The other lists its members in the buckets that differ, a range of them at a time.
- * The first tells what the list lacks or has otherwise, and wants what it lacks itself.  Members are merged as they come
+ * The first tells what the list lacks or has otherwise, and wants what it lacks itself.  Where nothing but the time of an
+ * intent differs, the later time is told, or taken from the list, and nothing else.  Members are merged as they come
  * (sync_merge.c); the views may change meanwhile.  What is listed, and looked for in the other's list, is our view as it was
  * summed up: hashes are reckoned once, and members that have come since then are left for the next time.
  *
@@ -44,14 +45,26 @@ static void sync_link_free(struct kith *k, struct ki_sync_link *data)
     ki_mem_free(&k->mem, data);
 }
 
+/* It refuses the hello of whom it does not know: it is told of us, and the next comparison is soon.  A whole state would
+ * tell it, too, and much besides; while a pool of thousands starts, everybody is a stranger to most. */
+static void sync_introduce(struct kith *k, const struct ki_link *link)
+{
+    ki_send(k, KI_CLASS_OTHER,
+            &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = true, .to = link->addr});
+    ki_sync_soon(k);
+}
+
 void ki_sync_link_closed(struct kith *k, struct ki_sync_link *data)
 {
     const struct ki_link *link = data->link;
     bool asked = data->runs[KI_SYNC_ASKS].step != KI_SYNC_IDLE, learned = data->learned;
     bool link_was_open = link->is_open, is_stranger = asked && link->stream->opened && !link_was_open;
+    bool is_turn = data->is_turn;
     sync_link_free(k, data);
-    if (is_stranger) /* it refuses a hello of whom it does not know: by a whole state it hears of us */
+    if (is_stranger && is_turn)
         ki_stream_dial(k, &link->addr, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
+    else if (is_stranger)
+        sync_introduce(k, link);
     else if (learned || (asked && link_was_open))
         ki_sync_soon(k);
 }
@@ -108,7 +121,7 @@ static bool sync_run_begin(struct kith *k, struct ki_sync_run *run, unsigned bit
     return false;
 }
 
-bool ki_sync_begin(struct kith *k, uint32_t id)
+bool ki_sync_begin(struct kith *k, uint32_t id, bool is_turn)
 {
     struct ki_link *link;
     struct ki_member *m = ki_table_at(&k->table, id);
@@ -123,6 +136,7 @@ bool ki_sync_begin(struct kith *k, uint32_t id)
     if (!sync_run_begin(k, run, ki_sync_bits(k->table.count)))
         return false;
     run->salt = (struct ki_sync_salt){.start = ki_crng_u64(&k->crng), .factor = ki_crng_u64(&k->crng) | 1};
+    data->is_turn = is_turn;
     ki_count(k, KI_COUNT_views_compared);
     k->sync_news = 0;
     return true;
@@ -165,7 +179,7 @@ static void sync_start(struct kith *k)
     uint32_t id;
     k->sync_next_us = KITH_NEVER;
     for (unsigned tries = 0; tries < SYNC_PICKS && ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 1; tries++) {
-        if (ki_sync_begin(k, id))
+        if (ki_sync_begin(k, id, false))
             return;
     }
 }
@@ -339,29 +353,76 @@ static bool sync_put(const struct kith *k, struct ki_sync_run *run, uint32_t id)
     return len > 0;
 }
 
+/* The other has listed the very same, but perhaps of another time.  false: that is more than a time. */
+static bool sync_match(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id,
+                       struct ki_sync_entry *entry)
+{
+    uint32_t ours = run->seen[id].item.time, theirs = entry->item.time;
+    if (ours != theirs && (ours == KI_SYNC_TIME_NONE || theirs == KI_SYNC_TIME_NONE))
+        return false;
+    entry->is_matched = true;
+    entry->is_old = theirs < ours;
+    entry->time = ours;
+    if (theirs > ours)
+        ki_sync_take_time(k, data, run, id, theirs);
+    return true;
+}
+
 /* Of who asks: the other has listed something else of this name, or nothing.  Who is gone, and not even known there, is none
  * of its concern. */
-static bool sync_lacks(struct ki_sync_run *run, const struct ki_sync_seen *seen)
+static bool sync_lacks(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id)
 {
+    const struct ki_sync_seen *seen = &run->seen[id];
     uint32_t cursor = 0;
     bool found = false;
-    if (!ki_sync_differs(&run->range, sync_list_of(seen), seen->bucket))
+    if (!seen->is_there || !ki_sync_differs(&run->range, sync_list_of(seen), seen->bucket))
         return false;
     for (struct ki_sync_entry *entry; (entry = ki_sync_set_next(&run->set, seen->item.name, &cursor));) {
-        if (entry->item.name == seen->item.name && entry->item.content == seen->item.content) {
-            entry->is_matched = true;
+        if (entry->item.name == seen->item.name && entry->item.content == seen->item.content &&
+            sync_match(k, data, run, id, entry))
             return false;
-        }
         found = entry->is_known = true;
     }
     return found || sync_list_of(seen) == KI_SYNC_LIVING;
 }
 
 /* false: the message is full, and this one is for the next. */
-static bool sync_tell(const struct kith *k, struct ki_sync_run *run, uint32_t id)
+static bool sync_tell(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id)
 {
-    const struct ki_sync_seen *seen = &run->seen[id];
-    return !seen->is_there || !sync_lacks(run, seen) || !ki_table_at(&k->table, id) || sync_put(k, run, id);
+    return !sync_lacks(k, data, run, id) || !ki_table_at(&k->table, id) || sync_put(k, run, id);
+}
+
+/* false: there are none. */
+static bool sync_say_times(struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
+    for (uint32_t i = 0; i < run->set.cap; i++) {
+        struct ki_sync_entry *entry = &run->set.entries[i];
+        if (!entry->is_old)
+            continue;
+        ki_put_be(&w, entry->number, 2);
+        ki_put_be(&w, entry->time, 4);
+        entry->is_old = false;
+    }
+    KI_ASSERT(!w.full);
+    if (w.len > 0)
+        sync_say(data, run, KI_SYNC_TIMES, w.len, KI_SYNC_TELL);
+    return w.len > 0;
+}
+
+bool ki_sync_times_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
+{
+    const struct ki_sync_run *run = &data->runs[KI_SYNC_ANSWERS];
+    struct ki_reader r = ki_reader(message.ptr, message.len);
+    if (run->step != KI_SYNC_WAIT || r.left % KI_SYNC_TIME_LEN != 0)
+        return false;
+    while (r.left > 0) {
+        uint64_t number = ki_take_be(&r, 2), time = ki_take_be(&r, 4);
+        if (number >= run->listed_count || time == KI_SYNC_TIME_NONE)
+            return false;
+        ki_sync_take_time(k, data, run, run->listed[number], (uint32_t)time);
+    }
+    return true;
 }
 
 static void sync_say_wanted(struct ki_sync_link *data, struct ki_sync_run *run)
@@ -426,7 +487,8 @@ static void sync_walked(const struct kith *k, struct ki_sync_link *data, struct 
     } else if (run->out_len > 0) { /* the last members, and then it is as if there had been none */
         sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
     } else if (asks) {
-        sync_say_wanted(data, run);
+        if (!sync_say_times(data, run))
+            sync_say_wanted(data, run);
     } else {
         sync_next_range(data, run);
     }
@@ -441,7 +503,7 @@ static void sync_slice(struct kith *k, struct ki_sync_link *data, struct ki_sync
             sync_sum(k, run, run->cursor);
         else if (run->step == KI_SYNC_LIST)
             sync_list(run, run->cursor);
-        else if ((is_full = !sync_tell(k, run, run->cursor)))
+        else if ((is_full = !sync_tell(k, data, run, run->cursor)))
             break;
     }
     if (is_full)

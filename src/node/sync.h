@@ -40,6 +40,8 @@ struct ki_sync_entry {
     uint16_t number; /* among the items as they came */
     bool is_matched; /* we hold the very same */
     bool is_known;   /* we hold something else of that name */
+    bool is_old;     /* we hold the same of a later time, */
+    uint32_t time;   /* this */
 };
 
 struct ki_sync_set {
@@ -90,14 +92,17 @@ struct ki_sync_link { /* ki_link.owner_data[KI_LINK_VIEW] */
     struct ki_sync_run runs[KI_SYNC_ROLES];
     unsigned saying;    /* the role whose message is on its way */
     bool learned;       /* our view has changed by it */
+    bool is_turn;       /* as of ki_sync_begin() */
     uint32_t near;      /* id of the member that probably comes next, by our table */
     uint32_t unknown;   /* names met that are no member's */
 };
 
-#define KI_SYNC_OUT_MAX 40960 /* items of 4,096 members with their front, and some more */
+#define KI_SYNC_OUT_MAX 51200 /* items of 4,096 members with their front, and some more */
 
 /* sync.c */
-bool ki_sync_begin(struct kith *k, uint32_t id); /* compare with this member; false: it cannot be done this way, now */
+/* Compares with this member.  is_turn: it is that of whole states; who refuses us is then told one.  false: it cannot be
+ * done this way, now. */
+bool ki_sync_begin(struct kith *k, uint32_t id, bool is_turn);
 void ki_sync_soon(struct kith *k);
 void ki_sync_tick(struct kith *k);
 uint64_t ki_sync_deadline(const struct kith *k);
@@ -108,6 +113,7 @@ void ki_sync_free(struct kith *k);
 struct ki_sync_link *ki_sync_link_data(struct kith *k, struct ki_link *link); /* NULL: memory is out, and counted */
 bool ki_sync_sums_received(struct kith *k, struct ki_sync_link *data, struct ki_span message); /* false: malformed */
 bool ki_sync_items_received(struct kith *k, struct ki_sync_link *data, struct ki_span message);
+bool ki_sync_times_received(struct kith *k, struct ki_sync_link *data, struct ki_span message);
 bool ki_sync_wanted_received(struct ki_sync_link *data, struct ki_span message);
 void ki_sync_said(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run); /* its message is out */
 void ki_sync_run_end(struct kith *k, struct ki_sync_run *run);
@@ -127,6 +133,8 @@ bool ki_sync_set_put(struct ki_sync_set *set, struct ki_sync_item item);
 struct ki_sync_entry *ki_sync_set_next(const struct ki_sync_set *set, uint32_t name, uint32_t *cursor);
 
 /* sync_merge.c */
+/* The newest intent about this member is of this time, if it is still the member that was summed up. */
+void ki_sync_take_time(struct kith *k, struct ki_sync_link *data, const struct ki_sync_run *run, uint32_t id, uint32_t time);
 size_t ki_sync_put_clocks(const struct kith *k, uint8_t *buf, size_t cap);
 size_t ki_sync_put_member(const struct kith *k, uint32_t id, uint8_t *buf, size_t cap); /* 0: it does not fit */
 bool ki_sync_members_received(struct kith *k, struct ki_sync_link *data, struct ki_span message); /* false: malformed */

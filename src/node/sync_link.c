@@ -6,7 +6,7 @@
  */
 #include "node/sync.h"
 
-#define LINK_VERSION 1
+#define LINK_VERSION 2
 
 static size_t link_poll(struct kith *k, struct ki_link *link, uint8_t *channel, uint8_t *buf, size_t cap, bool *more)
 {
@@ -47,6 +47,9 @@ static void link_receive(struct kith *k, struct ki_link *link, uint8_t channel, 
         break;
     case KI_SYNC_MEMBERS:
         fine = ki_sync_members_received(k, data, message);
+        break;
+    case KI_SYNC_TIMES:
+        fine = ki_sync_times_received(k, data, message);
         break;
     case KI_SYNC_WANTED:
         fine = ki_sync_wanted_received(data, message);

@@ -3,11 +3,13 @@
  * The idea: two views are the same if the sums of their members' hashes are, bucket by bucket.  A hash covers what one
  * exchange of views would settle, and nothing else, or two members would find each other different for ever:
  *
- *   living (alive or suspect)   name, address, incarnation, tags, the time of its newest intent as it is told
+ *   living (alive or suspect)   name, address, incarnation, tags; and apart the time of its newest intent as it is told
  *   gone (dead or left)         name, that time, and whether it has left
  *
  * So a suspect counts as the living member that it may be: suspicions are left to gossip.  And of one that is gone nobody
  * cares under which incarnation it was; that one of two does not remember it is normal, so those lists are apart.
+ * Of the living the time stands apart, because while a pool starts it is what differs most often: one hears of a member
+ * here and of its join there.  A time that does not fit 32 bits is part of the content, and so is one that is of a leave.
  *
  * Hashes depend on a salt that is drawn for each comparison.  So nothing is kept with the members: a look through the
  * view makes all of it.  Two members that happen to collide do so once, and nobody can prepare any that do.
@@ -74,7 +76,9 @@ struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const stru
     ki_state_told(k, id, &ltime, &has_left);
     uint64_t hash = sum_bytes(sum_word(salt->start, m->name_len, factor), ki_member_name(m), factor);
     uint64_t name = sum_end(hash);
-    hash = sum_word(hash, ltime, factor);
+    uint32_t time = is_gone || has_left || ltime >= KI_SYNC_TIME_NONE ? KI_SYNC_TIME_NONE : (uint32_t)ltime;
+    if (time == KI_SYNC_TIME_NONE)
+        hash = sum_word(hash, ltime, factor);
     if (is_gone) {
         hash = sum_word(hash, 1 + has_left, factor);
     } else {
@@ -86,6 +90,6 @@ struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const stru
     hash = sum_end(hash);
     return (struct ki_sync_place){.bucket = bits ? (uint32_t)(name >> (64 - bits)) : 0,
                                   .list = is_gone ? KI_SYNC_GONE : KI_SYNC_LIVING,
-                                  .item = {((uint32_t)name & ~1u) | is_gone, (uint32_t)(hash >> 32)},
-                                  .sum = hash};
+                                  .item = {((uint32_t)name & ~1u) | is_gone, (uint32_t)(hash >> 32), time},
+                                  .sum = sum_word(hash, time, factor)};
 }

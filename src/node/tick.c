@@ -246,9 +246,9 @@ static void tick_gossip(struct kith *k)
 }
 
 /* Views are compared with who speaks kith; with others, or when it cannot be done now, whole states are exchanged. */
-static void tick_exchange(struct kith *k, uint32_t id, const struct kith_addr *to)
+static void tick_exchange(struct kith *k, uint32_t id, const struct kith_addr *to, bool is_turn)
 {
-    if (id == KI_NO_MEMBER || !ki_sync_begin(k, id))
+    if (id == KI_NO_MEMBER || !ki_sync_begin(k, id, is_turn))
         ki_stream_dial(k, to, KI_PURPOSE_SYNC, KI_SYNC_PERIODIC);
 }
 
@@ -260,7 +260,7 @@ static void tick_push_pull(struct kith *k)
     if (ki_pick(k, KI_PICK_ALIVE, k->self, 1, &id) == 0)
         return;
     struct kith_addr to = ki_addr_of(ki_table_at(&k->table, id));
-    tick_exchange(k, id, &to);
+    tick_exchange(k, id, &to, true);
 }
 
 static void tick_reap(struct kith *k)
@@ -385,7 +385,7 @@ static void tick_again(struct kith *k)
     if (id != KI_NO_MEMBER)
         to = ki_addr_of(ki_table_at(&k->table, id));
     if (to.ip_len != 0)
-        tick_exchange(k, id, &to);
+        tick_exchange(k, id, &to, false);
     if (k->again_addr.ip_len != 0 && k->again_successor)
         ki_settle_changes(k); /* while this one waited: the successor is still to be visited */
     ki_settle_suspicions(k);

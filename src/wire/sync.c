@@ -42,9 +42,9 @@ bool ki_decode_sync_items(struct ki_span message, struct ki_sync_items *out)
         return false;
     for (unsigned list = 0; list < KI_SYNC_LISTS; list++)
         out->differs[list] = ki_take(&r, (out->end - out->first + 7) / 8);
-    if (r.bad || r.left % 8 != 0 || r.left / 8 > KI_SYNC_ITEMS_MAX)
+    if (r.bad || r.left % KI_SYNC_ITEM_LEN != 0 || r.left / KI_SYNC_ITEM_LEN > KI_SYNC_ITEMS_MAX)
         return false;
-    out->count = (uint32_t)(r.left / 8);
+    out->count = (uint32_t)(r.left / KI_SYNC_ITEM_LEN);
     out->items = r.pos;
     return true;
 }
@@ -68,12 +68,14 @@ void ki_encode_sync_item(struct ki_writer *w, struct ki_sync_item item)
 {
     ki_put_be(w, item.name, 4);
     ki_put_be(w, item.content, 4);
+    ki_put_be(w, item.time, 4);
 }
 
 struct ki_sync_item ki_sync_item_at(const struct ki_sync_items *items, uint32_t at)
 {
-    const uint8_t *place = items->items + (size_t)at * 8;
-    return (struct ki_sync_item){(uint32_t)ki_load_be(place, 4), (uint32_t)ki_load_be(place + 4, 4)};
+    const uint8_t *place = items->items + (size_t)at * KI_SYNC_ITEM_LEN;
+    return (struct ki_sync_item){
+        (uint32_t)ki_load_be(place, 4), (uint32_t)ki_load_be(place + 4, 4), (uint32_t)ki_load_be(place + 8, 4)};
 }
 
 void ki_encode_sync_clocks(struct ki_writer *w, const struct ki_sync_clocks *clocks)

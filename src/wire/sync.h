@@ -2,17 +2,18 @@
  * each kind on a channel of its own.
  *
  *   sums      start:be64 factor:be64 bits:u8 lists:u8 sum:be64 * 2^bits * lists
- *   items     first:be16 end:be16 {differs:bits of first .. end, living; gone} {name:be32 content:be32} ...
+ *   items     first:be16 end:be16 {differs:bits of first .. end, living; gone} {name:be32 content:be32 time:be32} ...
  *   members   clock:varint event:varint query:varint {node state, ltime:varint, left:u8} ...
  *   wanted    0 number:be16 ...
  *   done      0
+ *   times     number:be16 time:be32 ...
  */
 #ifndef KI_WIRE_SYNC_H
 #define KI_WIRE_SYNC_H
 
 #include "wire/memberlist.h"
 
-enum ki_sync_channel { KI_SYNC_SUMS, KI_SYNC_ITEMS, KI_SYNC_MEMBERS, KI_SYNC_WANTED, KI_SYNC_DONE };
+enum ki_sync_channel { KI_SYNC_SUMS, KI_SYNC_ITEMS, KI_SYNC_MEMBERS, KI_SYNC_WANTED, KI_SYNC_DONE, KI_SYNC_TIMES };
 
 #define KI_SYNC_BITS_MAX 10
 #define KI_SYNC_ITEMS_MAX 4096 /* of one message */
@@ -23,7 +24,12 @@ enum { KI_SYNC_LIVING, KI_SYNC_GONE, KI_SYNC_LISTS };
 struct ki_sync_item {
     uint32_t name; /* its lowest bit says in which list */
     uint32_t content;
+    uint32_t time; /* Lamport time of the newest intent about it, or KI_SYNC_TIME_NONE: content covers that */
 };
+
+#define KI_SYNC_ITEM_LEN 12 /* bytes */
+#define KI_SYNC_TIME_NONE UINT32_MAX
+#define KI_SYNC_TIME_LEN 6 /* of one told alone */
 
 struct ki_sync_sums {
     uint64_t start, factor; /* what hashes begin with, and are multiplied by; the factor's lowest bit counts as 1 */

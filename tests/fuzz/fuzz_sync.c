@@ -22,7 +22,8 @@ static void sync_decode(unsigned what, struct ki_span in)
     if (what == 0 && ki_decode_sync_sums(in, &sums))
         LONE_CHECK(sums.sums + ((size_t)sums.lists << sums.bits) * 8 == in.ptr + in.len && sums.lists >= 1);
     if (what == 1 && ki_decode_sync_items(in, &items)) {
-        LONE_CHECK(items.items + (size_t)items.count * 8 == in.ptr + in.len && items.count <= KI_SYNC_ITEMS_MAX);
+        LONE_CHECK(items.items + (size_t)items.count * KI_SYNC_ITEM_LEN == in.ptr + in.len);
+        LONE_CHECK(items.count <= KI_SYNC_ITEMS_MAX);
         for (unsigned i = 0; i < 1u << KI_SYNC_BITS_MAX; i++)
             (void)ki_sync_differs(&items, i % 2, i);
     }
@@ -62,7 +63,7 @@ static struct ki_link *sync_link(struct live *l, uint32_t *id)
     uint8_t buf[KI_LINK_OPENING_MAX];
     struct kith_addr from = lone_addr(4, 999);
     struct ki_link_hello hello = {.version_min = 1, .version_max = 1, .credit = 1 << 20, .name = lone_span("peer"),
-                                  .payload = ki_span("\2\0\1\1", 4)};
+                                  .payload = ki_span("\2\0\1\2", 4)};
     size_t taken;
     if (kith_stream_accept(l->k, l->now, &from, id) != 0)
         return NULL;
@@ -77,12 +78,14 @@ static struct ki_link *sync_link(struct live *l, uint32_t *id)
 /* Bytes that stand for names get ones of ours, by the salt of the run that is under way. */
 static void sync_names(const struct live *l, const struct ki_sync_run *run, uint8_t *bytes, size_t len)
 {
-    for (size_t at = 6; at + 8 <= len && run->step != KI_SYNC_IDLE; at += 8) {
+    for (size_t at = 6; at + KI_SYNC_ITEM_LEN <= len && run->step != KI_SYNC_IDLE; at += KI_SYNC_ITEM_LEN) {
         uint32_t id = bytes[at] % 4;
         if (!(bytes[at] & 0x80) || !ki_table_at(&l->k->table, id))
             continue;
         struct ki_sync_place place = ki_sync_place(l->k, id, &run->salt, run->bits);
         ki_store_be(bytes + at, place.item.name, 4);
+        if (bytes[at + 4] & 0x80) /* and all but the time */
+            ki_store_be(bytes + at + 4, place.item.content, 4);
     }
 }
 
@@ -105,7 +108,7 @@ static void sync_live(uint8_t how, uint8_t memory_at, struct ki_reader r)
         if (channel >= 14) {
             l.now = lone_time(l.now.mono_us + 10000);
             if (channel == 15)
-                (void)ki_sync_begin(l.k, link->member_id);
+                (void)ki_sync_begin(l.k, link->member_id, false);
         } else {
             size_t len = (size_t)ki_take_be(&r, 1);
             len = ki_min_size(len == UINT8_MAX ? sizeof bytes : len, r.left);

@@ -75,6 +75,13 @@ static const struct ki_member *sync_member(const struct duo *d, unsigned n, unsi
     return ki_table_at(&d->side[n].k->table, ki_table_find(&d->side[n].k->table, ki_span(name, (size_t)len)));
 }
 
+static struct ki_about *sync_about(const struct duo *d, unsigned n, unsigned number)
+{
+    char name[32];
+    int len = snprintf(name, sizeof name, "member-%u", number);
+    return ki_about(d->side[n].k, ki_table_find(&d->side[n].k->table, ki_span(name, (size_t)len)));
+}
+
 /* Comparing is all that they do: no probe, no gossip, no exchange of their own. */
 static struct duo *sync_duo(unsigned how)
 {
@@ -97,7 +104,7 @@ static struct duo *sync_duo(unsigned how)
 static void sync_compare(struct duo *d, unsigned n)
 {
     struct kith_addr to = lone_addr((uint8_t)(2 - n), 7946);
-    assert_true(ki_sync_begin(d->side[n].k, ki_find_addr(d->side[n].k, &to)));
+    assert_true(ki_sync_begin(d->side[n].k, ki_find_addr(d->side[n].k, &to), false));
     duo_run(d, LONE_SECOND);
     assert_true(ki_list_empty(&d->side[0].k->sync_links) && ki_list_empty(&d->side[1].k->sync_links));
     for (unsigned i = 0; i < 2; i++) {
@@ -174,7 +181,9 @@ static struct ki_sync_place sync_model(uint64_t ltime, bool gone, bool left, con
 {
     uint64_t hash = model_words(model_word(model_salt.start, strlen(name)), name, strlen(name));
     uint64_t named = model_end(hash);
-    hash = model_word(hash, ltime);
+    bool apart = !gone && ltime < UINT32_MAX;
+    if (!apart)
+        hash = model_word(hash, ltime);
     if (gone) {
         hash = model_word(hash, left ? 2 : 1);
     } else {
@@ -185,14 +194,15 @@ static struct ki_sync_place sync_model(uint64_t ltime, bool gone, bool left, con
     hash = model_end(hash);
     return (struct ki_sync_place){.bucket = (uint32_t)(named >> 58),
                                   .list = gone,
-                                  .item = {(uint32_t)named / 2 * 2 + gone, (uint32_t)(hash >> 32)},
-                                  .sum = hash};
+                                  .item = {(uint32_t)named / 2 * 2 + gone, (uint32_t)(hash >> 32),
+                                           apart ? (uint32_t)ltime : UINT32_MAX},
+                                  .sum = model_word(hash, apart ? ltime : UINT32_MAX)};
 }
 
 static bool place_equal(struct ki_sync_place a, struct ki_sync_place b)
 {
     return a.bucket == b.bucket && a.list == b.list && a.item.name == b.item.name && a.item.content == b.item.content &&
-           a.sum == b.sum;
+           a.item.time == b.item.time && a.sum == b.sum;
 }
 
 /* What an exchange of views would settle makes a difference, what it would not makes none. */
@@ -241,9 +251,14 @@ static void hashes_are_of_what_can_be_settled(void **state)
                                                 {0x0123456789abcdef, 0xfedcba9876543213}};
     assert_int_equal(ki_table_at(&k->table, id)->state, KI_SUSPECT);
     assert_true(place_equal(before, ki_sync_place(k, id, &model_salt, 6)));
-    ki_about(k, id)->standing.ltime++; /* the time of the newest intent */
-    assert_false(place_equal(before, ki_sync_place(k, id, &model_salt, 6)));
-    ki_about(k, id)->standing.ltime--;
+    static const uint64_t times[] = {1, UINT32_MAX - 1, UINT32_MAX, (uint64_t)1 << 40}; /* of the newest intent */
+    for (unsigned i = 0; i < KI_COUNT(times); i++) {
+        ki_about(k, id)->standing.ltime = times[i];
+        struct ki_sync_place place = ki_sync_place(k, id, &model_salt, 6);
+        assert_true(place_equal(place, sync_model(times[i], false, false, "member-1")) && place.sum != before.sum);
+        assert_int_equal(place.item.content == before.item.content, i < 2);
+    }
+    ki_about(k, id)->standing.ltime = 0;
     for (unsigned i = 0; i < 2; i++) {
         struct ki_sync_place place = ki_sync_place(k, id, &other[i], 6);
         assert_true(before.sum != place.sum && before.item.name != place.item.name);
@@ -314,6 +329,34 @@ static void little_is_said_of_little(void **state)
 }
 
 /* More than one message of items, and several of members; all in slices. */
+/* Where only the times of intents differ, they are told and no member is, both ways; but for times that are too late. */
+static void times_are_told_alone(void **state)
+{
+    (void)state;
+    struct duo *d = sync_duo(DUO_PLAIN);
+    uint64_t want[200];
+    sync_meet_many(d, 0, 0, 200);
+    sync_compare(d, 0);
+    assert_true(sync_same(d));
+    for (unsigned i = 0; i < 200; i++) {
+        uint64_t times[2] = {i % 3 ? 100 + i : 300, i % 3 == 1 ? 400 + i : 300};
+        if (i % 100 == 7)
+            times[i / 100] += (uint64_t)1 << 32;
+        for (unsigned n = 0; n < 2; n++)
+            sync_about(d, n, i)->standing.ltime = times[n];
+        want[i] = ki_max_u64(times[0], times[1]);
+    }
+    uint64_t before = sync_bytes(d);
+    sync_compare(d, 0);
+    assert_true(sync_same(d));
+    for (unsigned i = 0; i < 200; i++) {
+        if (sync_about(d, 0, i)->standing.ltime != want[i] || sync_about(d, 1, i)->standing.ltime != want[i])
+            fail_msg("%u", i);
+    }
+    assert_in_range(sync_bytes(d) - before, 200 * KI_SYNC_ITEM_LEN, 200 * (KI_SYNC_ITEM_LEN + KI_SYNC_TIME_LEN) + 1200);
+    duo_free(d);
+}
+
 static void large_views_go_in_ranges(void **state)
 {
     (void)state;
@@ -409,8 +452,8 @@ static void others_exchange_states(void **state)
     struct duo *d = sync_duo(DUO_PLAIN);
     kith *k = d->side[0].k;
     duo_meet(k, d->now, "stock", 9, false);
-    assert_false(ki_sync_begin(k, ki_table_find(&k->table, lone_span("stock"))));
-    assert_false(ki_sync_begin(k, KI_NO_MEMBER));
+    assert_false(ki_sync_begin(k, ki_table_find(&k->table, lone_span("stock")), true));
+    assert_false(ki_sync_begin(k, KI_NO_MEMBER, true));
     assert_int_equal(duo_count(d, 0, "views_compared"), 0);
     duo_free(d);
     for (unsigned kith_tag = 0; kith_tag < 2; kith_tag++) {
@@ -431,21 +474,29 @@ static void others_exchange_states(void **state)
     }
 }
 
-/* Who does not know us refuses a link: it is told by a whole state, and then knows us. */
-static void strangers_are_told_all(void **state)
+/* Who does not know us refuses a link.  When a whole state is due it is told that; else it is told of us, and the next
+ * comparison is soon. */
+static void strangers_hear_of_us(void **state)
 {
     (void)state;
-    struct duo *d = sync_duo(DUO_KEYED);
-    kith *k = d->side[0].k;
-    struct kith_addr to = lone_addr(2, 7946);
-    duo_run(d, 5 * LONE_SECOND); /* no news of us is under way any more */
-    ki_forget(d->side[1].k, ki_table_find(&d->side[1].k->table, lone_span("zero")));
-    assert_true(ki_sync_begin(k, ki_find_addr(k, &to)));
-    duo_run(d, LONE_SECOND);
-    assert_true(ki_table_find(&d->side[1].k->table, lone_span("zero")) != KI_NO_MEMBER);
-    assert_int_equal(duo_count(d, 0, "push_pulls_out"), 1);
-    assert_int_equal(duo_count(d, 1, "links_refused"), 1);
-    duo_free(d);
+    for (unsigned is_turn = 0; is_turn < 2; is_turn++) {
+        struct duo *d = sync_duo(DUO_KEYED);
+        kith *k = d->side[0].k;
+        struct kith_addr to = lone_addr(2, 7946);
+        duo_run(d, 5 * LONE_SECOND); /* no news of us is under way any more */
+        sync_meet_many(d, 0, 0, 1);
+        ki_forget(d->side[1].k, ki_table_find(&d->side[1].k->table, lone_span("zero")));
+        k->cfg.push_pull_interval_ms = 3600 * 1000; /* its own time never comes */
+        assert_true(ki_sync_begin(k, ki_find_addr(k, &to), is_turn));
+        duo_run(d, LONE_SECOND / 10);
+        assert_true(ki_table_find(&d->side[1].k->table, lone_span("zero")) != KI_NO_MEMBER);
+        assert_int_equal(duo_count(d, 0, "push_pulls_out"), is_turn);
+        assert_int_equal(duo_count(d, 1, "links_refused"), 1);
+        assert_int_equal(sync_same(d), is_turn);
+        duo_run(d, LONE_SECOND);
+        assert_true(sync_same(d));
+        duo_free(d);
+    }
 }
 
 /* What has brought something new is followed by two more, and then there is quiet. */
@@ -488,8 +539,10 @@ static const struct {
     {KI_SYNC_ITEMS, true, "\0\0\0\2\1\0", 6},                      /* or one that there is not */
     {KI_SYNC_ITEMS, true, "\0\0\xff\xff", 4},
     {KI_SYNC_ITEMS, true, "\0\0\0\1\1", 5},
-    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "1234567", 13},
-    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "aaaa1234aaaa1235aaaa1236aaaa1237aaaa1238aaaa1239aaaa123aaaaa123baaaa123c", 78},
+    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "12345678901", 17},
+    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "aaaa1234timeaaaa1235timeaaaa1236timeaaaa1237timeaaaa1238timeaaaa1239time"
+     "aaaa123atimeaaaa123btimeaaaa123ctime", 114},
+    {KI_SYNC_TIMES, false, "\0\0\0\0\0\1", 6},                    /* of nothing */
     {KI_SYNC_WANTED, false, "\0\0\0", 3},                          /* of nothing */
     {KI_SYNC_MEMBERS, false, "\0\0", 2},
     {KI_SYNC_MEMBERS, false, "\0\0\0\x81", 4},
@@ -510,7 +563,7 @@ static void nonsense_ends_the_link(void **state)
         assert_true(ki_link_is_open(link, KI_LINK_VIEW));
         if (hostile[i].asked) { /* and the other is silent */
             d->mute[1] = true;
-            assert_true(ki_sync_begin(k, link->member_id));
+            assert_true(ki_sync_begin(k, link->member_id, false));
             duo_run(d, 1000);
             assert_int_equal(ki_sync_link_data(k, link)->runs[KI_SYNC_ASKS].step, KI_SYNC_WAIT);
         }
@@ -524,6 +577,47 @@ static void nonsense_ends_the_link(void **state)
             fail_msg("case %u", i);
         duo_run(d, LONE_SECOND);
         assert_true(ki_list_empty(&k->sync_links) && k->table.count == count);
+        duo_free(d);
+    }
+}
+
+static struct ki_link *sync_link(struct duo *d)
+{
+    struct kith_addr to = lone_addr(2, 7946);
+    struct ki_link *link;
+    assert_int_equal(ki_link_open(d->side[0].k, ki_find_addr(d->side[0].k, &to), KI_LINK_VIEW, &link), 0);
+    duo_run(d, 1000);
+    return link;
+}
+
+/* Of the items that were listed, and of no others, a time may be told. */
+static void times_are_of_what_was_listed(void **state)
+{
+    (void)state;
+    static const uint8_t sums[26] = {[7] = 1, [17] = 1};
+    static const struct {
+        const char *bytes;
+        size_t len;
+        bool fine;
+    } cases[] = {
+        {"\0\1\0\0\0\x63", 6, true},        {"", 0, true},
+        {"\0\2\0\0\0\x63", 6, false},       {"\0\1\xff\xff\xff\xff", 6, false},
+        {"\0\1\0\0\0\x63\0", 7, false},
+    };
+    for (unsigned i = 0; i < KI_COUNT(cases); i++) {
+        struct duo *d = sync_duo(DUO_PLAIN);
+        kith *k = d->side[0].k;
+        struct ki_link *link = sync_link(d);
+        struct ki_sync_run *run = &ki_sync_link_data(k, link)->runs[KI_SYNC_ANSWERS];
+        uint32_t id = ki_table_find(&k->table, lone_span("one"));
+        d->mute[1] = true;
+        ki_sync_link_owner.receive(k, link, KI_SYNC_SUMS, ki_span(sums, sizeof sums));
+        duo_run(d, 1000);
+        assert_true(run->step == KI_SYNC_WAIT && run->listed_count == 2 && run->listed[1] == id);
+        ki_sync_link_owner.receive(k, link, KI_SYNC_TIMES, ki_span(cases[i].bytes, cases[i].len));
+        if (link->aborted == cases[i].fine || (ki_about(k, id)->standing.ltime == 0x63) != (i == 0))
+            fail_msg("case %u", i);
+        assert_int_equal(run->step, KI_SYNC_WAIT); /* what is wanted comes after it */
         duo_free(d);
     }
 }
@@ -573,15 +667,6 @@ static size_t sync_says(uint8_t *buf, size_t cap, const char *name, enum ki_stat
                                                        .ltime = 5});
     LONE_CHECK(!p.w.full);
     return p.w.len;
-}
-
-static struct ki_link *sync_link(struct duo *d)
-{
-    struct kith_addr to = lone_addr(2, 7946);
-    struct ki_link *link;
-    assert_int_equal(ki_link_open(d->side[0].k, ki_find_addr(d->side[0].k, &to), KI_LINK_VIEW, &link), 0);
-    duo_run(d, 1000);
-    return link;
 }
 
 /* Of a state whose versions do not go together with ours nothing is taken, not even clocks. */
@@ -674,13 +759,13 @@ static void memory_may_be_out(void **state)
             d->side[n].memory.fail_from = d->side[n].memory.calls + at;
             d->side[n].memory.fail_to = d->side[n].memory.fail_from + 1;
             struct kith_addr to = lone_addr(2, 7946);
-            (void)ki_sync_begin(d->side[0].k, ki_find_addr(d->side[0].k, &to));
+            (void)ki_sync_begin(d->side[0].k, ki_find_addr(d->side[0].k, &to), false);
             duo_run(d, LONE_SECOND);
             reached = d->side[n].memory.calls > d->side[n].memory.fail_from;
             d->side[n].memory.fail_from = UINT64_MAX;
             duo_run(d, 30 * LONE_SECOND);
             assert_true(ki_list_empty(&d->side[0].k->sync_links) && ki_list_empty(&d->side[1].k->sync_links));
-            assert_true(ki_sync_begin(d->side[0].k, ki_find_addr(d->side[0].k, &to)));
+            assert_true(ki_sync_begin(d->side[0].k, ki_find_addr(d->side[0].k, &to), false));
             duo_run(d, LONE_SECOND);
             assert_true(sync_same(d));
             duo_free(d);
@@ -699,7 +784,8 @@ int main(void)
         cmocka_unit_test(others_exchange_states),            cmocka_unit_test(nonsense_ends_the_link),
         cmocka_unit_test(versions_must_go_together),         cmocka_unit_test(an_accusation_is_answered),
         cmocka_unit_test(memory_may_be_out),                 cmocka_unit_test(what_is_wanted_was_listed),
-        cmocka_unit_test(strangers_are_told_all),            cmocka_unit_test(news_are_followed_up),
+        cmocka_unit_test(strangers_hear_of_us),            cmocka_unit_test(news_are_followed_up),
+        cmocka_unit_test(times_are_told_alone),              cmocka_unit_test(times_are_of_what_was_listed),
         cmocka_unit_test(our_versions_are_those_of_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -636,6 +636,8 @@ static bool check_sync(const struct vector *v)
         assert_true(check_sync_members(v));
     else if (strcmp(v->kind, "sync-wanted") == 0)
         assert_int_equal(v->in_len % 2, 1);
+    else if (strcmp(v->kind, "sync-times") == 0)
+        assert_int_equal(v->in_len % KI_SYNC_TIME_LEN, 0);
     else if (strcmp(v->kind, "malformed-sync-sums") == 0)
         assert_false(ki_decode_sync_sums(in, &sums));
     else if (strcmp(v->kind, "malformed-sync-items") == 0)
