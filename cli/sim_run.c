@@ -49,7 +49,7 @@ static const struct {
 struct run_options {
     uint32_t nodes;
     const char *duration, *seed, *profile, *mix, *latency, *loss, *duplicate, *reorder, *report;
-    bool warm, compress, key, check, trace, json;
+    bool warm, until_full, compress, key, check, trace, json;
     struct ki_flag_list faults[RUN_FAULT_KINDS];
 };
 
@@ -225,6 +225,8 @@ static struct sim_run *run_carry_out(struct run *run)
     ki_sim_interruptible();
     ki_sim_progress_begin(&progress);
     while (ki_sim_run_advance(sim, at_us += RUN_SLICE_US) && !ki_sim_interrupted()) {
+        if (run->options.until_full && ki_sim_run_is_full(sim))
+            break;
         uint64_t wall_us = ki_max_u64(ki_sim_wall_us() - ready_us, 1);
         ki_sim_progress_show(&progress, at_us, for_us, "%.1f s of %.1f s  %.1fx", (double)at_us / 1e6,
                              (double)for_us / 1e6, (double)at_us / (double)wall_us);
@@ -276,7 +278,7 @@ static int run_all(struct run *run)
 
 /* ---- flags ---- */
 
-#define RUN_FLAGS_MAX (16 + RUN_FAULT_KINDS)
+#define RUN_FLAGS_MAX (17 + RUN_FAULT_KINDS)
 
 static size_t run_flags(struct run_options *o, struct ki_flag flags[RUN_FLAGS_MAX])
 {
@@ -287,6 +289,8 @@ static size_t run_flags(struct run_options *o, struct ki_flag flags[RUN_FLAGS_MA
         {"warm", KI_FLAG_BOOL, &o->warm, NULL,
          "Begin with full views.  Otherwise nodes start one by one (10 ms apart, all within\n10 s and half of the run), "
          "and each joins one that was started before it."},
+        {"until-full", KI_FLAG_BOOL, &o->until_full, NULL,
+         "End as soon as all have started and all views are full, if that is before -for."},
         {"profile", KI_FLAG_TEXT, &o->profile, "lan", "Timing: lan, wan or local."},
         {"mix", KI_FLAG_TEXT, &o->mix, "stock:kith",
          "Of so many nodes, how many do without what kith adds to memberlist and\nSerf: of 30:70, 30 in 100."},

@@ -486,6 +486,11 @@ void ki_sim_run_free(struct sim_run *run)
     free(run);
 }
 
+bool ki_sim_run_is_full(const struct sim_run *run)
+{
+    return run->stats->agreed;
+}
+
 kith_sim *ki_sim_run_world(struct sim_run *run)
 {
     return run->world;

@@ -85,6 +85,7 @@ struct sim_run *ki_sim_run_new(const struct sim_scenario *scenario); /* copies i
 void ki_sim_run_free(struct sim_run *run);
 /* Goes on until a time, at most to the end.  Returns false at the end, or when a checker has found a violation. */
 bool ki_sim_run_advance(struct sim_run *run, uint64_t until_us);
+bool ki_sim_run_is_full(const struct sim_run *run); /* all have started, and every view is full now */
 /* What there is so far; borrowed until the run goes on. */
 void ki_sim_run_measure(struct sim_run *run, struct sim_result *out);
 kith_sim *ki_sim_run_world(struct sim_run *run);
