@@ -55,6 +55,9 @@ static inline void overhear_receive(struct kith *k, struct ki_link *link, uint8_
     case KI_SYNC_MEMBERS:
         overhear_members(text, message);
         break;
+    case KI_SYNC_TIMES:
+        snprintf(text, sizeof text, "times %zu", message.len / KI_SYNC_TIME_LEN);
+        break;
     case KI_SYNC_WANTED:
         snprintf(text, sizeof text, "wanted %zu", (message.len - 1) / 2);
         break;
