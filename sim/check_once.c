@@ -4,7 +4,7 @@
  * sender's name; without one only if it is of a member of Serf's kind, or came by way of one, whose full states tell events
  * without their numbers, and without whether they may be coalesced.  In such a pool an event is known again no longer than
  * members of Serf's kind know it.  These know no numbers, and are not told what is for kith's kind only, but by a stranger
- * who has overheard it.
+ * who has overheard it and tells them again; then they tell it to all.
  *
  * Here is also what the checkers of events share (talk.h).  Only what the workload says is known; what else is told is not
  * looked at in a world without it.
@@ -18,7 +18,7 @@ static bool once_numbers(kith_sim *s, const struct sim_talk *t, uint32_t node, c
 {
     bool stock = ki_sim_talk_is_stock(s, node);
     if (m->seq == 0)
-        return m->origin.len == 0 && (said->seq == 0 || (t->stock && (!said->kith_only || (stock && s->injected))));
+        return m->origin.len == 0 && (said->seq == 0 || (t->stock && (!said->kith_only || s->injected)));
     return !stock && m->seq == said->seq && m->seq_last == m->seq && ki_sim_talk_node(s, m->origin) == said->by &&
            m->kith_only == said->kith_only;
 }
