@@ -124,7 +124,7 @@ def killed(pool):
     """killed as one and started as the other: who was alive is joined, nothing is told twice, what was missed is told"""
     journey = Journey(pool)
     flags = ["-join", journey.stay[0].join_addr]
-    for kind in ("serf", "serf", "kith", "kith", "serf"):
+    for kind in ("serf", "kith", "kith", "serf"):
         journey.live(kind, *flags)
         journey.traveller.kill()
         for agent in journey.stay:
