@@ -296,6 +296,13 @@ uint64_t ki_queue_drop_subject(struct ki_queue *queue, uint32_t subject)
     return slot == KI_MAP_NONE ? 0 : queue_remove_at(queue, queue_place_of(queue, slot));
 }
 
+void ki_queue_hush(struct ki_queue *queue, uint32_t subject, uint32_t most)
+{
+    uint32_t slot = queue_find(queue, subject);
+    if (slot != KI_MAP_NONE)
+        queue->slots[slot].news->most = most;
+}
+
 /* ---- sending ---- */
 
 /* The best entry that fits and is not marked, or SIZE_MAX.  In each tier the largest that fits comes
@@ -344,7 +351,7 @@ const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_
     struct ki_queue_entry *entry = &queue->entries[at];
     struct ki_news *news = queue->slots[entry->slot].news;
     news->sent++;
-    if (news->sent >= limit) {
+    if (news->sent >= limit || (news->most > 0 && news->sent >= news->most)) {
         *done_ticket = news->ticket;
         queue->leaving = queue_unslot(queue, entry->slot);
         entry->slot = QUEUE_GONE;

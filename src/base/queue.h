@@ -19,6 +19,7 @@ struct ki_news {
     uint64_t ticket; /* whom to tell when it has left the queue; 0: nobody */
     uint32_t subject;
     uint32_t sent; /* transmissions so far */
+    uint32_t most; /* of them; 0: as many as of all */
     uint32_t len;
     uint8_t bytes[];
 };
@@ -58,8 +59,11 @@ bool ki_queue_put(struct ki_queue *queue, uint32_t subject, uint64_t ticket, con
 /* Removes the news about a subject, if any. Returns its ticket or 0. */
 uint64_t ki_queue_drop_subject(struct ki_queue *queue, uint32_t subject);
 
+/* The news about a subject, if any, is sent so often at most. */
+void ki_queue_hush(struct ki_queue *queue, uint32_t subject, uint32_t most);
+
 /* Takes the best piece of at most room bytes that was not yet taken for this datagram: it counts as
- * one transmission.  Borrowed until the next call.  After its `limit`th transmission a piece leaves
+ * one transmission.  Borrowed until the next call.  After its `limit`th transmission, or its own last, a piece leaves
  * the queue, and *done_ticket gets its ticket (else 0); the bytes stay readable until the next call
  * all the same.  Returns NULL when nothing fits. */
 const struct ki_news *ki_queue_take(struct ki_queue *queue, size_t room, uint32_t limit,

@@ -49,23 +49,35 @@ static void intake_join(struct ki_versions *v, const struct ki_versions *others)
 
 /* Asked with every message of a comparison, of which a newcomer hears hundreds.  As long as no member has changed or gone,
  * and all new ones stand behind those that we knew, only the new ones are looked at. */
-void ki_versions_note_ours(struct ki_versions *v, struct kith *k)
+static const struct ki_versions_known *intake_know_ours(struct kith *k)
 {
     struct ki_versions_known *known = &k->versions_known;
     const struct ki_table *t = &k->table;
     if (known->epoch != t->epoch || t->used - known->used != t->count - known->count)
         known->used = 0;
     if (known->used == 0)
-        known->versions = ki_versions_none();
+        *known = (struct ki_versions_known){.versions = ki_versions_none()};
     for (uint32_t id = known->used; id < t->used; id++) {
         const struct ki_member *m = ki_table_at(t, id);
-        if (m)
-            intake_note(&known->versions, m->versions, m->state == KI_ALIVE);
+        if (!m)
+            continue;
+        intake_note(&known->versions, m->versions, m->state == KI_ALIVE);
+        known->others += (m->state == KI_ALIVE || m->state == KI_SUSPECT) && !ki_speaks_kith(m);
     }
     known->epoch = t->epoch;
     known->used = t->used;
     known->count = t->count;
-    intake_join(v, &known->versions);
+    return known;
+}
+
+void ki_versions_note_ours(struct ki_versions *v, struct kith *k)
+{
+    intake_join(v, &intake_know_ours(k)->versions);
+}
+
+bool ki_all_speak_kith(struct kith *k)
+{
+    return k->versions_known.epoch == k->table.epoch && intake_know_ours(k)->others == 0;
 }
 
 bool ki_versions_fine(const struct ki_versions *v)

@@ -17,6 +17,8 @@ struct ki_teller {
 struct ki_versions ki_versions_none(void);
 void ki_versions_note(struct ki_versions *v, const struct ki_node_state *node);
 void ki_versions_note_ours(struct ki_versions *v, struct kith *k); /* of all that we know */
+/* Certainly: not if a member has changed or gone since the last message that told of members. */
+bool ki_all_speak_kith(struct kith *k);
 bool ki_versions_fine(const struct ki_versions *v);
 struct ki_node_state ki_node_state_of(const struct ki_member *m); /* borrowed */
 bool ki_intake_accuses_us(const struct kith *k, const struct ki_node_state *node);

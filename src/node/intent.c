@@ -81,7 +81,7 @@ static int intent_note(struct kith *k, struct ki_span name, bool leave, uint64_t
         break;
     }
     k->counters[KI_COUNT_intents_dropped] += k->intents.dropped - dropped;
-    return raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
+    return raw.len && (leave || !ki_sync_floods(k)) ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
 }
 
 int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw)
@@ -96,7 +96,8 @@ int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_spa
         return ki_say_join(k); /* a full state may mean a leave, of our former life: ours must be newer.  But a join that is
                                 * heard as such is not answered: two nodes of one name would outdo each other for ever */
     struct ki_status_result result = intent_step(k, id, KI_STATUS_JOIN_INTENT, msg->ltime);
-    return result.heeded && raw.len ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
+    bool spreads = result.heeded && raw.len && (id == k->self || !ki_sync_floods(k)); /* its time is told by comparing */
+    return spreads ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
 }
 
 /* Forgets a member on request: only one that is gone, since a living one will refute. */

@@ -190,6 +190,7 @@ struct ki_versions {
 /* Those of the members with ids below `used`, `count` of them, in one epoch of the table. */
 struct ki_versions_known {
     struct ki_versions versions;
+    uint32_t others; /* living members that do not announce _kith */
     uint32_t epoch, used, count;
 };
 
@@ -470,7 +471,8 @@ void ki_view(const struct kith *k, const struct ki_member *m, const struct ki_st
              struct kith_member *out);
 
 /* sync.c */
-void ki_sync_news(struct kith *k); /* gossip has told of a new member */
+bool ki_sync_floods(struct kith *k); /* of joins: whoever is new is found by comparing views */
+void ki_sync_news(struct kith *k, uint32_t id); /* gossip has told of this new member, and we pass it on */
 
 /* tick.c */
 void ki_health(struct kith *k, int delta);

@@ -166,7 +166,7 @@ static int rumour_new(struct kith *k, const struct ki_identity *identity)
     ki_status_up(k, id);
     ki_settle_changes(k);
     if (!k->known_there)
-        ki_sync_news(k);
+        ki_sync_news(k, id);
     return 0;
 }
 

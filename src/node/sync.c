@@ -25,6 +25,7 @@
 #define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
 #define SYNC_SOON_MEMBER_US 200 /* and for each member, since a look at each is what it costs */
 #define SYNC_NEWS 8             /* members of whom gossip has told since: more than it tells everybody of in a second */
+#define SYNC_NEWS_TOLD 2        /* times, by each who hears it: infect-and-die with two reaches 80 % */
 #define SYNC_MORE 2             /* after one that has brought something new */
 #define SYNC_PICKS 8            /* tries to find a member that speaks kith */
 
@@ -153,10 +154,22 @@ void ki_sync_soon(struct kith *k)
     k->sync_next_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
 }
 
-void ki_sync_news(struct kith *k)
+/* While comparisons follow each other all will find by them who is new, and for less than gossip costs; unless there are
+ * members who do not compare. */
+bool ki_sync_floods(struct kith *k)
 {
-    if (k->link_owners[KI_LINK_VIEW] && ++k->sync_news >= SYNC_NEWS)
+    return k->sync_next_us != KITH_NEVER && ki_all_speak_kith(k);
+}
+
+/* In a flood it is passed on all the same, so that many know and probe it at once, but not until nobody has missed it. */
+void ki_sync_news(struct kith *k, uint32_t id)
+{
+    if (!k->link_owners[KI_LINK_VIEW])
+        return;
+    if (++k->sync_news >= SYNC_NEWS)
         ki_sync_soon(k);
+    if (ki_sync_floods(k))
+        ki_queue_hush(&k->queues[KI_QUEUE_MEMBERS], id, SYNC_NEWS_TOLD);
 }
 
 /* One that brings nothing new may have met a member that knows as little. */

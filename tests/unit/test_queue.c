@@ -288,6 +288,42 @@ static void test_tickets_and_limits(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+/* A piece may have a limit of its own, which binds it alone and goes with it. */
+static void test_hushed(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t most, limit, sent;
+    } cases[] = {{1, 9, 1}, {2, 9, 2}, {9, 3, 3}, {0, 3, 3}};
+    for (size_t i = 0; i < KI_COUNT(cases); i++) {
+        struct ki_queue queue;
+        struct ki_mem mem;
+        uint64_t done, times[2] = {0, 0};
+        ki_mem_init(&mem, NULL, NULL, NULL, 0);
+        ki_queue_init(&queue, &mem, 10);
+        put(&queue, 1, 0, "other");
+        put(&queue, 7, 0, "hushed");
+        ki_queue_hush(&queue, 7, cases[i].most);
+        ki_queue_hush(&queue, 8, 1); /* nobody's */
+        for (unsigned datagram = 0; datagram < 20; datagram++) {
+            const struct ki_news *news;
+            ki_queue_next_datagram(&queue);
+            while ((news = ki_queue_take(&queue, 100, cases[i].limit, &done)) != NULL)
+                times[news->subject == 7]++;
+        }
+        assert_int_equal(times[0], cases[i].limit);
+        assert_int_equal(times[1], cases[i].sent);
+        assert_int_equal(queue.count, 0);
+        put(&queue, 7, 0, "hushed");
+        ki_queue_hush(&queue, 7, 1);
+        put(&queue, 7, 0, "said anew");
+        ki_queue_next_datagram(&queue);
+        assert_non_null(ki_queue_take(&queue, 100, 5, &done));
+        assert_int_equal(queue.count, 1);
+        ki_queue_free(&queue);
+    }
+}
+
 /* More transmissions than the order tells apart: still one at a time, still ended by the limit. */
 static void test_endless_transmissions(void **state)
 {
@@ -391,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_against_model),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_tickets_and_limits),
+        cmocka_unit_test(test_hushed),
         cmocka_unit_test(test_endless_transmissions),
         cmocka_unit_test(test_drained_queue_gives_memory_back),
         cmocka_unit_test(test_out_of_memory_changes_nothing),
