@@ -21,6 +21,7 @@
 #include "node/sync.h"
 
 #define SYNC_SLICE 4096         /* members looked through in one call: below half a millisecond */
+#define SYNC_AHEAD 8            /* members fetched before their turn: a view that is seldom walked is in no cache */
 #define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
 #define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
 #define SYNC_SOON_MEMBER_US 200 /* and for each member, since a look at each is what it costs */
@@ -293,6 +294,11 @@ static void sync_next_range(struct ki_sync_link *data, struct ki_sync_run *run)
 
 static void sync_sum(const struct kith *k, struct ki_sync_run *run, uint32_t id)
 {
+    uint32_t ahead = id + SYNC_AHEAD;
+    if (ahead < run->seen_count) {
+        KI_PREFETCH(ki_table_member(&k->table, ahead));
+        KI_PREFETCH(ki_about(k, ahead));
+    }
     run->seen[id].is_there = ki_table_at(&k->table, id) != NULL;
     if (!run->seen[id].is_there)
         return;
