@@ -162,7 +162,7 @@ uint32_t kith_sim_find(const kith_sim *s, const struct kith_addr *addr)
     if (addr->ip_len != 4 && addr->ip_len != 16)
         return KITH_SIM_ALL;
     uint32_t node = (uint32_t)addr->ip[1] << 16 | (uint32_t)addr->ip[2] << 8 | addr->ip[3];
-    if (addr->ip_len == 4 && node >= 1 && node <= s->count && kith_addr_equal(&s->nodes[node - 1]->config.addr, addr))
+    if (addr->ip_len == 4 && node >= 1 && node <= s->count && kith_addr_equal(&s->addrs[node - 1], addr))
         return node - 1;
     uint32_t found = ki_map_get(&s->by_addr, node_addr_key(addr), node_addr_is, s, addr);
     return found == KI_MAP_NONE ? KITH_SIM_ALL : found;
@@ -188,6 +188,8 @@ int kith_sim_add_with_store(kith_sim *s, const struct kith_config *config, const
     n->mono_base_us = NODE_MONO_START_US + ki_rng_below(&s->node_rng, 1000000000); /* hosts were started at other times */
     n->wall_offset_us = (int64_t)(s->cfg.wall_us + s->now_us) - (int64_t)n->mono_base_us;
     s->nodes = ki_sim_grow(s->nodes, &s->cap, s->count, sizeof(struct sim_node *));
+    s->addrs = ki_sim_grow(s->addrs, &s->addr_cap, s->count, sizeof *s->addrs);
+    s->addrs[s->count] = n->config.addr;
     s->nodes[s->count++] = n;
     int error = ki_sim_node_start(s, s->count - 1, KITH_SIM_EMPTY);
     if (error) {

@@ -90,6 +90,7 @@ void kith_sim_free(kith_sim *s)
     ki_map_free(&s->by_pair);
     free(s->names);
     free(s->nodes);
+    free(s->addrs);
     free(s->pairs);
     free(s->dirty);
     free(s->lines);

@@ -109,8 +109,9 @@ struct kith_sim {
     struct ki_rng net_rng, node_rng, disk_rng; /* split by purpose: link luck, lives' seeds, rows' delays */
 
     struct sim_node **nodes;
+    struct kith_addr *addrs;   /* theirs, side by side: each event asks whose one is */
     uint32_t count;
-    size_t cap;
+    size_t cap, addr_cap;
     struct ki_map by_addr;
 
     struct sim_pair *pairs;
