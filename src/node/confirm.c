@@ -81,26 +81,31 @@ void ki_confirm_forget(struct ki_messages *m, uint32_t id)
     }
 }
 
-/* Sends it again to those who have not said that they have it.  Returns how many there are. */
+/* Sends it again to those who have not said that they have it, beginning behind the last one of the round before: else some
+ * that are down for good could keep it from those behind them.  Returns how many there are. */
 static uint32_t confirm_again(struct kith *k, struct ki_messages *m, struct ki_confirm *confirm, bool send)
 {
     struct ki_origin *origin = ki_origins_find(&m->origins, ki_name_of(k->cfg.name), m->boot);
     const struct ki_kept *kept = origin ? ki_origin_kept(origin, confirm->seq) : NULL;
     struct ki_letter *letter = NULL;
     uint8_t head[KI_KITH_EVENT_MAX];
-    uint32_t missing = 0;
+    uint32_t missing = 0, sent = 0, begin = confirm->from;
     if (send && kept && kept->seq == confirm->seq)
         letter = kept->len + 1 <= ki_message_room(k)
                      ? ki_letter_new(k, ki_span(kept->bytes, kept->len))
                      : ki_letter_new(k, ki_span(head, ki_numbered_head(origin, head, sizeof head)));
-    for (uint32_t id = 0; id < confirm->cap; id++) {
+    for (uint32_t i = 0; i < confirm->cap; i++) {
+        uint32_t id = (begin + i) % confirm->cap;
         const struct ki_member *member = ki_table_at(&k->table, id);
         if (confirm->states[id] != KI_CONFIRM_MISSING || !confirm_lives(member))
             continue;
         struct kith_addr to = ki_addr_of(member);
-        if (letter && missing < CONFIRM_ROUND_MAX)
-            (void)ki_letter_send(k, letter, &to, id);
         missing++;
+        if (!letter || sent == CONFIRM_ROUND_MAX)
+            continue;
+        (void)ki_letter_send(k, letter, &to, id);
+        confirm->from = id + 1;
+        sent++;
     }
     ki_letter_drop(k, letter);
     return missing;

@@ -48,6 +48,7 @@ struct ki_query_out {
     uint32_t id;
     uint64_t deadline_us, begun_us;
     uint64_t again_us;  /* when those who have not acknowledged it are asked again; KITH_NEVER: not at all */
+    uint32_t again_from; /* the id with which the next round of that begins */
     uint8_t *message;   /* as it is sent again */
     size_t message_len;
     uint32_t responses; /* heard, and of those: */
@@ -114,6 +115,7 @@ struct ki_confirm {
     uint64_t again_us; /* when to look */
     uint8_t *states; /* for each member's id */
     uint32_t cap;
+    uint32_t from;   /* the id with which the next round begins */
 };
 
 /* An event without mark, from a full exchange: perhaps of a member of kith's kind, whose own copy is on its way. */

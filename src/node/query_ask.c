@@ -111,7 +111,8 @@ static void ask_keep(struct kith *k, struct ki_messages *m, struct ki_query_out 
     out->again_us = ask_again_us(k, out);
 }
 
-/* Asks those again who should have acknowledged it. */
+/* Asks those again who should have acknowledged it, beginning behind the last one of the round before: else some that never
+ * do could keep it from those behind them. */
 static void ask_again(struct kith *k, struct ki_messages *m, struct ki_query_out *out)
 {
     const struct ki_company *company = ki_company(k, m);
@@ -120,15 +121,21 @@ static void ask_again(struct kith *k, struct ki_messages *m, struct ki_query_out
     bool fine = ki_decode_serf_query(&r, &query);
     KI_ASSERT(fine);
     struct ki_letter *letter = ki_letter_new(k, ki_span(out->message, out->message_len));
+    uint32_t begin = 0;
+    while (begin < company->kith_count && company->kith[begin] < out->again_from)
+        begin++;
     for (uint32_t i = 0, sent = 0; letter && i < company->kith_count && sent < ASK_AGAIN_MAX; i++) {
-        uint32_t id = company->kith[i];
+        uint32_t id = company->kith[(begin + i) % company->kith_count];
         const struct ki_member *member = ki_table_at(&k->table, id);
         bool acked = id < out->answered_cap && (out->answered[id] & KI_ANSWERED_ACK);
         if (!member || acked ||
             ki_filters_match(&k->mem, query.filters, ki_member_name(member), ki_member_meta(member)) != KI_FILTER_PASS)
             continue;
         struct kith_addr to = ki_addr_of(member);
-        sent += ki_letter_send(k, letter, &to, id);
+        if (!ki_letter_send(k, letter, &to, id))
+            continue;
+        out->again_from = id + 1;
+        sent++;
     }
     ki_letter_drop(k, letter);
     out->again_us = ask_again_us(k, out);

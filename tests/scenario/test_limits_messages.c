@@ -170,6 +170,87 @@ static void the_log(void **state)
     assert_int_equal(kith_new(&k, &c), KITH_ERR_ARG);
 }
 
+/* ---- rounds ---- */
+
+#define CROWD 200 /* members that never answer: more than three rounds of 64 */
+
+/* One instance among so many of kith's kind. */
+static kith *in_a_crowd(void)
+{
+    static const char meta[] = "\xff\x81\xa5_kith\xa3" "1-1";
+    struct kith_config c;
+    lone_config(&c);
+    c.probe_interval_ms = 1000000; /* nobody is suspected */
+    c.push_pull_interval_ms = c.reconnect_interval_ms = 0;
+    kith *k = lone_new(&c);
+    for (unsigned i = 0; i < CROWD; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "crowd-%u", i);
+        struct kith_member member = {.name = lone_str(name),
+                                     .addr = lone_addr((uint8_t)(2 + i), 7946),
+                                     .meta = {meta, sizeof meta - 1},
+                                     .status = KITH_STATUS_ALIVE,
+                                     .incarnation = 5,
+                                     .versions = {1, 5, 2, 2, 5, 5}};
+        assert_int_equal(kith_import_members(k, lone_time(LONE_SECOND), &member, 1), 0);
+    }
+    return k;
+}
+
+/* Runs until then, noting how often each has been sent something with these bytes in it. */
+static void crowd_run(kith *k, uint64_t until_us, const char *needle, unsigned got[CROWD])
+{
+    uint8_t buf[2048];
+    struct kith_addr to;
+    size_t len;
+    for (uint64_t at_us = k->now.mono_us; at_us <= until_us; at_us = ki_max_u64(at_us + 1, kith_deadline(k))) {
+        kith_tick(k, lone_time(at_us));
+        while (kith_poll_datagram(k, lone_time(at_us), &to, buf, sizeof buf, &len))
+            got[to.ip[to.ip_len - 1] - 2] += memmem(buf, len, needle, strlen(needle)) != NULL;
+    }
+}
+
+/* A round goes to 64, and the next one to those behind them: whoever answers nothing keeps it from nobody. */
+static void each_has_its_turn(const unsigned before[CROWD], const unsigned after[CROWD])
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        assert_in_range(after[i] - before[i], 1, 4);
+        most = after[i] - before[i] > most ? after[i] - before[i] : most;
+    }
+    assert_in_range(most, 2, 4); /* they went around: that was more than one round each */
+}
+
+static void rounds_of_confirming_go_on(void **state)
+{
+    (void)state;
+    kith *k = in_a_crowd();
+    unsigned before[CROWD] = {0}, after[CROWD];
+    kith_ticket ticket;
+    struct kith_user_event event = {.name = STR("tell-all"), .confirm_timeout_ms = 60000};
+    assert_int_equal(kith_send_event(k, lone_time(LONE_SECOND), &event, &ticket), 0);
+    crowd_run(k, LONE_SECOND + 50000, "tell-all", before);
+    memcpy(after, before, sizeof after);
+    crowd_run(k, LONE_SECOND + 1450000, "tell-all", after); /* seven rounds */
+    each_has_its_turn(before, after);
+    kith_free(k);
+}
+
+static void rounds_of_asking_go_on(void **state)
+{
+    (void)state;
+    kith *k = in_a_crowd();
+    unsigned before[CROWD] = {0}, after[CROWD];
+    kith_ticket ticket;
+    struct kith_query query = {.name = STR("ask-all"), .ack = true, .timeout_ms = 2000};
+    assert_int_equal(kith_ask(k, lone_time(LONE_SECOND), &query, &ticket), 0);
+    crowd_run(k, LONE_SECOND + 50000, "ask-all", before);
+    memcpy(after, before, sizeof after);
+    crowd_run(k, LONE_SECOND + 1450000, "ask-all", after); /* seven rounds, 200 ms apart */
+    each_has_its_turn(before, after);
+    kith_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +258,8 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(queries),
         cmocka_unit_test(the_log),
+        cmocka_unit_test(rounds_of_confirming_go_on),
+        cmocka_unit_test(rounds_of_asking_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
