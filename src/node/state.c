@@ -164,15 +164,17 @@ static bool state_left(struct kith *k, struct ki_state_merge *m, size_t *budget)
     return false;
 }
 
-/* One later than it was said, so that it outranks a join of that time; but what we know already does not creep.  One that
- * failure detection holds alive, after this very peer's members were merged, is back: the peer tells of a former life. */
+/* One later than it was said, so that it outranks a join of that time, but not beyond the last one; and what we know already
+ * does not creep.  One that failure detection holds alive, after this very peer's members were merged, is back: the peer
+ * tells of a former life. */
 static void state_leave(struct kith *k, uint32_t id, struct ki_span name, uint64_t ltime)
 {
     bool known = id != KI_NO_MEMBER;
     if (known && id != k->self && ki_table_at(&k->table, id)->state == KI_ALIVE && !k->cfg.stock)
         return;
     bool news = !known || ki_about(k, id)->standing.status != KI_STATUS_LEFT;
-    ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime + news, .node = name}, ki_span(NULL, 0));
+    ltime = ki_min_u64(ltime + news, KI_CLOCK_LAST);
+    ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }
 
 /* Nearly all that is ever told: the time that we know too.  Neither a leave nor a join of that time would do anything,
@@ -191,7 +193,7 @@ void ki_state_take(struct kith *k, uint32_t id, struct ki_span name, uint64_t lt
         ki_clock_witness(&k->clock, ltime);
         return;
     }
-    if (name.len == 0 || ltime == UINT64_MAX || (!known && (*unknown)++ >= k->cfg.intents_max))
+    if (name.len == 0 || ltime > KI_CLOCK_LAST || (!known && (*unknown)++ >= k->cfg.intents_max))
         return;
     if (has_left)
         state_leave(k, id, name, ltime);

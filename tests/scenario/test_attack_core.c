@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lone.h"
+#include "node/intake.h"
 #include "wire/serf_query.h"
 #include "world.h"
 
@@ -507,6 +508,29 @@ static void a_time_that_none_can_follow_is_malformed(void **state)
     attack_end(k);
 }
 
+/* A leave that a full state tells of counts as one later than it was told, but there is nothing behind the last time. */
+static void a_leave_that_is_told_has_no_time_beyond_the_last(void **state)
+{
+    (void)state;
+    for (uint64_t below = 0; below <= 3; below++) {
+        struct kith_config c;
+        lone_config(&c);
+        kith *k = lone_new(&c);
+        uint64_t told = UINT64_MAX - below, noted = below == 0 ? 0 : ki_min_u64(told + 1, KI_CLOCK_LAST), ltime = 0;
+        uint32_t unknown = 0;
+        bool leave;
+        lone_meet(k, NOW, "a", 2);
+        attack_kill(k, NOW, "a");
+        uint32_t id = ki_table_find(&k->table, lone_span("a"));
+        ki_state_take(k, KI_NO_MEMBER, lone_span("b"), told, true, &unknown);
+        ki_state_take(k, id, lone_span("a"), told, true, &unknown);
+        assert_int_equal(ki_intents_take(&k->intents, lone_span("b"), &leave, &ltime), below > 0);
+        assert_true(ltime == noted && ki_about(k, id)->standing.ltime == noted);
+        assert_int_equal(attack_status(k, "a"), below > 0 ? KITH_STATUS_LEFT : KITH_STATUS_FAILED);
+        attack_end(k);
+    }
+}
+
 static void a_query_that_is_not_to_be_passed_on(void **state)
 {
     (void)state;
@@ -593,6 +617,7 @@ int main(void)
         cmocka_unit_test(news_finds_the_last_living),
         cmocka_unit_test(helpers_are_chosen_as_memberlist_does),
         cmocka_unit_test(a_time_that_none_can_follow_is_malformed),
+        cmocka_unit_test(a_leave_that_is_told_has_no_time_beyond_the_last),
         cmocka_unit_test(a_query_that_is_not_to_be_passed_on),
         cmocka_unit_test(configurations_out_of_range),
         cmocka_unit_test(views_that_contradict_themselves),
