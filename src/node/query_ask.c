@@ -198,6 +198,20 @@ int ki_query_ask(struct kith *k, enum ki_query_use use, const struct kith_query 
     return error;
 }
 
+/* All that a pattern takes is of our memory, so one that failed there need not be wrong. */
+static int ask_check_expression(struct kith *k, struct ki_span expression)
+{
+    uint64_t failures = k->mem.failures;
+    struct ki_pattern *pattern = ki_pattern_new(&k->mem, KI_PATTERN_WITHIN, expression, NULL, 0);
+    ki_pattern_free(pattern);
+    if (pattern)
+        return 0;
+    if (k->mem.failures == failures)
+        return KITH_ERR_ARG;
+    ki_count(k, KI_COUNT_out_of_memory);
+    return KITH_ERR_NOMEM;
+}
+
 static int ask_check(struct kith *k, const struct kith_query *query)
 {
     if (k->life != KI_LIFE_LIVE || k->bare)
@@ -206,11 +220,9 @@ static int ask_check(struct kith *k, const struct kith_query *query)
         (ki_query_is_own(ki_name_of(query->name)) && !ki_query_is_ping(ki_name_of(query->name), query->payload.len)))
         return KITH_ERR_ARG;
     for (size_t i = 0; i < query->tag_count; i++) {
-        struct ki_pattern *pattern =
-            ki_pattern_new(&k->mem, KI_PATTERN_WITHIN, ki_name_of(query->tags[i].value), NULL, 0);
-        ki_pattern_free(pattern);
-        if (!pattern)
-            return KITH_ERR_ARG;
+        int error = ask_check_expression(k, ki_name_of(query->tags[i].value));
+        if (error)
+            return error;
     }
     for (size_t i = 0; i < query->node_count; i++) {
         if (ki_table_find(&k->table, ki_name_of(query->nodes[i])) == KI_NO_MEMBER)
