@@ -19,6 +19,7 @@ struct ki_messages *ki_messages(struct kith *k)
     }
     ki_origins_init(&m->origins, &k->mem, k->cfg.event_log_max);
     m->replay.mem = &k->mem;
+    m->debts.mem = &k->mem;
     m->missing_us = KITH_NEVER;
     m->heads_whom = KI_NO_MEMBER;
     k->messages = m;
@@ -45,6 +46,7 @@ void ki_messages_free(struct kith *k)
     ki_events_later_free(k, m);
     ki_event_links_free(k);
     ki_origins_free(&m->origins);
+    ki_debts_free(&m->debts);
     if (m->events)
         ki_seen_free(m->events);
     if (m->queries)

@@ -12,6 +12,7 @@
 
 #include <kith/event.h>
 
+#include "base/debts.h"
 #include "node/node.h"
 #include "serf/origins.h"
 #include "serf/replay.h"
@@ -135,6 +136,7 @@ struct ki_messages {
     struct ki_confirm *confirms;
     uint32_t confirm_count;
     struct ki_event_link *links;
+    struct ki_debts debts;   /* of members that have asked for numbered events */
     uint64_t boot, seq;      /* ours; boot 0: no event yet */
     uint64_t missing_us;     /* not later than the first to be asked for */
     uint64_t untold;         /* gaps that wait for room in the application's queue */

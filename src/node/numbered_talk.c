@@ -6,6 +6,10 @@
  * Wanted events are sent again as they were, some datagrams at most for each question, and what does not fit a datagram
  * over a link (event_link.c).  What is not kept any more is named: as lost, or as older than was asked for.
  *
+ * A question is short and its answer is long, and whoever has heard one on its way can say it again, in the name of who
+ * asked.  So what a member is answered in a time has a limit; beyond it the question is counted, and asked again by who
+ * means it.
+ *
  * Invariant: one question costs at most TALK_SENT_MAX datagrams, and asks nobody else.
  * Deliberately not here: what becomes of it (numbered.c). */
 #include "node/messages.h"
@@ -13,6 +17,8 @@
 #define TALK_SENT_MAX 32
 #define TALK_HEADS_US 200000 /* between two questions for heads */
 #define TALK_BUF 1400
+#define TALK_RATE_MS 224    /* bytes a millisecond to one member: a question each 200 ms for TALK_SENT_MAX full datagrams */
+#define TALK_BURST 1048576u /* bytes at once, besides all events that are kept: the heads of 4,096 origins */
 
 static void talk_send(struct kith *k, uint32_t id, struct ki_span message)
 {
@@ -223,6 +229,28 @@ static int talk_skip(struct kith *k, struct ki_messages *m, uint32_t id, struct 
     return 0;
 }
 
+/* ---- how much ---- */
+
+/* Who was cut off may lack all that we keep; so much it gets at once, and is told of no gap for our sake. */
+static bool talk_owes_too_much(const struct kith *k, const struct ki_debt *debt)
+{
+    uint64_t owed = (debt->until_us - k->now.mono_us) * TALK_RATE_MS / 1000;
+    return owed > TALK_BURST && owed - TALK_BURST > k->cfg.event_log_max;
+}
+
+static int talk_answer(struct kith *k, struct ki_messages *m, uint32_t id, enum ki_kith_event_kind kind, struct ki_reader *r)
+{
+    struct ki_debt *debt = ki_debts_of(&m->debts, id, k->now.mono_us);
+    if (!debt || talk_owes_too_much(k, debt)) {
+        ki_count(k, debt ? KI_COUNT_event_asks_refused : KI_COUNT_out_of_memory);
+        return 0;
+    }
+    size_t before = k->letter_bytes; /* what goes over links is not counted: the links' credit is its limit */
+    int error = kind == KI_EVENTS_WANT ? talk_want(k, m, id, r) : talk_heads_ask(k, m, id, r);
+    debt->until_us += (uint64_t)(k->letter_bytes - before) * 1000 / TALK_RATE_MS;
+    return error;
+}
+
 /* ---- confirming ---- */
 
 void ki_numbered_took(struct kith *k, const struct ki_event_mark *mark)
@@ -256,14 +284,12 @@ int ki_numbered_message(struct kith *k, uint32_t id, struct ki_span message)
     case KI_EVENTS_ROOT:
         error = talk_root(k, m, id, &r);
         break;
-    case KI_EVENTS_HEADS_ASK:
-        error = talk_heads_ask(k, m, id, &r);
-        break;
     case KI_EVENTS_HEADS:
         error = talk_heads(k, m, id, &r);
         break;
+    case KI_EVENTS_HEADS_ASK:
     case KI_EVENTS_WANT:
-        error = talk_want(k, m, id, &r);
+        error = talk_answer(k, m, id, (enum ki_kith_event_kind)message.ptr[0], &r);
         break;
     case KI_EVENTS_SKIP:
         error = talk_skip(k, m, id, &r);

@@ -277,8 +277,10 @@ void ki_messages_forget(struct kith *k, uint32_t id)
         if (id < out->answered_cap)
             out->answered[id] = 0; /* the id may soon be another's */
     }
-    if (k->messages)
-        ki_confirm_forget(k->messages, id);
+    if (!k->messages)
+        return;
+    ki_confirm_forget(k->messages, id);
+    ki_debts_forget(&k->messages->debts, id);
 }
 
 static void ask_tell(struct kith *k, const struct ki_query_out *out, const struct ki_serf_response *response, bool is_ack)

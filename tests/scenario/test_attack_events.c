@@ -384,6 +384,77 @@ static void what_waits_for_its_number_has_a_limit(void **state)
     kith_free(k);
 }
 
+#define SAID 40 /* events, of 1,200 bytes each */
+
+/* An instance that has said so much, with two members that may ask for it. */
+static kith *talkative_new(void)
+{
+    kith *k = attack_new();
+    struct kith_member other = {.name = lone_str("b"),
+                                .addr = lone_addr(3, 7946),
+                                .meta = {"\xff\x81\xa5_kith\xa3" "1-1", 12},
+                                .status = KITH_STATUS_ALIVE,
+                                .incarnation = 5,
+                                .versions = {1, 5, 2, 2, 5, 5}};
+    assert_int_equal(kith_import_members(k, NOW, &other, 1), 0);
+    uint64_t random = 1;
+    for (unsigned i = 0; i < SAID; i++) {
+        static char noise[1200]; /* cannot be compressed */
+        for (size_t at = 0; at < sizeof noise; at++)
+            noise[at] = (char)((random = random * UINT64_C(6364136223846793005) + 1) >> 56);
+        struct kith_user_event event = {.name = STR("e"), .payload = {noise, sizeof noise}};
+        assert_int_equal(kith_send_event(k, NOW, &event, NULL), 0);
+    }
+    return k;
+}
+
+/* The question of a member for all of it or, if `heads`, for how far we are; returns the bytes that answer it. */
+static size_t talkative_asked(kith *k, uint8_t whose, uint64_t at_us, bool heads)
+{
+    uint8_t buf[2048];
+    struct kith_addr from = lone_addr(whose, 7946), to;
+    struct ki_writer w = ki_writer(buf, sizeof buf);
+    size_t len, bytes = 0;
+    ki_put_u8(&w, KI_MSG_USER);
+    struct ki_kith_event want = {.boot = k->messages->boot, .first = 1, .last = SAID, .name = lone_span("self")};
+    if (heads)
+        ki_encode_events_heads_ask(&w, 0);
+    else
+        ki_encode_kith_event(&w, KI_EVENTS_WANT, &want);
+    while (kith_poll_datagram(k, lone_time(at_us), &to, buf + w.len, sizeof buf - w.len, &len))
+        ; /* of before */
+    assert_int_equal(kith_datagram(k, lone_time(at_us), &from, buf, w.len), 0);
+    while (kith_poll_datagram(k, lone_time(at_us), &to, buf, sizeof buf, &len))
+        bytes += kith_addr_equal(&to, &from) ? len : 0;
+    return bytes;
+}
+
+/* A question that was heard on its way, and is said again and again in the name of who asked it. */
+static void what_one_is_answered_has_a_limit(void **state)
+{
+    (void)state;
+    for (unsigned heads = 0; heads < 2; heads++) {
+        kith *k = talkative_new();
+        uint64_t burst = k->cfg.event_log_max + (1u << 20), bytes = 0, at_us = 2 * LONE_SECOND;
+        size_t least = heads ? 10 : 32 * 1200, one = heads ? 120 : 32 * 1400; /* bytes of an answer */
+        assert_in_range(talkative_asked(k, 2, at_us, heads), least, one);
+        assert_int_equal(lone_counter(k, "event_asks_refused"), 0);
+        for (unsigned i = 0; i < (heads ? 400000 : 200); i++)
+            bytes += talkative_asked(k, 2, at_us, heads);
+        assert_in_range(bytes, burst - burst / 10, burst + burst / 10); /* of messages, without what is around them */
+        uint64_t refused = lone_counter(k, "event_asks_refused");
+        assert_in_range(refused, 50, 400000);
+        assert_in_range(talkative_asked(k, 3, at_us, heads), least, one); /* that is not another's doing */
+        at_us += 200000;
+        assert_in_range(talkative_asked(k, 2, at_us, heads), least, one); /* and it passes */
+        assert_int_equal(lone_counter(k, "event_asks_refused"), refused);
+        for (bytes = 0; at_us < 12 * LONE_SECOND; at_us += 5000)
+            bytes += talkative_asked(k, 2, at_us, heads);
+        assert_in_range(bytes, 0, 10 * 224000 + 10 * one);
+        kith_free(k);
+    }
+}
+
 /* Who is gone is forgotten, so many at a time; who lives is not. */
 static void origins_are_forgotten_in_slices(void **state)
 {
@@ -491,6 +562,7 @@ int main(void)
         cmocka_unit_test(what_is_here_is_not_given_up),
         cmocka_unit_test(pages_that_were_not_asked_for_end_there),
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
+        cmocka_unit_test(what_one_is_answered_has_a_limit),
         cmocka_unit_test(origins_are_forgotten_in_slices),
         cmocka_unit_test(confirmations_have_a_limit),
         cmocka_unit_test(what_we_send_we_hear),
