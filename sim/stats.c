@@ -1,12 +1,12 @@
 /* Statistics by looking on: no view is ever read, because one look at all views of a large cluster costs more than a
  * second of its life.
  *
- * The idea: every change of a view is an event of its node, so one bit for each pair (who holds whom alive) follows all
- * views exactly, and two counters a node say how much of its view is right and how much is wrong.  "All views are full" is
- * then known at the very event that completes them, not at the next sample.  kith_sim_agrees() is the proof: whoever uses
- * these numbers asks it once.
+ * The idea: every change of a view is an event of its node, so one bit for each pair (who holds whom alive), in a row for
+ * each node, follows all views exactly, and two counters a node say how much of its view is right and how much is wrong.
+ * "All views are full" is then known at the very event that completes them, not at the next sample.  kith_sim_agrees() is
+ * the proof: whoever uses these numbers asks it once.
  *
- * Invariants: for each member o, node_right[o] + node_wrong[o] = bits o over all columns; a node that is down holds
+ * Invariants: for each member o, node_right[o] + node_wrong[o] = bits of row o; a node that is down holds
  * nobody; right, wrong, full and agreed are what the counters say.
  *
  * Detection times of 10,000 nodes and 1,000 kills are 10^7 numbers: they go into a histogram whose buckets grow with the
@@ -112,12 +112,12 @@ static void stats_count_full(struct sim_stats *st)
 
 static void stats_hold(struct sim_stats *st, uint32_t node, uint32_t member, bool alive)
 {
-    if (stats_bit(st->holds[member], node) == alive)
+    if (stats_bit(st->holds[node], member) == alive)
         return;
     bool was_full = stats_is_full(st, node);
     uint32_t *mine = st->is_up[member] ? &st->node_right[node] : &st->node_wrong[node];
     uint64_t *all = st->is_up[member] ? &st->right : &st->wrong;
-    stats_set(st->holds[member], node, alive);
+    stats_set(st->holds[node], member, alive);
     *mine = alive ? *mine + 1 : *mine - 1;
     *all = alive ? *all + 1 : *all - 1;
     st->full += stats_is_full(st, node);
@@ -130,7 +130,7 @@ static void stats_turn(struct sim_stats *st, uint32_t member, bool up)
     st->is_up[member] = up;
     st->up = up ? st->up + 1 : st->up - 1;
     for (uint32_t node = 0; node < st->expected; node++) {
-        if (!st->is_up[node] || !stats_bit(st->holds[member], node))
+        if (!st->is_up[node] || !stats_bit(st->holds[node], member))
             continue;
         uint32_t one = 1, other = UINT32_MAX; /* -1 */
         st->node_right[node] += up ? one : other;
@@ -142,8 +142,7 @@ static void stats_turn(struct sim_stats *st, uint32_t member, bool up)
 
 static void stats_forget(struct sim_stats *st, uint32_t node)
 {
-    for (uint32_t member = 0; member < st->expected; member++)
-        stats_set(st->holds[member], node, false);
+    memset(st->holds[node], 0, st->words * sizeof(uint64_t));
     st->right -= st->node_right[node];
     st->wrong -= st->node_wrong[node];
     st->node_right[node] = st->node_wrong[node] = 0;
@@ -310,7 +309,7 @@ uint64_t ki_sim_stats_undetected(const struct sim_stats *st)
         if (st->kills[i].over)
             continue;
         for (uint32_t node = 0; node < st->expected; node++)
-            missing += st->is_up[node] && stats_bit(st->holds[st->kills[i].node], node);
+            missing += st->is_up[node] && stats_bit(st->holds[node], st->kills[i].node);
     }
     return missing;
 }

@@ -51,8 +51,8 @@ struct sim_stats {
     struct sim_histogram detect;       /* kill to each observer's report, and */
     struct sim_histogram first_detect; /* to the first one */
 
-    uint32_t words;      /* of one column */
-    uint64_t **holds;    /* bit o of holds[m]: node o holds m alive */
+    uint32_t words;      /* of one row */
+    uint64_t **holds;    /* bit m of holds[o]: node o holds m alive */
     bool *is_up;
     uint32_t *node_right, *node_wrong;
     uint32_t *kill_of;   /* index + 1 of a node's last kill; 0: none */
