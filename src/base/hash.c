@@ -11,22 +11,6 @@
  */
 #include "base/hash.h"
 
-/* Of less than 8 bytes. */
-static uint64_t hash_load_le(const uint8_t *at, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < len; i++)
-        value |= (uint64_t)at[i] << 8 * i;
-    return value;
-}
-
-/* Of 8, spelled out: compilers make one load of it. */
-static inline uint64_t hash_load_le8(const uint8_t *at)
-{
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-}
-
 static uint64_t hash_rotate(uint64_t value, unsigned bits)
 {
     return value << bits | value >> (64 - bits);
@@ -63,8 +47,8 @@ static inline struct hash_state hash_word(struct hash_state v, uint64_t word)
 /* "somepseudorandomlygeneratedbytes" */
 static inline struct hash_state hash_begin(const uint8_t key[16])
 {
-    uint64_t k0 = hash_load_le8(key);
-    uint64_t k1 = hash_load_le8(key + 8);
+    uint64_t k0 = ki_load_le8(key);
+    uint64_t k1 = ki_load_le8(key + 8);
     return (struct hash_state){k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
                                k1 ^ 0x7465646279746573};
 }
@@ -76,15 +60,15 @@ static inline uint64_t hash_last(const uint8_t *at, size_t left, size_t len)
     if (left == 0)
         return last;
     if (len < 8)
-        return last | hash_load_le(at, left);
-    return last | hash_load_le8(at + left - 8) >> (8 * (8 - left)); /* one load, with bytes that came before */
+        return last | ki_load_le(at, left);
+    return last | ki_load_le8(at + left - 8) >> (8 * (8 - left)); /* one load, with bytes that came before */
 }
 
 static inline struct hash_state hash_input(struct hash_state v, const uint8_t *at, size_t len)
 {
     size_t left = len;
     for (; left >= 8; left -= 8, at += 8)
-        v = hash_word(v, hash_load_le8(at));
+        v = hash_word(v, ki_load_le8(at));
     return hash_word(v, hash_last(at, left, len));
 }
 
@@ -108,7 +92,7 @@ uint64_t ki_siphash13(const uint8_t key[16], const void *data, size_t len)
     size_t left = len;
     uint64_t word;
     for (; left >= 8; left -= 8, at += 8) {
-        word = hash_load_le8(at);
+        word = ki_load_le8(at);
         v.d ^= word;
         v = hash_round(v);
         v.a ^= word;
@@ -163,9 +147,9 @@ void ki_hashing_add(struct ki_hashing *hashing, const void *data, size_t len)
         }
     }
     for (; len >= 8; len -= 8, at += 8)
-        v = hash_word(v, hash_load_le8(at));
+        v = hash_word(v, ki_load_le8(at));
     if (len > 0)
-        hashing->tail = hash_load_le(at, len);
+        hashing->tail = ki_load_le(at, len);
     hashing->a = v.a;
     hashing->b = v.b;
     hashing->c = v.c;

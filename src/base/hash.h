@@ -4,6 +4,22 @@
 
 #include "base/base.h"
 
+/* The words that hashes take in, the first byte lowest on any machine: of less than 8 bytes, */
+static inline uint64_t ki_load_le(const uint8_t *at, size_t len)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < len; i++)
+        value |= (uint64_t)at[i] << 8 * i;
+    return value;
+}
+
+/* and of 8, spelled out: compilers make one load of it. */
+static inline uint64_t ki_load_le8(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+}
+
 uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len);
 /* SipHash-1-3, about half the work: for maps that are asked several times for each write, where who attacks sees neither the
  * hash nor the time that a single question takes.  Never for what is sent or compared. */

@@ -18,6 +18,8 @@
  */
 #include "node/sync.h"
 
+#include "base/hash.h"
+
 #define SUM_BUCKET_MEMBERS 16 /* at most: 128 bytes of items for one that differs, half a byte of sums for each */
 
 unsigned ki_sync_bits(uint32_t members)
@@ -36,28 +38,12 @@ static uint64_t sum_word(uint64_t hash, uint64_t word, uint64_t factor)
     return hash ^ hash >> 32;
 }
 
-/* Of 8 bytes, spelled out: compilers make one load of it. */
-static uint64_t sum_load8(const uint8_t *at)
-{
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-}
-
-/* Of fewer. */
-static uint64_t sum_load(const uint8_t *at, size_t len)
-{
-    uint64_t word = 0;
-    for (size_t i = 0; i < len; i++)
-        word |= (uint64_t)at[i] << 8 * i;
-    return word;
-}
-
 static uint64_t sum_bytes(uint64_t hash, struct ki_span bytes, uint64_t factor)
 {
     const uint8_t *at = bytes.ptr;
     for (; bytes.len >= 8; at += 8, bytes.len -= 8)
-        hash = sum_word(hash, sum_load8(at), factor);
-    return bytes.len > 0 ? sum_word(hash, sum_load(at, bytes.len), factor) : hash;
+        hash = sum_word(hash, ki_load_le8(at), factor);
+    return bytes.len > 0 ? sum_word(hash, ki_load_le(at, bytes.len), factor) : hash;
 }
 
 /* The last steps of MurmurHash3 (Appleby 2011): every bit counts for every other. */
