@@ -28,17 +28,11 @@ static void tags_decode(struct tags_set *set, const uint8_t *meta, size_t len)
         set->pairs[set->count++] = pair;
 }
 
-static int tags_order(struct ki_span a, struct ki_span b)
-{
-    int order = memcmp(a.ptr, b.ptr, ki_min_size(a.len, b.len));
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Where the key is, or would be inserted. */
 static size_t tags_place(const struct tags_set *set, struct ki_span key, bool *found)
 {
     size_t at = 0;
-    while (at < set->count && tags_order(set->pairs[at].key, key) < 0)
+    while (at < set->count && ki_span_compare(set->pairs[at].key, key) < 0)
         at++;
     *found = at < set->count && ki_span_equal(set->pairs[at].key, key);
     return at;
