@@ -143,14 +143,15 @@ static void origins_drop_oldest(struct ki_origins *o)
     ki_mem_free(o->mem, kept);
 }
 
-static void origin_drop_early(struct ki_origins *o, struct ki_origin *origin)
+/* The first of what came early; there is one. */
+static struct ki_kept *origin_take_early(struct ki_origins *o, struct ki_origin *origin)
 {
     struct ki_kept *early = origin->early;
     origin->early = early->next;
     if (!origin->early)
         origin->early_last = NULL;
     o->early_bytes -= sizeof *early + early->len;
-    ki_mem_free(o->mem, early);
+    return early;
 }
 
 /* Takes all of an origin out of the list of what is kept. */
@@ -168,7 +169,7 @@ static void origin_drop_kept(struct ki_origins *o, const struct ki_origin *origi
 static void origin_free(struct ki_origins *o, struct ki_origin *origin)
 {
     while (origin->early)
-        origin_drop_early(o, origin);
+        ki_mem_free(o->mem, origin_take_early(o, origin));
     ki_mem_free(o->mem, origin);
 }
 
@@ -252,16 +253,11 @@ static void origin_note_gap(struct ki_origin *origin, uint64_t first, uint64_t l
 
 void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
 {
-    struct ki_kept *kept = origin->early;
-    size_t size = sizeof *kept + kept->len;
-    KI_ASSERT(kept && kept->seq == origin->next);
-    origin->early = kept->next;
-    if (!origin->early)
-        origin->early_last = NULL;
+    KI_ASSERT(origin->early && origin->early->seq == origin->next);
+    struct ki_kept *kept = origin_take_early(o, origin);
     kept->next = NULL;
     kept->told = told;
-    o->early_bytes -= size;
-    o->bytes += size;
+    o->bytes += sizeof *kept + kept->len;
     *(origin->last ? &origin->last->next : &origin->first) = kept;
     origin->last = kept;
     kept->older = o->newest;
@@ -280,7 +276,7 @@ void ki_origin_settle(struct ki_origins *o, struct ki_origin *origin, bool told)
 void ki_origin_skip(struct ki_origins *o, struct ki_origin *origin, uint64_t next, bool lost, uint64_t ltime)
 {
     while (origin->early && origin->early->seq < next)
-        origin_drop_early(o, origin);
+        ki_mem_free(o->mem, origin_take_early(o, origin));
     if (next <= origin->next)
         return;
     if (lost)
