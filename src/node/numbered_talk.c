@@ -204,6 +204,7 @@ static int talk_want(struct kith *k, struct ki_messages *m, uint32_t id, struct 
                                          .first = want.first,
                                          .last = ki_min_u64(want.last, has - 1),
                                          .lost = talk_lacks(origin, kept, want.ltime),
+                                         .ltime = want.ltime,
                                          .name = want.name});
     for (unsigned sent = 0; kept && kept->seq <= want.last && sent < TALK_SENT_MAX; kept = kept->next, sent++) {
         if (kept->len + 1 <= ki_message_room(k))
@@ -223,8 +224,9 @@ static int talk_skip(struct kith *k, struct ki_messages *m, uint32_t id, struct 
     uint64_t last; /* what has come meanwhile is not given up */
     bool asked = origin && origin->missing_us != KITH_NEVER && ki_origin_missing(origin, &last) &&
                  skip.first <= origin->next && skip.last >= origin->next;
+    bool is_old = asked && !skip.lost && skip.ltime <= k->event_min; /* else it was said to somebody who had heard more */
     bool is_origins = asked && id == ki_table_find(&k->table, talk_name(origin));
-    if (asked && (!skip.lost || is_origins || origin->asks >= 3)) /* another member may keep more */
+    if (is_old || (asked && skip.lost && (is_origins || origin->asks >= 3))) /* another member may keep more */
         ki_numbered_skip(k, m, origin, ki_min_u64(skip.last, last) + 1, skip.lost);
     return 0;
 }

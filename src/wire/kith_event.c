@@ -99,7 +99,7 @@ void ki_encode_kith_event(struct ki_writer *w, enum ki_kith_event_kind kind, con
         ki_put_varint(w, msg->last);
     if (kind == KI_EVENTS_SKIP)
         ki_put_u8(w, msg->lost);
-    else if (kind == KI_EVENTS_WANT)
+    if (kind != KI_EVENTS_TOOK)
         ki_put_varint(w, msg->ltime);
     event_put_name(w, msg->name);
 }
@@ -112,7 +112,7 @@ bool ki_decode_kith_event(struct ki_reader *r, enum ki_kith_event_kind kind, str
         msg->last = ki_take_varint(r);
     if (kind == KI_EVENTS_SKIP)
         msg->lost = ki_take_be(r, 1) != 0;
-    else if (kind == KI_EVENTS_WANT)
+    if (kind != KI_EVENTS_TOOK)
         msg->ltime = ki_take_varint(r);
     msg->name = event_take_name(r);
     return !r->bad && r->left == 0 && msg->first >= 1 && msg->first <= msg->last && msg->last <= INT64_MAX;

@@ -19,12 +19,12 @@ enum ki_kith_event_kind { /* 10 to 1f: of events */
 struct ki_kith_event {
     uint64_t boot;
     uint64_t first, last; /* WANT, SKIP: 1 <= first <= last; TOOK: first; HEADS: last, which may be 0 */
-    uint64_t ltime;       /* WANT: nothing older; HEADS: of the last */
+    uint64_t ltime;       /* WANT: nothing older; SKIP: what that said; HEADS: of the last */
     bool lost;            /* SKIP */
     struct ki_span name;  /* 1 to 255 bytes, of the origin; TOOK: of who took it, so that nobody else can say it again */
 };
 
-#define KI_KITH_EVENT_MAX (2 + 8 + 9 + 9 + 9 + 1 + 1 + 255) /* bytes of each but HEADS and AGAIN */
+#define KI_KITH_EVENT_MAX (2 + 8 + 9 + 9 + 1 + 10 + 1 + 255) /* bytes of each but HEADS and AGAIN */
 
 void ki_encode_events_root(struct ki_writer *w, uint64_t root);
 bool ki_decode_events_root(struct ki_reader *r, uint64_t *root); /* after the kind, as the others */

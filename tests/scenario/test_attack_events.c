@@ -293,12 +293,13 @@ static void attack_event(kith *k, uint64_t seq)
     attack_feed(k, &p.w);
 }
 
-static void attack_skip(kith *k, uint64_t first, uint64_t last, bool lost)
+static void attack_skip(kith *k, uint64_t first, uint64_t last, bool lost, uint64_t ltime)
 {
     uint8_t buf[64];
     struct ki_writer w = ki_writer(buf, sizeof buf);
     ki_put_u8(&w, KI_MSG_USER);
-    struct ki_kith_event skip = {.boot = 7, .first = first, .last = last, .lost = lost, .name = lone_span("a")};
+    struct ki_kith_event skip = {
+        .boot = 7, .first = first, .last = last, .lost = lost, .ltime = ltime, .name = lone_span("a")};
     ki_encode_kith_event(&w, KI_EVENTS_SKIP, &skip);
     attack_feed(k, &w);
 }
@@ -330,7 +331,7 @@ static void what_is_here_is_not_given_up(void **state)
         attack_heads(k, 0, 10);
         for (uint64_t seq = 6; seq <= 10; seq++)
             attack_event(k, seq);
-        attack_skip(k, 1, 10, lost);
+        attack_skip(k, 1, 10, lost, 0);
         while (kith_poll_event(k, &event)) {
             if (event.kind == KITH_EVENT_MEMBER)
                 continue;
@@ -341,6 +342,27 @@ static void what_is_here_is_not_given_up(void **state)
         assert_int_equal(next, 11);
         kith_free(k);
     }
+}
+
+/* "Of these you want none, they are older than 3": said to another, and said again to us, to whom nothing is old. */
+static void what_is_old_for_another_is_not_passed_over(void **state)
+{
+    (void)state;
+    kith *k = attack_new();
+    struct kith_event event;
+    attack_heads(k, 0, 10);
+    for (uint64_t seq = 6; seq <= 10; seq++)
+        attack_event(k, seq);
+    attack_skip(k, 1, 5, false, 3);
+    while (kith_poll_event(k, &event))
+        assert_int_equal(event.kind, KITH_EVENT_MEMBER); /* 1 is waited for */
+    k->event_min = 3;
+    attack_skip(k, 1, 5, false, 3);
+    uint64_t next = 6;
+    while (kith_poll_event(k, &event))
+        assert_true(event.kind == KITH_EVENT_USER && event.message.seq == next++);
+    assert_int_equal(next, 11);
+    kith_free(k);
 }
 
 /* A page that nobody has asked for, or that leads nowhere, asks for no other: else two who agree would tell each other all
@@ -560,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_next_life_gives_nothing_of_the_former_up),
         cmocka_unit_test(what_is_old_is_no_gap),
         cmocka_unit_test(what_is_here_is_not_given_up),
+        cmocka_unit_test(what_is_old_for_another_is_not_passed_over),
         cmocka_unit_test(pages_that_were_not_asked_for_end_there),
         cmocka_unit_test(what_waits_for_its_number_has_a_limit),
         cmocka_unit_test(what_one_is_answered_has_a_limit),

@@ -21,10 +21,10 @@ static const struct {
      {.boot = 0x0102030405060708, .first = 5, .last = 300, .ltime = 7, .name = {(const uint8_t *)"k1", 2}}},
     {KI_EVENTS_WANT, "ffffffffffffffff 01 ffffffffffffffff7f ffffffffffffffffff01 01 61",
      {.boot = UINT64_MAX, .first = 1, .last = INT64_MAX, .ltime = UINT64_MAX, .name = {(const uint8_t *)"a", 1}}},
-    {KI_EVENTS_SKIP, "0102030405060708 05 05 01 02 6b31",
+    {KI_EVENTS_SKIP, "0102030405060708 05 05 01 00 02 6b31",
      {.boot = 0x0102030405060708, .first = 5, .last = 5, .lost = true, .name = {(const uint8_t *)"k1", 2}}},
-    {KI_EVENTS_SKIP, "0102030405060708 05 06 00 02 6b31",
-     {.boot = 0x0102030405060708, .first = 5, .last = 6, .name = {(const uint8_t *)"k1", 2}}},
+    {KI_EVENTS_SKIP, "0102030405060708 05 06 00 ac02 02 6b31",
+     {.boot = 0x0102030405060708, .first = 5, .last = 6, .ltime = 300, .name = {(const uint8_t *)"k1", 2}}},
     {KI_EVENTS_TOOK, "0102030405060708 8001 02 6b31",
      {.boot = 0x0102030405060708, .first = 128, .last = 128, .name = {(const uint8_t *)"k1", 2}}},
 };
@@ -105,9 +105,9 @@ static void out_of_range(void **state)
         {KI_EVENTS_WANT, "0102030405060708 05 80808080808080808001 07 01 61"}, /* 2^63 */
         {KI_EVENTS_WANT, "0102030405060708 05 8600 07 01 61"},                 /* 6, not in its shortest form */
         {KI_EVENTS_WANT, "0102030405060708 05 06 07 00"},                      /* nobody */
-        {KI_EVENTS_SKIP, "0102030405060708 00 05 01 01 61"},
-        {KI_EVENTS_SKIP, "0102030405060708 06 05 01 01 61"},
-        {KI_EVENTS_SKIP, "0102030405060708 05 05 01 00"},
+        {KI_EVENTS_SKIP, "0102030405060708 00 05 01 07 01 61"},
+        {KI_EVENTS_SKIP, "0102030405060708 06 05 01 07 01 61"},
+        {KI_EVENTS_SKIP, "0102030405060708 05 05 01 07 00"},
         {KI_EVENTS_TOOK, "0102030405060708 00 01 61"},
         {KI_EVENTS_TOOK, "0102030405060708 80808080808080808001 01 61"},
     };
