@@ -115,8 +115,9 @@ const struct ki_limit_row ki_limits[] = {
     LIMIT(datagram_max), LIMIT(members_max), LIMIT(intents_max), LIMIT(queue_max), LIMIT(replies_max),
     LIMIT(relays_max), LIMIT(streams_max), LIMIT(streams_per_source), LIMIT(tickets_max), LIMIT(events_max),
     LIMIT(messages_max), LIMIT(message_bytes_max), LIMIT(event_size_max), LIMIT(query_size_max),
-    LIMIT(response_size_max), LIMIT(queries_max), LIMIT(event_log_max), LIMIT(stream_bytes_max),
-    LIMIT(frame_max), LIMIT(inflated_max), LIMIT(nesting_max), LIMIT(memory_max),
+    LIMIT(response_size_max), LIMIT(queries_max), LIMIT(event_log_max), LIMIT(aggregates_max),
+    LIMIT(watches_max), LIMIT(aggregate_bytes_max), LIMIT(stream_bytes_max), LIMIT(frame_max),
+    LIMIT(inflated_max), LIMIT(nesting_max), LIMIT(memory_max),
 };
 /* clang-format on */
 const size_t ki_limit_count = KI_COUNT(ki_limits);

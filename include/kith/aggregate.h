@@ -45,8 +45,8 @@ enum kith_engine {
 struct kith_schema {
     size_t size;             /* sizeof(struct kith_schema), set by kith_schema_init() */
     struct kith_str unit;    /* 0..KITH_UNIT_MAX bytes, for readers */
-    double min, max;         /* what may be contributed; finite, min < max; default -1e15 and 1e15 */
-    double step;             /* a change up to this is not told; finite, 0 or more; default 0: any change is */
+    double min, max;         /* what may be contributed; -1e100 to 1e100, min < max; default -1e15 and 1e15 */
+    double step;             /* a change up to this is not told; 0 to 1e100; default 0: any change is */
     uint32_t interval_ms;    /* a change is told at most once in so long; 1,000 to 3,600,000; default 1,000 */
     enum kith_engine engine; /* default AUTO */
 };
@@ -56,8 +56,9 @@ KITH_API void kith_schema_init(struct kith_schema *schema);
 /** Opens an aggregate: from now on we may contribute.  Reading needs no opening.
  *
  *  In:      name    1..KITH_AGGREGATE_NAME_MAX bytes.   schema  copied.
- *  Returns: 0, also when it is open already with this schema; KITH_ERR_ARG (name, or a field out of range); KITH_ERR_TYPE: it
- *           is open with another schema: close it first; KITH_ERR_FULL (aggregates_max); KITH_ERR_STATE; KITH_ERR_NOMEM. */
+ *  Returns: 0, also when it is open already with this schema; KITH_ERR_ARG (name, or a field out of range); KITH_ERR_TYPE:
+ *           it is open with another schema: close it first; KITH_ERR_FULL (aggregates_max); KITH_ERR_STATE;
+ *           KITH_ERR_NOMEM. */
 KITH_API int kith_aggregate_open(kith *k, struct kith_time now, struct kith_str name, const struct kith_schema *schema);
 
 /** Clears our contribution and forgets the schema.  Returns: 0; KITH_ERR_NOT_FOUND: it is not open; KITH_ERR_NOMEM. */
@@ -101,15 +102,16 @@ struct kith_aggregate_answer {
     uint32_t coverage_ppm;    /* of the living members of kith's kind, how many parts in a million the answer can tell of */
     uint32_t conflicts;       /* as in struct kith_aggregate */
     uint64_t age_us;          /* since a contribution in it changed last, as far as we have heard */
-    bool converged;           /* exact: nothing is known to be missing.  Network: neighbours agree with us within the step, or
-                               * a part in 10,000, for 3 ticks; ticks are 500 ms */
+    bool converged;           /* exact: nothing is known to be missing.  Network: neighbours agree with us within the step,
+                               * or a part in 10,000, for 3 ticks; ticks are 500 ms */
 };
 
 /* All that follow take
- *  In:      engine  which engine is to answer; AUTO: the one in use.  The network engine runs while somebody reads it: the first
- *                   reading starts it in the whole pool, for a minute, and says converged = false; read again.
- *  Returns: 0; KITH_ERR_NOT_FOUND: no such aggregate; KITH_ERR_ARG; KITH_ERR_STATE: the exact engine has been switched off,
- *           since the pool is too large; KITH_ERR_NOMEM; and what they say themselves. */
+ *  In:      engine  which engine is to answer; AUTO: the one in use.  The network engine runs while somebody reads it: the
+ *                   first reading starts it in the whole pool, for a minute, and says converged = false; read again.
+ *  Returns: 0; KITH_ERR_NOT_FOUND: no such aggregate; KITH_ERR_ARG; KITH_ERR_STATE: not possible now, or this engine has
+ *           not got this aggregate: the exact one not what its schema leaves to the other, nor, if it leaves the choice,
+ *           what the pool is too large for; KITH_ERR_NOMEM; and what they say themselves. */
 
 KITH_API int kith_aggregate_read(kith *k, struct kith_time now, struct kith_str name, enum kith_engine engine,
                                  struct kith_aggregate_answer *out);

@@ -270,6 +270,10 @@ struct kith_config {
     uint32_t response_size_max;        /* of an answer's payload */
     uint32_t queries_max;              /* queries of others that may still be answered, and of ours that wait */
     uint64_t event_log_max;            /* bytes of past events kept for those that missed them; default 4 MiB */
+    uint32_t aggregates_max;           /* aggregates open here, and as many that only others contribute to */
+    uint32_t watches_max;              /* watches of aggregates */
+    uint64_t aggregate_bytes_max;      /* bytes of contributions beyond which AUTO means the network engine; four times as
+                                        * many are kept at most; default 1 MiB */
     uint64_t stream_bytes_max;         /* bytes held for all streams together */
     uint32_t frame_max;                /* bytes of one sealed stream frame */
     uint32_t inflated_max;             /* bytes a compressed stream may grow to; datagrams: 64 KiB */

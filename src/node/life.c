@@ -5,6 +5,7 @@
  * Between new and ready nothing is sent and time does not exist.  Every later input goes through ki_input(), the one
  * place where the time enters: it never goes back, and a jump past our own deadline is our own absence. */
 #include "node/node.h"
+#include "node/aggregate.h"
 #include "node/link.h"
 #include "node/messages.h"
 #include "node/replica.h"
@@ -16,6 +17,7 @@
 #define LIFE_MULT_MAX 100
 #define LIFE_MESSAGE_MAX (16u << 20) /* bytes of an event, a query, an answer: a link takes twice that */
 #define LIFE_COUNT_MAX (1u << 24) /* entries of a table: what is doubled or counted twice stays far from 2^32 */
+#define LIFE_AGGREGATES_MAX 4096 /* tables that are searched through */
 #define LIFE_PING_LEN 170      /* bytes of an indirect ping without the two names */
 #define LIFE_INCARNATION_MAX (UINT32_MAX - 65536) /* headroom for refutations */
 
@@ -47,6 +49,9 @@ static void life_limits(struct kith_config *c)
     c->response_size_max = 1u << 20;
     c->queries_max = 1024;
     c->event_log_max = 4u << 20;
+    c->aggregates_max = 256;
+    c->watches_max = 64;
+    c->aggregate_bytes_max = 1u << 20;
     c->stream_bytes_max = 64u << 20;
     c->frame_max = 20u << 20;
     c->inflated_max = 40u << 20;
@@ -134,7 +139,9 @@ static bool life_messages_fine(const struct kith_config *c)
            c->event_size_max >= 1 && c->event_size_max <= LIFE_MESSAGE_MAX && c->query_size_max >= 1 &&
            c->query_size_max <= LIFE_MESSAGE_MAX && c->response_size_max >= 1 &&
            c->response_size_max <= LIFE_MESSAGE_MAX && c->queries_max >= 1 && c->queries_max <= LIFE_COUNT_MAX &&
-           c->event_log_max >= 2 * (uint64_t)c->event_size_max;
+           c->event_log_max >= 2 * (uint64_t)c->event_size_max && c->aggregates_max >= 1 &&
+           c->aggregates_max <= LIFE_AGGREGATES_MAX && c->watches_max >= 1 && c->watches_max <= LIFE_AGGREGATES_MAX &&
+           c->aggregate_bytes_max >= 1024 && c->aggregate_bytes_max <= UINT64_MAX / 8;
 }
 
 /* ---- birth ---- */
@@ -250,6 +257,7 @@ void kith_free(kith *k)
         ki_queue_free(&k->queues[i]);
     ki_sends_free(k);
     ki_mem_free(&k->mem, k->relays);
+    ki_aggregates_free(k);
     ki_messages_free(k);
     ki_mem_free(&k->mem, k->plain);
     ki_mem_free(&k->mem, k->squeeze);

@@ -9,7 +9,8 @@
  *   channel.c  kith's own messages        (who says them: replica.h, and what else has something to say)
  *   state.c    its Serf part              link.c     links, carried by streams   link_flow.c what flows in them
  *   view.c     reading                       refusal.c  processes that have ended
- *   coordinates.c where we are in the network   messages.h: what members tell and ask each other */
+ *   coordinates.c where we are in the network   messages.h: what members tell and ask each other
+ *   aggregate.h: what the pool computes */
 #ifndef KI_NODE_H
 #define KI_NODE_H
 
@@ -55,6 +56,8 @@
     X(votes) X(votes_lost) X(coordinate_rejected) X(coordinate_resets)                                       \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
+    X(contributions_in) X(contributions_out) X(contributions_forwarded) X(contributions_refused)             \
+    X(contributions_dropped) X(contributions_wanted) X(aggregate_asks_refused)                               \
     X(stamps_ahead) X(replica_id_met) X(cells_damaged)                                                       \
     X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
@@ -219,6 +222,7 @@ struct ki_ghost {
 struct ki_stream;  /* stream.h */
 struct ki_replica; /* replica.h */
 struct ki_messages; /* messages.h */
+struct ki_aggregates; /* aggregate.h */
 struct ki_letter;
 struct ki_link;   /* link.h */
 struct ki_link_owner;
@@ -314,6 +318,7 @@ struct kith {
     struct ki_coordinates coordinates;
 
     struct ki_replica *replica; /* the store; NULL: none */
+    struct ki_aggregates *aggregates; /* NULL: none heard of yet */
 
     struct ki_versions_known versions_known; /* ki_versions_note_ours() */
 

@@ -4,6 +4,7 @@
  * Order inside each change: first what may fail for want of memory, then the rest, so that a failure leaves no
  * half-made change. */
 #include "base/canary.h"
+#include "node/aggregate.h"
 #include "node/messages.h"
 #include "swim/timing.h"
 
@@ -104,6 +105,7 @@ void ki_forget(struct kith *k, uint32_t id)
     KI_ASSERT(id != k->self);
     ki_links_forget(k, id);
     ki_messages_forget(k, id);
+    ki_aggregates_forget(k, id);
     ki_coordinate_forget(k, id);
     ki_unsubject(k, id);
     if (k->probe.state != KI_PROBE_IDLE && k->probe_id == id)
