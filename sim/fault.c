@@ -51,8 +51,11 @@ void kith_sim_pause(kith_sim *s, uint32_t node, bool paused)
     ki_sim_trace(s, node, "fault %s", paused ? "pause" : "resume");
     SIM_TELL0(s, fault);
     n->paused = paused;
-    if (paused)
+    if (paused) {
+        n->paused_us = s->now_us;
         return;
+    }
+    n->away_us += s->now_us - n->paused_us;
     ki_sim_node_release(s, node);
     ki_sim_streams_wake(s, node);
 }

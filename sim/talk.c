@@ -114,6 +114,13 @@ uint32_t ki_sim_talk_token(char kind, struct kith_str text)
 
 /* ---- what is old ---- */
 
+/* Virtual time without what the node was paused for: meanwhile a join of it does not end. */
+static uint64_t talk_awake_us(const kith_sim *s, uint32_t node)
+{
+    const struct sim_node *n = ki_sim_node_at(s, node);
+    return (n->paused ? n->paused_us : s->now_us) - n->away_us;
+}
+
 /* A stream without progress is given up after a while; the state that it brings tells of the time when it was made. */
 uint64_t ki_sim_talk_join_us(const kith_sim *s, uint32_t node)
 {
@@ -124,7 +131,7 @@ void ki_sim_talk_joins(kith_sim *s, struct sim_talk *t, uint32_t node)
 {
     *ki_sim_column_at(&t->old, node) = t->ltime;
     uint64_t *until_us = ki_sim_column_at(&t->joins, node); /* one address after another */
-    *until_us = ki_max_u64(*until_us, s->now_us) + ki_sim_talk_join_us(s, node);
+    *until_us = ki_max_u64(*until_us, talk_awake_us(s, node)) + ki_sim_talk_join_us(s, node);
 }
 
 void ki_sim_talk_born(kith_sim *s, struct sim_talk *t, uint32_t node)
@@ -141,7 +148,7 @@ void ki_sim_talk_heard(kith_sim *s, struct sim_talk *t, uint32_t node, struct si
         said->ltime = ltime;
     t->ltime = ki_max_u64(t->ltime, ltime);
     for (uint32_t n = 0; n < s->count; n++) {
-        if (s->now_us < *ki_sim_column_at(&t->joins, n))
+        if (talk_awake_us(s, n) < *ki_sim_column_at(&t->joins, n))
             *ki_sim_column_at(&t->old, n) = t->ltime;
     }
 }

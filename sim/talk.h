@@ -60,7 +60,7 @@ struct sim_talk {
     struct sim_grid asked;  /* node and query: the last life that was told it */
     struct sim_grid gave;   /* node and query: flags */
     struct sim_column old;  /* by node: the highest Lamport time that may be old for it, */
-    struct sim_column joins;/* and until when a join may make more so */
+    struct sim_column joins;/* and until when, awake, a join may make more so */
     uint64_t ltime;         /* the highest of all events */
     bool stock;             /* a member of Serf's kind has been there */
 };

@@ -78,6 +78,8 @@ struct sim_node {
     uint32_t lives;            /* begun so far */
     unsigned side;
     bool paused;
+    uint64_t paused_us;        /* virtual time at which it was paused last, */
+    uint64_t away_us;          /* and how long it has been paused in all, before that */
     bool dirty;                /* the user may have called it: poll it before anything else happens */
 
     /* clocks: own mono = mono_base + (now - clock_base) * (1e6 + drift) / 1e6 */
