@@ -2,8 +2,8 @@
  * the order of values the ends are what is asked for, in that of hashes the front is; whatever is in neither place goes.
  *
  * Merging takes the newest claim of each owner, so tables that hear the same agree, in whatever order they heard it.  A
- * newer claim that is worse may not belong any more, or not for long, or say that there is none.  Then it is kept for a while
- * as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should it come
+ * newer claim that is worse may not belong any more, or not for long, or say that there is none.  Then it is kept for a
+ * while as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should it come
  * back later, from somebody who was away, its owner hears it, and says the newer one again.
  *
  * What has changed is numbered, and a neighbour that has confirmed a number has all up to it.  It also has what it has told

@@ -98,7 +98,8 @@ static enum ki_short_result model_offer(struct model *m, uint64_t now_us, const 
         e->taken = ++m->taken;
         return KI_SHORT_OLD;
     }
-    *e = (struct model_entry){.claim = *claim, .taken = ++m->taken, .known = bit, .keep_us = was_here ? now_us + KEEP_US : 0};
+    *e = (struct model_entry){
+        .claim = *claim, .taken = ++m->taken, .known = bit, .keep_us = was_here ? now_us + KEEP_US : 0};
     e->is_here = true;
     e->gone = !model_belongs(m, claim);
     bool stays[OWNERS];
