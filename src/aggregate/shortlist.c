@@ -3,8 +3,8 @@
  *
  * Merging takes the newest claim of each owner, so tables that hear the same agree, in whatever order they heard it.  A
  * newer claim that is worse may not belong any more, or not for long, or say that there is none.  Then it is kept for a
- * while as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should it come
- * back later, from somebody who was away, its owner hears it, and says the newer one again.
+ * while as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should
+ * it come back later, from somebody who was away, its owner hears it, and says the newer one again.
  *
  * What has changed is numbered, and a neighbour that has confirmed a number has all up to it.  It also has what it has told
  * us itself: a bit for each neighbour keeps news from going back to where it came from.
