@@ -3,8 +3,8 @@
  *
  * Merging takes the newest claim of each owner, so tables that hear the same agree, in whatever order they heard it.  A
  * newer claim that is worse may not belong any more, or not for long, or say that there is none.  Then it is kept for a
- * while as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should
- * it come back later, from somebody who was away, its owner hears it, and says the newer one again.
+ * while as gone: those who have the older one must hear of it, and the older one must not come back from them.  Should it
+ * come back later, from somebody who was away, its owner hears it, and says the newer one again.
  *
  * What has changed is numbered, and a neighbour that has confirmed a number has all up to it.  It also has what it has told
  * us itself: a bit for each neighbour keeps news from going back to where it came from.
@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/real.h"
 
 #define SHORTLIST_NONE UINT16_MAX
 #define SHORTLIST_KEEP_US 60000000 /* news of it have been everywhere by then: 120 ticks, where 20 are usual */
@@ -103,14 +104,11 @@ static bool shortlist_belongs(const struct ki_shortlist *list, const struct ki_s
 
 static uint64_t shortlist_digest(const struct ki_short_claim *claim)
 {
-    uint8_t bytes[28];
-    double value = claim->value + 0.0; /* there are two zeros, and they are equal */
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    ki_store_be(bytes, claim->hash, 8);
-    ki_store_be(bytes + 8, claim->generation, 4);
-    ki_store_be(bytes + 12, claim->version, 8);
-    ki_store_be(bytes + 20, bits, 8);
+    uint64_t value = ki_real_bits(claim->value + 0.0); /* there are two zeros, and they are equal */
+    const uint64_t words[4] = {claim->hash, claim->generation, claim->version, value};
+    uint8_t bytes[32];
+    for (size_t i = 0; i < KI_COUNT(words); i++)
+        ki_store_be(bytes + 8 * i, words[i], 8);
     return ki_siphash(shortlist_key, bytes, sizeof bytes);
 }
 
@@ -356,6 +354,16 @@ const struct ki_short_entry *ki_shortlist_at(const struct ki_shortlist *list, ui
 uint32_t ki_shortlist_sampled(const struct ki_shortlist *list)
 {
     return list->live < list->sample ? list->live : list->sample;
+}
+
+uint32_t ki_shortlist_before(const struct ki_shortlist *list, const struct ki_short_entry *entry)
+{
+    return shortlist_place(list, list->by_value, shortlist_by_value, &entry->claim);
+}
+
+uint64_t ki_shortlist_last_hash(const struct ki_shortlist *list)
+{
+    return list->entries[list->by_hash[ki_shortlist_sampled(list) - 1]].claim.hash;
 }
 
 bool ki_shortlist_is_sampled(const struct ki_shortlist *list, const struct ki_short_entry *entry)

@@ -22,10 +22,10 @@ struct ki_short_names {
 /* What an owner says of itself. */
 struct ki_short_claim {
     uint64_t hash;       /* ki_shortlist_hash() of its name */
+    uint64_t generation; /* the higher (generation, version) is newer */
     uint64_t version;
     double value;        /* finite; of one that is cleared without meaning */
     uint32_t owner;      /* its number here, and nobody else's while there is a claim of it */
-    uint32_t generation; /* the higher (generation, version) is newer */
     bool cleared;
 };
 
@@ -77,12 +77,20 @@ void ki_shortlist_tidy(struct ki_shortlist *list, uint64_t now_us); /* forgets w
 const struct ki_short_entry *ki_shortlist_find(const struct ki_shortlist *list, uint32_t owner); /* NULL: none, or gone */
 /* By value, from the smallest on; place < list->live.  Only the first and last `ends` have all that there are of theirs. */
 const struct ki_short_entry *ki_shortlist_at(const struct ki_shortlist *list, uint32_t place);
+uint32_t ki_shortlist_before(const struct ki_shortlist *list, const struct ki_short_entry *entry); /* its place there */
 uint32_t ki_shortlist_sampled(const struct ki_shortlist *list); /* how many are of the sample */
+uint64_t ki_shortlist_last_hash(const struct ki_shortlist *list); /* the highest in the sample; there must be one */
 bool ki_shortlist_is_sampled(const struct ki_shortlist *list, const struct ki_short_entry *entry);
 /* Every contribution is here, if what we know is all there is. */
 static inline bool ki_shortlist_is_whole(const struct ki_shortlist *list)
 {
     return list->live < list->sample;
+}
+
+/* So many places at either end are right even when some of the best have just gone. */
+static inline uint32_t ki_shortlist_shown(const struct ki_shortlist *list)
+{
+    return list->ends - list->ends / 5u;
 }
 
 /* What a neighbour, which has all up to the change `after`, is to be told: the oldest, and the one after that.  NULL: no
