@@ -93,7 +93,7 @@ void ki_contributor_renew(struct ki_contributions *c, struct ki_contributor *own
     while (owner->count > 0)
         contributor_remove(c, owner, owner->count - 1);
     owner->generation = generation;
-    owner->is_fresh = false;
+    owner->is_fresh = owner->is_off = false;
     contributor_move(c, owner, 0, 0);
 }
 

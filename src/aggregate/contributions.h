@@ -23,9 +23,11 @@ struct ki_contributor {
     uint32_t id;    /* of the member */
     uint32_t count, cap;
     struct ki_contribution *list; /* one for a schema, the versions rising */
-    uint64_t fresh_from; /* the caller's: what comes after this version is to be passed on, */
-    bool is_fresh;       /* if this is set, */
+    bool is_off;         /* this generation tells nothing that may be computed in the network */
+    bool is_named;       /* the caller's, for a while; */
+    bool is_fresh;       /* and: what comes after this version is to be passed on, */
     bool fresh_schemas;  /* with the schemas */
+    uint64_t fresh_from;
 };
 
 struct ki_contributions {

@@ -34,7 +34,11 @@ struct ki_aggregates *ki_aggregates(struct kith *k)
         return NULL;
     }
     a->engines[KITH_ENGINE_EXACT] = &ki_exact_engine;
+    a->debts.mem = &k->mem;
+    a->pass_us = a->off_us = KITH_NEVER;
     ki_rng_init(&a->rng, ki_crng_u64(&k->crng));
+    a->announce_us = k->now.mono_us + ki_rng_below(&a->rng, ki_aggregates_round_us(k));
+    ki_aggregates_due(k, a);
     k->aggregates = a;
     return a;
 }
@@ -45,6 +49,7 @@ void ki_aggregates_free(struct kith *k)
     if (!a)
         return;
     ki_contributions_free(&a->contributions);
+    ki_debts_free(&a->debts);
     ki_mem_free(&k->mem, a->open);
     ki_mem_free(&k->mem, a->sorted.list);
     ki_mem_free(&k->mem, a);
@@ -53,20 +58,23 @@ void ki_aggregates_free(struct kith *k)
 
 void ki_aggregates_forget(struct kith *k, uint32_t id)
 {
-    if (k->aggregates)
-        ki_contributions_forget(&k->aggregates->contributions, id);
+    if (!k->aggregates)
+        return;
+    ki_contributions_forget(&k->aggregates->contributions, id);
+    ki_debts_forget(&k->aggregates->debts, id);
 }
 
-bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema)
-{
-    return schema->meaning.engine == KI_SCHEMA_EXACT || (schema->meaning.engine == KI_SCHEMA_AUTO && !a->exact_is_off);
-}
-
-void ki_aggregates_renew(struct ki_aggregates *a, uint64_t generation)
+void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation)
 {
     ki_contributor_renew(&a->contributions, a->own, generation);
+    a->own->is_off = a->exact_is_off && a->off_us == KITH_NEVER;
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].is_told = false;
+    a->is_announced = false;
+    a->announce_us = k->now.mono_us;
+    ki_aggregates_due(k, a);
+    if (generation >> 32 > k->incarnation) /* nobody believes it before we are so old; counting on does not get there */
+        (void)ki_announce_self(k, (uint32_t)(generation >> 32), 0);
 }
 
 /* ---- what is open ---- */
@@ -157,6 +165,7 @@ static void aggregate_changed(struct kith *k, struct ki_aggregate *open)
 {
     open->schema->changed_us = k->now.mono_us;
     k->aggregates->contributions.changes++;
+    ki_aggregates_due(k, k->aggregates);
 }
 
 static void aggregate_take_back(struct kith *k, struct ki_aggregate *open)
@@ -167,7 +176,7 @@ static void aggregate_take_back(struct kith *k, struct ki_aggregate *open)
     open->has_value = false;
     aggregate_changed(k, open);
     if (open->is_told)
-        ki_aggregates_renew(a, a->own->generation + 1);
+        ki_aggregates_renew(k, a, a->own->generation + 1);
 }
 
 int kith_aggregate_close(struct kith *k, struct kith_time now, struct kith_str name)

@@ -1,7 +1,9 @@
 /* What the pool computes (kith/aggregate.h), inside an instance.
  *
- *   aggregate.c       what is open here, what is known       aggregate_read.c  reading, by whichever engine
- *   aggregate_exact.c the engine that knows every contribution
+ *   aggregate.c        what is open here, what is known       aggregate_read.c   reading, by whichever engine
+ *   aggregate_exact.c  the engine that knows every contribution
+ *   aggregate_tell.c   when something is said                 aggregate_talk.c   who knows how much
+ *   aggregate_values.c contributions as messages, both ways
  *
  * Nothing of it exists before an aggregate is opened here or heard of. */
 #ifndef KI_NODE_AGGREGATE_H
@@ -11,15 +13,22 @@
 
 #include "aggregate/contributions.h"
 #include "aggregate/fold.h"
+#include "base/debts.h"
 #include "node/node.h"
+#include "wire/aggregate.h"
+
+#define KI_AGGREGATE_RATE 256        /* messages that all members together tell, a second */
+#define KI_AGGREGATE_WANT_US 1000000 /* between two questions for what is missing */
+#define KI_AGGREGATE_PASS_US 100000  /* what is fresh is gathered for so long before it is passed on */
+#define KI_AGGREGATE_DATAGRAM 1400 /* a message has no more bytes, even where datagrams may */
 
 /* One that is open here. */
 struct ki_aggregate {
     struct ki_schema *schema; /* a use of it */
     bool has_value;
-    bool is_told;     /* in this generation: others have `told`, and nothing moves them but a step */
+    bool is_told;     /* others have `told` from this generation, and nothing moves them but a step */
     double value, told;
-    uint64_t told_us; /* when it was told last, ever; 0: never */
+    uint64_t told_us; /* when it was */
 };
 
 /* All that are known under one name. */
@@ -57,7 +66,25 @@ struct ki_aggregates {
     const struct ki_engine *engines[3]; /* by enum kith_engine; NULL: there is none */
     struct ki_sorted sorted;
     struct ki_rng rng; /* its own, so that what is measured moves no other choice */
-    bool exact_is_off; /* AUTO means the network engine */
+
+    /* telling */
+    bool is_announced;    /* others have been told of our generation */
+    uint64_t announce_us; /* not before it */
+    uint64_t tell_us;     /* when something of ours is due; KITH_NEVER: nothing is */
+    uint64_t told_us;     /* when others were told last; 0: never */
+    uint64_t pass_us;     /* when what is fresh is passed on; KITH_NEVER: nothing is */
+    uint64_t want_us;     /* not before it gaps are asked for again, */
+    uint32_t wants;       /* so many times so far */
+    bool is_full;         /* something has found no room since then */
+    uint16_t bucket;      /* whose root is said next */
+    struct ki_debts debts; /* of members that have asked */
+
+    /* which engine AUTO means */
+    bool exact_is_off;      /* we leave it to the network engine, */
+    bool others_are_off;    /* as most others do that we know of */
+    uint64_t off_us;        /* when what is told so is dropped; KITH_NEVER: it has been, or is not to be */
+    uint64_t rest_us;       /* we do not change our mind before it */
+    uint64_t check_us;      /* nor look at it */
 };
 
 /* ---- aggregate.c ---- */
@@ -66,10 +93,8 @@ struct ki_aggregates {
 struct ki_aggregates *ki_aggregates(struct kith *k);
 void ki_aggregates_free(struct kith *k);
 void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */
-/* True if contributions under it are told to everybody. */
-bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema);
-/* Another generation of ours: whatever we contribute is to be told again. */
-void ki_aggregates_renew(struct ki_aggregates *a, uint64_t generation);
+/* Another generation of ours, or a later one than that: whatever we contribute is to be told again. */
+void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation);
 /* All under this name. */
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name);
 struct kith_schema ki_schema_shown(const struct ki_schema *schema);
@@ -81,8 +106,61 @@ static inline bool ki_aggregates_lives(const struct kith *k, uint32_t id)
     return m && (m->state == KI_ALIVE || m->state == KI_SUSPECT);
 }
 
+static inline uint32_t ki_aggregates_living(const struct kith *k)
+{
+    return k->table.by_state[KI_ALIVE] + k->table.by_state[KI_SUSPECT];
+}
+
+/* In which each member of a pool of this size tells others once. */
+static inline uint64_t ki_aggregates_round_us(const struct kith *k)
+{
+    return (uint64_t)ki_aggregates_living(k) * 1000000 / KI_AGGREGATE_RATE + 1;
+}
+
 /* ---- aggregate_exact.c ---- */
 
 extern const struct ki_engine ki_exact_engine;
+
+/* ---- aggregate_tell.c ---- */
+
+/* Contributions under it are told to everybody, and taken in. */
+bool ki_aggregates_carry(const struct ki_aggregates *a, const struct ki_schema *schema);
+/* The exact engine answers for it. */
+bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema);
+void ki_aggregates_due(struct kith *k, struct ki_aggregates *a); /* something of ours has changed: when is it told? */
+void ki_aggregates_tick(struct kith *k);
+uint64_t ki_aggregates_deadline(const struct kith *k);
+
+/* ---- aggregate_values.c ---- */
+
+/* What goes into one message after the other. */
+struct ki_values {
+    enum ki_aggregate_kind kind;
+    uint32_t whom;      /* or KI_NO_MEMBER: everybody, by way of some */
+    bool with_schemas;  /* whole ones; else their ids */
+    unsigned left;      /* so many messages may still be sent */
+    size_t room;
+    unsigned schema_count;
+    const struct ki_schema *schemas[KI_VALUES_SCHEMAS_MAX];
+    struct ki_writer table, body;
+    uint8_t table_bytes[KI_AGGREGATE_DATAGRAM], body_bytes[KI_AGGREGATE_DATAGRAM];
+};
+
+void ki_values_begin(struct kith *k, struct ki_values *v, enum ki_aggregate_kind kind, uint32_t whom, bool with_schemas);
+/* What an owner contributes above a version, up to its head.  False: no more can be sent. */
+bool ki_values_add(struct kith *k, struct ki_values *v, const struct ki_contributor *owner, uint64_t base);
+void ki_values_end(struct kith *k, struct ki_values *v); /* sends what is left */
+
+/* Takes in what a member says.  Returns 0 or KITH_ERR_MALFORMED. */
+int ki_values_take(struct kith *k, struct ki_aggregates *a, uint32_t id, enum ki_aggregate_kind kind,
+                   struct ki_reader *r);
+/* Somebody has this of us: is it more than we know to have said? */
+void ki_values_own(struct kith *k, struct ki_aggregates *a, uint64_t generation, uint64_t head);
+
+/* ---- aggregate_talk.c ---- */
+
+int ki_aggregates_message(struct kith *k, uint32_t id, struct ki_span message); /* of the kith channel */
+void ki_aggregates_root(struct kith *k, uint32_t id, struct ki_writer *w);      /* what a ping tells */
+void ki_aggregates_want(struct kith *k, struct ki_aggregates *a); /* asks for what is known to be missing */
 
 #endif

@@ -6,7 +6,7 @@
  *
  * News rides only on datagrams to members: an answer to a stranger has at most 3 times the bytes it asked with. */
 #include "base/canary.h"
-#include "node/node.h"
+#include "node/aggregate.h"
 #include "node/messages.h"
 #include "node/replica.h"
 #include "swim/timing.h"
@@ -349,12 +349,13 @@ static void send_channel(struct kith *k, struct send_build *b, const struct ki_s
         ki_channel_sent(k, send->id);
 }
 
-/* How far events have come here, for whoever is probed. */
-static void send_events_root(struct kith *k, struct send_build *b, uint32_t id)
+/* How far something has come here, for whoever is probed. */
+static void send_root(struct kith *k, struct send_build *b, uint32_t id,
+                      void (*say)(struct kith *, uint32_t, struct ki_writer *))
 {
     struct ki_pack p = send_part(b);
     ki_put_u8(&p.w, KI_MSG_USER);
-    ki_numbered_root(k, id, &p.w);
+    say(k, id, &p.w);
     if (p.w.len > 1)
         send_add(b, &p);
 }
@@ -436,8 +437,10 @@ static bool send_build(struct kith *k, const struct ki_send *send, uint8_t *buf,
     struct send_build b = {.parts = k->plain + SEND_FRONT, .room = send_room(k)};
     if (!send_first_part(k, &b, send))
         return false;
-    if (send->kind == KI_SEND_PING)
-        send_events_root(k, &b, send->id);
+    if (send->kind == KI_SEND_PING) {
+        send_root(k, &b, send->id, ki_numbered_root);
+        send_root(k, &b, send->id, ki_aggregates_root);
+    }
     send_channel(k, &b, send);
     if ((send->to_member || KI_CANARY(CHATTY)) && !(k->cfg.stock && send->kind == KI_SEND_PING && b.count > 1))
         send_news(k, &b);

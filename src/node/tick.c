@@ -4,7 +4,7 @@
  * accusations of ourselves raise and answered probes lower.  It stretches both the interval and the timeout of our
  * probes: a slow node asks less often and waits longer, before it blames others for its own slowness. */
 #include "base/canary.h"
-#include "node/node.h"
+#include "node/aggregate.h"
 #include "node/messages.h"
 #include "node/replica.h"
 #include "node/sync.h"
@@ -428,6 +428,7 @@ void kith_tick(struct kith *k, struct kith_time now)
     ki_replica_tick(k);
     ki_asks_check(k);
     ki_messages_tick(k);
+    ki_aggregates_tick(k);
     bool telling = k->life == KI_LIFE_LEAVE_INTENT || k->life == KI_LIFE_LEAVE_DEAD;
     if (telling && !ki_anyone_else(k))
         ki_leave_advance(k, false); /* the last others have gone: nobody is left to tell */
@@ -445,7 +446,8 @@ uint64_t kith_deadline(const struct kith *k)
     const uint64_t due[] = {k->nack_wait.close_us, k->suspicion_next_us, k->gossip_next_us,
                             k->push_pull_next_us,  k->again_us,          k->reap_next_us,
                             tick_reconnect_us(k),  k->leave_next_us,     ki_streams_deadline(k),
-                            ki_replica_deadline(k), ki_messages_deadline(k), ki_sync_deadline(k)};
+                            ki_replica_deadline(k), ki_messages_deadline(k), ki_sync_deadline(k),
+                            ki_aggregates_deadline(k)};
     for (size_t i = 0; i < KI_COUNT(due); i++)
         next = ki_min_u64(next, due[i]);
     for (uint32_t i = 0; i < k->relay_count; i++)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define WORLD_DELAY_US 1000
-#define WORLD_STREAMS 512
+#define WORLD_STREAMS 2048
 
 struct world_packet {
     uint64_t at_us, order;

@@ -6,7 +6,7 @@
 
 #include <kith/store.h>
 
-#define WORLD_NODES 40
+#define WORLD_NODES 104
 #define WORLD_EVENTS 4096
 
 struct world_event {

@@ -1,0 +1,283 @@
+/* Aggregates in pools of a few: whatever is set, changed, taken back, whoever dies or returns, and whatever is lost, every
+ * member's answers are those of the truth soon after.
+ * ctest: TIMEOUT 240 COST 60 */
+#include "aggregates_pool.h"
+
+static void all_know_what_is_set(void **state)
+{
+    (void)state;
+    static const unsigned counts[] = {1, 2, 3, 10, 30};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct world *w = contributing(counts[i], NULL);
+        settles_within(w, SECOND);
+        world_free(w);
+    }
+}
+
+static void changes_are_told(void **state)
+{
+    (void)state;
+    struct world *w = contributing(5, NULL);
+    settles_within(w, SECOND);
+    uint64_t out = counter_of_all(w, "contributions_out");
+    for (unsigned round = 0; round < 10; round++) {
+        set(w, round % 5, 100 + round);
+        set(w, (round + 2) % 5, 200 + round);
+        world_run(w, SECOND / 3);
+    }
+    settles_within(w, 2 * SECOND);
+    assert_in_range(counter_of_all(w, "contributions_out") - out, 5, 20); /* at most one a second for each */
+    world_free(w);
+}
+
+/* What moves by less than the step is not told, and what moves more only as often as the interval allows. */
+static void step_and_interval(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = pool(&ear, 3, 0, NULL);
+    schema.step = 10;
+    schema.interval_ms = 5000;
+    for (unsigned n = 0; n < 3; n++) {
+        open_one(w, n, &schema);
+        assert_int_equal(kith_aggregate_set(world_node(w, n), world_now(w), LOAD, 100), 0);
+    }
+    world_run(w, 2 * SECOND);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), LOAD, 110), 0);
+    world_run(w, 10 * SECOND);
+    assert_true(answer_of(w, 0).max == 110); /* ours counts at once */
+    assert_true(answer_of(w, 1).max == 100 && answer_of(w, 1).error == 10);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), LOAD, 111), 0);
+    world_run(w, SECOND / 10);
+    assert_true(answer_of(w, 1).max == 111);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), LOAD, 200), 0);
+    world_run(w, 4 * SECOND);
+    assert_true(answer_of(w, 1).max == 111);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), LOAD, 300), 0);
+    world_run(w, SECOND);
+    assert_true(answer_of(w, 1).max == 300 && answer_of(w, 2).max == 300);
+    world_free(w);
+}
+
+static void what_is_taken_back_is_gone(void **state)
+{
+    (void)state;
+    struct world *w = contributing(4, NULL);
+    settles_within(w, SECOND);
+    assert_int_equal(kith_aggregate_clear(world_node(w, 2), world_now(w), LOAD), 0);
+    truth.contributes[2] = false;
+    settles_within(w, SECOND);
+    set(w, 2, 77); /* and comes again */
+    settles_within(w, 2 * SECOND);
+    assert_int_equal(kith_aggregate_close(world_node(w, 2), world_now(w), LOAD), 0);
+    truth.contributes[2] = false;
+    settles_within(w, 2 * SECOND);
+    for (unsigned n = 0; n < 4; n++) {
+        if (n != 2)
+            assert_int_equal(kith_aggregate_close(world_node(w, n), world_now(w), LOAD), 0);
+    }
+    world_run(w, 2 * SECOND);
+    for (unsigned n = 0; n < 4; n++) {
+        struct kith_aggregate found;
+        size_t cursor = 0;
+        assert_int_equal(kith_aggregate_find(world_node(w, n), LOAD, &found), KITH_ERR_NOT_FOUND);
+        assert_false(kith_aggregate_next(world_node(w, n), &cursor, &found)); /* and the schema with it */
+    }
+    world_free(w);
+}
+
+/* Others that one has opened stay while one is taken back. */
+static void one_of_several_is_taken_back(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct kith_aggregate found;
+    struct world *w = contributing(3, NULL);
+    for (unsigned i = 0; i < 200; i++) { /* more than fit a datagram */
+        char text[8];
+        snprintf(text, sizeof text, "g%u", i);
+        struct kith_str name = {text, strlen(text)};
+        assert_int_equal(kith_aggregate_open(world_node(w, 0), world_now(w), name, &schema), 0);
+        assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), name, i), 0);
+    }
+    settles_within(w, SECOND);
+    assert_int_equal(kith_aggregate_close(world_node(w, 0), world_now(w), STR("g7")), 0);
+    settles_within(w, 2 * SECOND);
+    for (unsigned n = 0; n < 3; n++) {
+        for (unsigned i = 0; i < 200; i++) {
+            char text[8];
+            snprintf(text, sizeof text, "g%u", i);
+            int error = kith_aggregate_find(world_node(w, n), (struct kith_str){text, strlen(text)}, &found);
+            assert_int_equal(error, i == 7 ? KITH_ERR_NOT_FOUND : 0);
+        }
+    }
+    world_free(w);
+}
+
+static void the_dead_leave_and_return(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = contributing(6, NULL);
+    settles_within(w, SECOND);
+    crash(w, 4);
+    for (unsigned i = 0; i < 100 && world_status(w, 0, "node-4") != KITH_STATUS_FAILED; i++)
+        world_run(w, SECOND / 10);
+    settles_within(w, 10 * SECOND);
+    restart(w, 4); /* in its new life it contributes nothing, whatever it did in the last */
+    settles_within(w, 5 * SECOND);
+    open_one(w, 4, &schema);
+    set(w, 4, 4444);
+    settles_within(w, 2 * SECOND);
+    world_free(w);
+}
+
+/* Back before anybody has missed it. */
+static void a_quick_restart(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = contributing(4, NULL);
+    settles_within(w, SECOND);
+    crash(w, 1);
+    restart(w, 1);
+    settles_within(w, 10 * SECOND);
+    open_one(w, 1, &schema);
+    set(w, 1, 3);
+    settles_within(w, 2 * SECOND);
+    world_free(w);
+}
+
+static void the_left_leave(void **state)
+{
+    (void)state;
+    struct world *w = contributing(4, NULL);
+    settles_within(w, SECOND);
+    assert_int_equal(kith_leave(world_node(w, 3), world_now(w), NULL), 0);
+    world_run(w, 3 * SECOND);
+    truth.lives[3] = false;
+    settles_within(w, 2 * SECOND);
+    world_free(w);
+}
+
+static void who_joins_later_knows_all(void **state)
+{
+    (void)state;
+    struct world *w = contributing(5, NULL);
+    settles_within(w, SECOND);
+    struct kith_config c;
+    world_config(&c, 5);
+    world_add(w, 5, &c);
+    truth.nodes = 6;
+    truth.lives[5] = true;
+    assert_int_equal(world_join(w, 5, 0, NULL), 0);
+    settles_within(w, 4 * SECOND);
+    world_free(w);
+}
+
+static void partition(struct world *w, unsigned count, bool cut)
+{
+    for (unsigned a = 0; a < count / 2; a++) {
+        for (unsigned b = count / 2; b < count; b++)
+            world_cut(w, a, b, cut);
+    }
+}
+
+static void a_partition_heals(void **state)
+{
+    (void)state;
+    struct world *w = contributing(8, NULL);
+    settles_within(w, SECOND);
+    partition(w, 8, true);
+    world_run(w, 30 * SECOND);
+    for (unsigned n = 0; n < 8; n++) { /* each side answers for itself */
+        struct kith_aggregate_answer answer = answer_of(w, n);
+        assert_true(answer.count == 4 && answer.converged && answer.sum == (n < 4 ? 80 : 240));
+    }
+    set(w, 1, 1000);
+    set(w, 6, 2000);
+    assert_int_equal(kith_aggregate_clear(world_node(w, 7), world_now(w), LOAD), 0);
+    truth.contributes[7] = false;
+    world_run(w, 5 * SECOND);
+    partition(w, 8, false);
+    settles_within(w, 20 * SECOND);
+    world_free(w);
+}
+
+static void a_third_of_all_is_lost(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 3; seed++) {
+        struct world *w = contributing(12, NULL);
+        world_chance(w, seed, 300000);
+        for (unsigned round = 0; round < 40; round++) {
+            set(w, (unsigned)(world_random(w) % 12), (double)(world_random(w) % 1000));
+            world_run(w, SECOND / 4);
+        }
+        world_run(w, 10 * SECOND);
+        world_chance(w, seed, 0);
+        world_run(w, 20 * SECOND); /* whoever was suspected for it */
+        settles_within(w, SECOND);
+        world_free(w);
+    }
+}
+
+/* Not even then does anybody stay behind. */
+static void all_is_known_in_spite_of_loss(void **state)
+{
+    (void)state;
+    struct world *w = contributing(12, NULL);
+    settles_within(w, SECOND);
+    world_chance(w, 9, 300000);
+    set(w, 3, 999);
+    uint64_t us = 0;
+    for (; us < 30 * SECOND; us += SECOND / 10) {
+        world_run(w, SECOND / 10);
+        bool all = true;
+        for (unsigned n = 0; n < 12; n++)
+            all = all && answer_of(w, n).max == 999;
+        if (all)
+            break;
+    }
+    assert_in_range(us, 0, 10 * SECOND);
+    world_free(w);
+}
+
+static void conflicting_schemas(void **state)
+{
+    (void)state;
+    struct kith_schema load = load_schema(), other = load_schema();
+    struct kith_aggregate found;
+    struct world *w = pool(&ear, 6, 0, NULL);
+    other.unit = STR("%");
+    other.max = 100;
+    for (unsigned n = 0; n < 5; n++) { /* three against two; the last opens none */
+        open_one(w, n, n < 3 ? &load : &other);
+        assert_int_equal(kith_aggregate_set(world_node(w, n), world_now(w), LOAD, n), 0);
+    }
+    world_run(w, 2 * SECOND);
+    for (unsigned n = 0; n < 6; n++) {
+        bool is_other = n == 3 || n == 4;
+        struct kith_aggregate_answer answer = answer_of(w, n);
+        assert_true(answer.count == (is_other ? 2 : 3) && answer.conflicts == (is_other ? 3 : 2) && answer.converged);
+        assert_true(answer.sum == (is_other ? 7 : 3));
+        assert_int_equal(kith_aggregate_find(world_node(w, n), LOAD, &found), 0);
+        assert_true(found.contributors == (is_other ? 2 : 3) && found.conflicts == (is_other ? 3 : 2));
+        assert_true(found.schema.max == (is_other ? 100 : 1e6) && found.is_open == (n < 5) && found.has_own == (n < 5));
+    }
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_know_what_is_set),       cmocka_unit_test(changes_are_told),
+        cmocka_unit_test(step_and_interval),          cmocka_unit_test(what_is_taken_back_is_gone),
+        cmocka_unit_test(one_of_several_is_taken_back), cmocka_unit_test(the_dead_leave_and_return),
+        cmocka_unit_test(a_quick_restart),            cmocka_unit_test(the_left_leave),
+        cmocka_unit_test(who_joins_later_knows_all),  cmocka_unit_test(a_partition_heals),
+        cmocka_unit_test(a_third_of_all_is_lost),     cmocka_unit_test(all_is_known_in_spite_of_loss),
+        cmocka_unit_test(conflicting_schemas),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
