@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,28 @@ static bool flags_set_given(struct ki_flag_uint *out, const char *value)
     return out->given;
 }
 
+/* strtod() would take blanks, hexadecimal, infinities and nothing at all. */
+const char *ki_flag_real(const char *text, double *out)
+{
+    char *end;
+    if (text[0] == '\0' || strspn(text, "0123456789+-.eE") != strlen(text))
+        return "is no decimal number";
+    double value = strtod(text, &end);
+    if (*end != '\0' || end == text)
+        return "is no decimal number";
+    if (!isfinite(value))
+        return "is larger than any number that a double holds";
+    *out = value;
+    return NULL;
+}
+
+static const char *flags_set_real(struct ki_flag_real *out, const char *value)
+{
+    const char *wrong = ki_flag_real(value, &out->value);
+    out->given = !wrong;
+    return wrong;
+}
+
 static bool flags_set_list(struct ki_flag_list *list, const char *value)
 {
     if (list->count == KI_FLAG_LIST_MAX)
@@ -166,6 +189,8 @@ static bool flags_set(const struct ki_usage *usage, const struct ki_flag *flag, 
     case KI_FLAG_UINT_GIVEN:
         return (flag->kind == KI_FLAG_UINT ? flags_set_uint(flag->out, value) : flags_set_given(flag->out, value)) ||
                ki_flag_wrong(usage, flag->name, value, "is no whole number below 2^32");
+    case KI_FLAG_REAL_GIVEN:
+        return ki_flag_fits(usage, flag->name, value, flags_set_real(flag->out, value));
     case KI_FLAG_LIST:
         return flags_set_list(flag->out, value) ||
                ki_flag_wrong(usage, flag->name, value, "is one more than the %d that are allowed", KI_FLAG_LIST_MAX);
@@ -229,4 +254,28 @@ bool ki_flags_parse(const struct ki_usage *usage, int argc, char **argv, int *fi
     }
     *first = at;
     return true;
+}
+
+static bool flags_is_flag(const char *word)
+{
+    const char *digits = word + 1 + (word[0] == '-' && word[1] == '.');
+    return word[0] == '-' && word[1] != '\0' && (digits[0] < '0' || digits[0] > '9');
+}
+
+bool ki_flags_parse_around(const struct ki_usage *usage, int argc, char **argv, char ***operands, int *count,
+                           int *exit_code)
+{
+    struct ki_usage before = *usage, behind = *usage;
+    int first, none;
+    before.operands_max = -1;
+    behind.operands_min = behind.operands_max = 0;
+    if (!ki_flags_parse(&before, argc, argv, &first, exit_code))
+        return false;
+    bool all = strcmp(argv[first - 1], "--") == 0;
+    int most = usage->operands_max < 0 || argc - first < usage->operands_max ? argc - first : usage->operands_max;
+    *operands = argv + first;
+    *count = usage->operands_min;
+    while (*count < most && (all || !flags_is_flag(argv[first + *count])))
+        (*count)++;
+    return ki_flags_parse(&behind, argc - first - *count + 1, argv + first + *count - 1, &none, exit_code);
 }

@@ -14,6 +14,11 @@ struct ki_flag_uint { /* for defaults that hang on other flags */
     bool given;
 };
 
+struct ki_flag_real {
+    double value; /* finite */
+    bool given;
+};
+
 struct ki_flag_list {
     const char *items[KI_FLAG_LIST_MAX];
     size_t count;
@@ -24,6 +29,7 @@ enum ki_flag_kind {
     KI_FLAG_TEXT, /* const char ** */
     KI_FLAG_UINT, /* uint32_t * */
     KI_FLAG_UINT_GIVEN, /* struct ki_flag_uint * */
+    KI_FLAG_REAL_GIVEN, /* struct ki_flag_real * */
     KI_FLAG_LIST  /* struct ki_flag_list *: may be given many times */
 };
 
@@ -49,6 +55,15 @@ struct ki_usage {
  * the help or the error has been printed, and *exit_code says how to end. */
 bool ki_flags_parse(const struct ki_usage *usage, int argc, char **argv, int *first,
                     int *exit_code);
+
+/* The same, but flags may also stand behind the operands (usage->operands_min of them are taken whatever they look like,
+ * further ones up to a word that begins with '-' and is no number).
+ * Out: operands, count  borrowed from argv. */
+bool ki_flags_parse_around(const struct ki_usage *usage, int argc, char **argv, char ***operands, int *count,
+                           int *exit_code);
+
+/* Reads a finite decimal number, and nothing else.  Out: NULL, or what is wrong, to be put behind the number. */
+const char *ki_flag_real(const char *text, double *out);
 
 /* Prints "kith COMMAND: reason" and where to find help to standard error.  Returns the exit code for
  * wrong usage. */

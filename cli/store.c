@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/resp_read.h"
-
 static const char *store_environment(const char *name, const char *otherwise)
 {
     const char *value = getenv(name);
@@ -27,31 +25,6 @@ struct ki_door ki_door(const char *command)
                             .command = command,
                             .addr = store_environment("KITH_RESP_ADDR", "127.0.0.1:7379"),
                             .password = store_environment("KITH_RESP_AUTH", "")};
-}
-
-/* ---- operands ---- */
-
-static bool store_is_flag(const char *word)
-{
-    int64_t number;
-    return word[0] == '-' && word[1] != '\0' && !ki_resp_number((const uint8_t *)word, strlen(word), &number);
-}
-
-bool ki_door_parse(const struct ki_usage *usage, int argc, char **argv, char ***operands, int *count, int *code)
-{
-    struct ki_usage before = *usage, behind = *usage;
-    int first, none;
-    before.operands_max = -1;
-    behind.operands_min = behind.operands_max = 0;
-    if (!ki_flags_parse(&before, argc, argv, &first, code))
-        return false;
-    bool all = strcmp(argv[first - 1], "--") == 0;
-    int most = usage->operands_max < 0 || argc - first < usage->operands_max ? argc - first : usage->operands_max;
-    *operands = argv + first;
-    *count = usage->operands_min;
-    while (*count < most && (all || !store_is_flag(argv[first + *count])))
-        (*count)++;
-    return ki_flags_parse(&behind, argc - first - *count + 1, argv + first + *count - 1, &none, code);
 }
 
 /* ---- failing ---- */

@@ -21,11 +21,6 @@ struct ki_door {
 /* Not connected; address and password from the environment. */
 struct ki_door ki_door(const char *command);
 
-/* Reads flags and operands, as ki_flags_parse() does; but flags may also stand behind the operands (usage->operands_min of
- * them are taken whatever they look like, further ones up to a word that begins with '-' and is no number).
- * Out: operands, count  borrowed from argv.   Returns: whether to go on; otherwise *code says how to end. */
-bool ki_door_parse(const struct ki_usage *usage, int argc, char **argv, char ***operands, int *count, int *code);
-
 /* Connects.  Returns KI_EXIT_OK, or the exit code with the reason printed.  Close it in either case. */
 int ki_door_open(struct ki_door *door);
 void ki_door_close(struct ki_door *door);

@@ -109,7 +109,7 @@ int ki_cmd_store_backup(int argc, char **argv)
         flags, KI_COUNT(flags), 1, 1};
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     code = ki_door_open(&door);
     if (code == KI_EXIT_OK)
@@ -171,7 +171,7 @@ int ki_cmd_store_restore(int argc, char **argv)
     struct ki_backup_file file;
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     uint8_t *buf = malloc(BACKUP_PIECE);
     code = ki_backup_open(&file, operands[0]) ? KI_EXIT_OK : backup_file_failed(&door, &file);

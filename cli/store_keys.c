@@ -170,7 +170,7 @@ int ki_cmd_get(int argc, char **argv)
     const struct ki_usage usage = {"get", "key", "Prints the value of a key.", flags, KI_COUNT(flags), 1, 1};
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     code = ki_door_open(&door);
     if (code == KI_EXIT_OK)
@@ -227,7 +227,7 @@ int ki_cmd_set(int argc, char **argv)
         "set", "key value", "Sets a key, whatever was there.", flags, KI_COUNT(flags), 2, 2};
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     if (seconds.given && !ki_flag_within(&usage, "ex", seconds.value, 1, UINT32_MAX))
         return KI_EXIT_USAGE;
@@ -280,7 +280,7 @@ int ki_cmd_del(int argc, char **argv)
                                    flags, KI_COUNT(flags), 1, -1};
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     code = ki_door_open(&door);
     if (code == KI_EXIT_OK)
@@ -300,7 +300,7 @@ int ki_cmd_incr(int argc, char **argv)
     char **operands;
     int count, code;
     int64_t number = 0;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     const char *by = count == 2 ? operands[1] : "1";
     if (!ki_resp_number((const uint8_t *)by, strlen(by), &number))
@@ -410,7 +410,7 @@ int ki_cmd_keys(int argc, char **argv)
     int count, code;
     if (ki_keyring_asked(argc, argv))
         return ki_cmd_keyring(argc, argv);
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     code = ki_door_open(&door);
     if (code == KI_EXIT_OK)

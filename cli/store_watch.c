@@ -113,7 +113,7 @@ int ki_cmd_watch(int argc, char **argv)
         flags, KI_COUNT(flags), 1, -1};
     char **operands;
     int count, code;
-    if (!ki_door_parse(&usage, argc, argv, &operands, &count, &code))
+    if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
     ki_client_until_interrupted();
     code = ki_door_open(&door);

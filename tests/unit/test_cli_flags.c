@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ struct parsed {
     const char *text;
     uint32_t number;
     struct ki_flag_uint many;
+    struct ki_flag_real real;
     struct ki_flag_list list;
     int first;
     int exit_code;
@@ -33,6 +35,7 @@ static bool parse(const char *line, int operands_max, struct parsed *out)
         {"text", KI_FLAG_TEXT, &out->text, "t", "text\nin two lines"},
         {"number", KI_FLAG_UINT, &out->number, "n", "number"},
         {"many", KI_FLAG_UINT_GIVEN, &out->many, "n", "number, or none"},
+        {"real", KI_FLAG_REAL_GIVEN, &out->real, "r", "real, or none"},
         {"item", KI_FLAG_LIST, &out->list, "i", "list"},
     };
     const struct ki_usage usage = {"test",          "operand", "Tests.",    flags,
@@ -102,6 +105,88 @@ static void test_given(void **state)
         assert_true(got.many.value == rows[i].many.value && got.many.given == rows[i].many.given);
     }
     assert_false(parse("-many 4294967296", -1, &got));
+    assert_int_equal(got.exit_code, 2);
+}
+
+/* Flags before the operands and behind them; what looks like a number is none. */
+static void test_around(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[8];
+        int min, max;
+        int count; /* -1: wrong usage */
+        const char *last;
+        bool json;
+    } rows[] = {
+        {{"set", "k", "v"}, 2, 2, 2, "v", false},
+        {{"set", "-json", "k", "v"}, 2, 2, 2, "v", true},
+        {{"set", "k", "v", "--json"}, 2, 2, 2, "v", true},
+        {{"set", "k", "-v", "-json"}, 2, 2, 2, "-v", true},
+        {{"set", "--", "-k", "-v"}, 2, 2, 2, "-v", false},
+        {{"incr", "k", "-5", "-json"}, 1, 2, 2, "-5", true},
+        {{"incr", "k", "-.5"}, 1, 2, 2, "-.5", false},
+        {{"incr", "k", "-json"}, 1, 2, 1, "k", true},
+        {{"incr", "k", "-.json"}, 1, 2, -1, NULL, false},
+        {{"del", "a", "b", "c", "-json"}, 1, -1, 3, "c", true},
+        {{"del", "--", "a", "-json"}, 1, -1, 2, "-json", false},
+        {{"keys"}, 0, 1, 0, NULL, false},
+        {{"keys", "-json"}, 0, 1, 0, NULL, true},
+        {{"get"}, 1, 1, -1, NULL, false},
+        {{"get", "a", "b"}, 1, 1, -1, NULL, false},
+        {{"get", "a", "-json", "b"}, 1, 1, -1, NULL, false},
+        {{"get", "a", "-no-such"}, 1, 1, -1, NULL, false},
+    };
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        bool json = false;
+        const struct ki_flag flags[] = {{"json", KI_FLAG_BOOL, &json, NULL, "."}};
+        const struct ki_usage usage = {"test", "words", "", flags, 1, rows[i].min, rows[i].max};
+        char *argv[9] = {NULL}, **operands;
+        int argc = 0, count = -1, code = 0;
+        while (argc < 8 && rows[i].words[argc]) {
+            argv[argc] = strdup(rows[i].words[argc]);
+            argc++;
+        }
+        bool good_usage = ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code);
+        assert_int_equal(good_usage, rows[i].count >= 0);
+        if (good_usage) {
+            assert_int_equal(count, rows[i].count);
+            assert_int_equal(json, rows[i].json);
+            if (rows[i].last)
+                assert_string_equal(operands[count - 1], rows[i].last);
+        } else {
+            assert_int_equal(code, 2);
+        }
+        while (argc > 0)
+            free(argv[--argc]);
+    }
+}
+
+/* Finite decimal numbers, whole. */
+static void test_reals(void **state)
+{
+    static const struct {
+        const char *text;
+        bool fine;
+        double value;
+    } rows[] = {
+        {"0", true, 0},      {"-1.5", true, -1.5},  {"+.25", true, 0.25}, {"1e3", true, 1000},   {"-2.5E-3", true, -0.0025},
+        {"", false, 0},      {" 1", false, 0},      {"1 ", false, 0},     {"1x", false, 0},      {"0x10", false, 0},
+        {"nan", false, 0},   {"inf", false, 0},     {"-inf", false, 0},   {"1e400", false, 0},   {"1e", false, 0},
+        {"-", false, 0},     {"1,5", false, 0},     {".", false, 0},
+    };
+    struct parsed got;
+    (void)state;
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        double value = 7;
+        assert_int_equal(ki_flag_real(rows[i].text, &value) == NULL, rows[i].fine);
+        assert_true(value == (rows[i].fine ? rows[i].value : 7));
+    }
+    assert_true(parse("-real -3.5 x", -1, &got));
+    assert_true(got.real.given && got.real.value == -3.5 && got.first == 3);
+    assert_true(parse("x", -1, &got));
+    assert_false(got.real.given);
+    assert_false(parse("-real nan", -1, &got));
     assert_int_equal(got.exit_code, 2);
 }
 
@@ -190,6 +275,8 @@ int main(void)
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_given),
+        cmocka_unit_test(test_reals),
+        cmocka_unit_test(test_around),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_list_is_bounded),

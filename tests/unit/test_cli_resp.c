@@ -211,59 +211,6 @@ static void many_answers(void **state)
     ki_resp_close(&client);
 }
 
-/* ---- operands ---- */
-
-static void flags_before_and_behind(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *words[8];
-        int min, max;
-        int count; /* -1: wrong usage */
-        const char *last;
-        bool json;
-    } rows[] = {
-        {{"set", "k", "v"}, 2, 2, 2, "v", false},
-        {{"set", "-json", "k", "v"}, 2, 2, 2, "v", true},
-        {{"set", "k", "v", "--json"}, 2, 2, 2, "v", true},
-        {{"set", "k", "-v", "-json"}, 2, 2, 2, "-v", true},
-        {{"set", "--", "-k", "-v"}, 2, 2, 2, "-v", false},
-        {{"incr", "k", "-5", "-json"}, 1, 2, 2, "-5", true},
-        {{"incr", "k", "-json"}, 1, 2, 1, "k", true},
-        {{"del", "a", "b", "c", "-json"}, 1, -1, 3, "c", true},
-        {{"del", "--", "a", "-json"}, 1, -1, 2, "-json", false},
-        {{"keys"}, 0, 1, 0, NULL, false},
-        {{"keys", "-json"}, 0, 1, 0, NULL, true},
-        {{"get"}, 1, 1, -1, NULL, false},
-        {{"get", "a", "b"}, 1, 1, -1, NULL, false},
-        {{"get", "a", "-json", "b"}, 1, 1, -1, NULL, false},
-        {{"get", "a", "-no-such"}, 1, 1, -1, NULL, false},
-    };
-    for (size_t i = 0; i < KI_COUNT(rows); i++) {
-        bool json = false;
-        const struct ki_flag flags[] = {{"json", KI_FLAG_BOOL, &json, NULL, "."}};
-        const struct ki_usage usage = {"test", "words", "", flags, 1, rows[i].min, rows[i].max};
-        char *argv[9] = {NULL}, **operands;
-        int argc = 0, count = -1, code = 0;
-        while (argc < 8 && rows[i].words[argc]) {
-            argv[argc] = strdup(rows[i].words[argc]);
-            argc++;
-        }
-        bool good_usage = ki_door_parse(&usage, argc, argv, &operands, &count, &code);
-        assert_int_equal(good_usage, rows[i].count >= 0);
-        if (good_usage) {
-            assert_int_equal(count, rows[i].count);
-            assert_int_equal(json, rows[i].json);
-            if (rows[i].last)
-                assert_string_equal(operands[count - 1], rows[i].last);
-        } else {
-            assert_int_equal(code, KI_EXIT_USAGE);
-        }
-        while (argc > 0)
-            free(argv[--argc]);
-    }
-}
-
 /* ---- files ---- */
 
 static char folder[64], path[96];
@@ -417,7 +364,6 @@ int main(void)
         cmocka_unit_test(too_many_nodes),
         cmocka_unit_test(asks_and_answers),
         cmocka_unit_test(many_answers),
-        cmocka_unit_test(flags_before_and_behind),
         cmocka_unit_test_setup_teardown(file_round, file_set_up, file_tear_down),
         cmocka_unit_test_setup_teardown(file_kept, file_set_up, file_tear_down),
         cmocka_unit_test_setup_teardown(file_harmed, file_set_up, file_tear_down),
