@@ -7,6 +7,7 @@
 #define KI_AGENT_H
 
 #include "agent/log.h"
+#include "kith/aggregate.h"
 #include "kith/event.h"
 #include "kith/kith.h"
 
@@ -63,6 +64,27 @@ struct ki_agent_sizes {
     uint32_t event, query, response;
 };
 struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *agent);
+
+/* ---- aggregates (aggregate.h says what these take and return); each ends at once ---- */
+
+#define KI_ENGINE_WORDS {"auto", "exact", "network"} /* as in enum kith_engine */
+
+bool ki_agent_aggregate_next(struct ki_agent *agent, size_t *cursor, struct kith_aggregate *out);
+int ki_agent_aggregate_find(struct ki_agent *agent, struct kith_str name, struct kith_aggregate *out);
+int ki_agent_aggregate_read(struct ki_agent *agent, struct kith_str name, enum kith_engine engine,
+                            struct kith_aggregate_answer *out);
+int ki_agent_aggregate_quantile(struct ki_agent *agent, struct kith_str name, enum kith_engine engine, double q,
+                                double *value, double *rank_error);
+int ki_agent_aggregate_list(struct ki_agent *agent, struct kith_str name, enum kith_engine engine, bool from_largest,
+                            struct kith_place *out, size_t cap, size_t *count);
+
+/* Whether it is one of those that the agent itself sets. */
+bool ki_agent_gauge_is_own(const struct ki_agent *agent, struct kith_str name);
+/* Opens it if it is not open, and sets it.  schema NULL: as it is open; else as the pool has it; else the defaults.
+ * KITH_ERR_REFUSED: it is one of the agent's own.  After any error all is as it was. */
+int ki_agent_gauge_set(struct ki_agent *agent, struct kith_str name, double value, const struct kith_schema *schema);
+/* Closes it.  KITH_ERR_REFUSED as above. */
+int ki_agent_gauge_clear(struct ki_agent *agent, struct kith_str name);
 
 /* ---- numbers ---- */
 

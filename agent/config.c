@@ -131,6 +131,7 @@ static void config_defaults(struct ki_config *config)
     memset(config, 0, sizeof *config);
     config->compression = true;
     config->coordinates = true;
+    config->gauges = true;
     config->leave_on_terminate = true; /* Serf: false.  A service manager's stop is a wish to leave. */
     config->retry_interval_ms = 30000;
     config->handler_timeout_ms = 30000;

@@ -26,7 +26,7 @@ struct ki_config {
     struct ki_strings join, retry_join, config_files, config_dirs, handlers;
     struct ki_strings ignored; /* keys that were taken but have no effect yet */
     struct ki_tags tags;
-    bool replay, rejoin, compression, coordinates, leave_on_terminate, skip_leave_on_interrupt;
+    bool replay, rejoin, compression, coordinates, gauges, leave_on_terminate, skip_leave_on_interrupt;
     uint32_t protocol; /* Serf's; 0: the newest */
     uint32_t retry_max, retry_interval_ms;
     uint32_t handler_timeout_ms, handler_concurrency;

@@ -82,6 +82,8 @@ const struct ki_option ki_options[] = {
      "How long a script may run. For a query it may run until the asker waits no longer."},
     {"handler-concurrency", "handler_concurrency", KI_OPTION_NUMBER, AT(handler_concurrency), "=8",
      "How many scripts may run at one time."},
+    {"gauges", "gauges", KI_OPTION_BOOL, AT(gauges), "=true",
+     "Contributes load, memory, uptime, members and rtt of this node to the pool's aggregates."},
     {"log-level", "log_level", KI_OPTION_TEXT, AT(log_level), "=info", "trace, debug, info, warn or err."},
     {"log-format", "log_format", KI_OPTION_TEXT, AT(log_format), "=text", "text (Serf's), logfmt or json."},
     {"config-file", NULL, KI_OPTION_LIST, AT(config_files), "=path", "JSON file to read. May be repeated."},

@@ -15,6 +15,7 @@ struct ki_redis;
 struct ki_coalesce;
 struct ki_coalesce_user;
 struct ki_handlers;
+struct ki_gauges;
 
 /* One ask of a door or of our own start, until its done is called. */
 struct ki_ask_wait {
@@ -59,6 +60,7 @@ struct ki_agent {
     struct ki_coalesce *coalesce;
     struct ki_coalesce_user *coalesce_user;
     struct ki_handlers *handlers;
+    struct ki_gauges *gauges; /* NULL: switched off, or not in this pool */
     struct ki_agent_watch *watches, *watch_cursor;
 
     enum ki_agent_phase phase;
@@ -100,6 +102,10 @@ void ki_ask_answer(struct ki_agent *agent, const struct kith_event *event); /* A
 
 /* keys_agent.c */
 void ki_keys_changed(struct ki_agent *agent, uint64_t change); /* the keyring's, as KITH_EVENT_KEYS tells it */
+
+/* gauges.c */
+int ki_gauges_start(struct ki_agent *agent); /* 0, also when there are none; or a kith_error */
+void ki_gauges_close(struct ki_agent *agent);
 
 /* reload.c */
 void ki_reload(struct ki_agent *agent); /* SIGHUP */

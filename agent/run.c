@@ -73,6 +73,7 @@ static void run_close_rest(struct ki_agent *agent)
     ki_dev_close(agent);
     ki_coalesce_close(agent);
     ki_coalesce_user_close(agent);
+    ki_gauges_close(agent);
     agent->closing += 2;
     uv_close((uv_handle_t *)&agent->soon, ki_agent_handle_closed);
     uv_close((uv_handle_t *)&agent->retry, ki_agent_handle_closed);

@@ -453,6 +453,11 @@ int ki_setup(struct ki_agent *agent)
         ki_agent_fail("the node cannot start: %s", kith_strerror(result));
         return -1;
     }
+    if ((result = ki_gauges_start(agent)) != 0) {
+        ki_agent_fail("the agent's own gauges cannot be opened: %s (raise aggregates_max, or -gauges=false)",
+                      kith_strerror(result));
+        return -1;
+    }
     if (setup_rpc(agent) != 0 || setup_redis(agent) != 0)
         return -1;
     if ((result = ki_signals_start(agent)) != 0 || (result = ki_dev_start(agent)) != 0) {

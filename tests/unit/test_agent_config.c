@@ -84,7 +84,7 @@ static void test_flag_forms(void **state)
     assert_false(config.replay);
     assert_int_equal(config.join.count, 2);
     assert_string_equal(config.join.items[1], "y");
-    assert_true(config.compression);
+    assert_true(config.compression && config.gauges);
     assert_true(config.leave_on_terminate);
     assert_string_equal(config.profile, "lan");
     ki_config_free(&config);
@@ -200,7 +200,7 @@ static void test_json_values(void **state)
                            "  \"leave_on_terminate\": false, \"reconnect_timeout\": \"1h\", \"members_max\": 99,\n"
                            "  \"memory_max\": 5000000000, \"disable_coordinates\": true, \"discover\": \"\",\n"
                            "  \"event_handlers\": [\"x\", \"user:a,user:b=y\"], \"handler_timeout\": \"2s\",\n"
-                           "  \"handler_concurrency\": 3,\n"
+                           "  \"handler_concurrency\": 3, \"gauges\": false,\n"
                            "  \"syslog_facility\": \"x\",\n"
                            "  \"user_event_size_limit\": 9, \"data_dir\": \"d\", \"fsync\": \"no\", \"data_max\": \"3G\" }");
     const char *const words[] = {"-config-file", path, "-broadcast-timeout=7s", NULL};
@@ -220,7 +220,7 @@ static void test_json_values(void **state)
     assert_int_equal(config.handler_concurrency, 3);
     assert_true(config.rejoin && config.skip_leave_on_interrupt);
     assert_false(config.compression || config.leave_on_terminate);
-    assert_false(config.coordinates);
+    assert_false(config.coordinates || config.gauges);
     assert_int_equal(config.ignored.count, 1);
     assert_string_equal(config.ignored.items[0], "syslog_facility");
     kith_config_init(&core, KITH_PROFILE_LAN);
