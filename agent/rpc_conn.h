@@ -6,6 +6,7 @@
  *     rpc_asks.c      the commands that change something, and end later
  *     rpc_messages.c  event, query, respond, and kith's own event
  *     rpc_keys.c      the keyring's commands
+ *     rpc_aggregates.c  aggregates and gauges
  *     rpc_gather.c    what members answer, gathered for one answer
  *     rpc_streams.c   stream and kith-stream, stop
  *     rpc_kept.c      the last events, for kith-stream
@@ -243,6 +244,10 @@ void ki_rpc_drop_queries(struct ki_rpc_conn *conn);
 /* ---- rpc_keys.c ---- */
 
 ki_rpc_run ki_rpc_run_install_key, ki_rpc_run_use_key, ki_rpc_run_remove_key, ki_rpc_run_list_keys;
+
+/* ---- rpc_aggregates.c ---- */
+
+ki_rpc_run ki_rpc_run_kith_aggregates, ki_rpc_run_kith_aggregate, ki_rpc_run_kith_gauge_set, ki_rpc_run_kith_gauge_clear;
 
 /* ---- rpc_gather.c ---- */
 

@@ -56,6 +56,10 @@ static const struct ki_rpc_command rpc_request_commands[] = {
     {"kith-info", ki_rpc_run_kith_info, false},
     {"kith-event", ki_rpc_run_kith_event, true},
     {"kith-stream", ki_rpc_run_kith_stream, true},
+    {"kith-aggregates", ki_rpc_run_kith_aggregates, false},
+    {"kith-aggregate", ki_rpc_run_kith_aggregate, true},
+    {"kith-gauge-set", ki_rpc_run_kith_gauge_set, true},
+    {"kith-gauge-clear", ki_rpc_run_kith_gauge_clear, true},
 };
 
 /* ---- handshake and authentication ---- */

@@ -7,6 +7,7 @@
  * the same stream cut in other pieces gives the same answers.  No socket: rpc.c is replaced by what is here. */
 #include "agent/rpc_conn.h"
 #include "scenario/lone.h"
+#include "unit/some_aggregates.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -149,6 +150,25 @@ int ki_agent_change_keys(struct ki_agent *a, enum kith_key_change change, const 
     int result = rpc_keep(done, arg, 0);
     a->answer = answer;
     return result;
+}
+
+int ki_agent_gauge_set(struct ki_agent *a, struct kith_str name, double value, const struct kith_schema *schema)
+{
+    rpc_hear(name);
+    a->heard = lone_mix(a->heard, &value, sizeof value);
+    if (schema) {
+        LONE_CHECK(schema->size == sizeof *schema && schema->engine <= KITH_ENGINE_NETWORK);
+        rpc_hear(schema->unit);
+        a->heard = lone_mix(a->heard, &schema->max, sizeof schema->max);
+    }
+    return name.len == 0 ? KITH_ERR_ARG : !(value < 100) ? KITH_ERR_NUMBER : schema ? KITH_ERR_TYPE : 0;
+}
+
+int ki_agent_gauge_clear(struct ki_agent *a, struct kith_str name)
+{
+    (void)a;
+    rpc_hear(name);
+    return name.len == 0 ? KITH_ERR_NOT_FOUND : name.len == 1 ? KITH_ERR_REFUSED : 0;
 }
 
 struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *a)

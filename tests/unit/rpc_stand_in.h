@@ -21,6 +21,7 @@
 
 #include "agent/rpc_conn.h"
 #include "unit/hex.h"
+#include "unit/some_aggregates.h"
 
 /* ---- the stand-in ---- */
 
@@ -155,6 +156,26 @@ int ki_agent_change_keys(struct ki_agent *a, enum kith_key_change change, const 
         return KITH_ERR_ARG;
     snprintf(a->asked, sizeof a->asked, "%s %u", words[change], key ? key->len : 0);
     return keep_answered(a, answer, done, arg);
+}
+
+int ki_agent_gauge_set(struct ki_agent *a, struct kith_str name, double value, const struct kith_schema *schema)
+{
+    snprintf(a->asked, sizeof a->asked, "gauge set %g", value);
+    note(a, " ", name);
+    if (schema) {
+        size_t len = strlen(a->asked);
+        snprintf(a->asked + len, sizeof a->asked - len, " %g to %g step %g each %u engine %d", schema->min, schema->max,
+                 schema->step, (unsigned)schema->interval_ms, (int)schema->engine);
+        note(a, " ", schema->unit);
+    }
+    return a->refusal;
+}
+
+int ki_agent_gauge_clear(struct ki_agent *a, struct kith_str name)
+{
+    snprintf(a->asked, sizeof a->asked, "gauge clear");
+    note(a, " ", name);
+    return a->refusal;
 }
 
 struct ki_agent_sizes ki_agent_sizes(const struct ki_agent *a)
