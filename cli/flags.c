@@ -279,3 +279,21 @@ bool ki_flags_parse_around(const struct ki_usage *usage, int argc, char **argv, 
         (*count)++;
     return ki_flags_parse(&behind, argc - first - *count + 1, argv + first + *count - 1, &none, exit_code);
 }
+
+int ki_sub_commands(const char *command, const struct ki_sub_command *subs, size_t count, int argc, char **argv)
+{
+    const struct ki_usage usage = {.command = command};
+    if (argc < 2)
+        return ki_usage_error(&usage, "needs a command");
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(argv[1], subs[i].name) == 0)
+            return subs[i].run(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "help") != 0 && !flags_is_help(argv[1]))
+        return ki_usage_error(&usage, "no such command: %s", argv[1]);
+    printf("Usage: kith %s <command> [options]\n\nCommands:\n", command);
+    for (size_t i = 0; i < count; i++)
+        printf("  %-12s  %s\n", subs[i].name, subs[i].summary);
+    printf("\n'kith %s <command> -help' tells what it takes.\n", command);
+    return KI_EXIT_OK;
+}

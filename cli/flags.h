@@ -70,6 +70,15 @@ const char *ki_flag_real(const char *text, double *out);
 int ki_usage_error(const struct ki_usage *usage, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A command whose first word is again one: "store backup". */
+struct ki_sub_command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is its name */
+};
+/* Runs the one that argv[1] names, or prints what there is.  Returns the exit code. */
+int ki_sub_commands(const char *command, const struct ki_sub_command *subs, size_t count, int argc, char **argv);
+
 /* What is wrong with a flag's value, always said in one way: "kith COMMAND: -FLAG VALUE: reason".  Each returns whether the
  * value will do, so that they can be strung together with &&; KI_EXIT_USAGE is then how to end. */
 

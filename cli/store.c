@@ -117,39 +117,12 @@ void ki_door_close(struct ki_door *door)
 
 /* ---- kith store ---- */
 
-static const struct {
-    const char *name;
-    const char *summary;
-    int (*run)(int argc, char **argv);
-} store_commands[] = {
-    {"status", "Tells how much the store holds, and whether the pool agrees on it", ki_cmd_store_status},
-    {"backup", "Writes all that the store holds to a file", ki_cmd_store_backup},
-    {"restore", "Takes a backup in", ki_cmd_store_restore},
-};
-
-static void store_usage(void)
-{
-    printf("Usage: kith store <command> [options]\n\nCommands:\n");
-    for (size_t i = 0; i < KI_COUNT(store_commands); i++)
-        printf("  %-12s  %s\n", store_commands[i].name, store_commands[i].summary);
-    printf("\n'kith store <command> -help' tells what it takes.\n");
-}
-
 int ki_cmd_store(int argc, char **argv)
 {
-    static const char *const help[] = {"help", "-h", "-help", "--help"};
-    static const struct ki_usage usage = {.command = "store"};
-    if (argc < 2)
-        return ki_usage_error(&usage, "needs a command");
-    for (size_t i = 0; i < KI_COUNT(store_commands); i++) {
-        if (strcmp(argv[1], store_commands[i].name) == 0)
-            return store_commands[i].run(argc - 1, argv + 1);
-    }
-    for (size_t i = 0; i < KI_COUNT(help); i++) {
-        if (strcmp(argv[1], help[i]) == 0) {
-            store_usage();
-            return KI_EXIT_OK;
-        }
-    }
-    return ki_usage_error(&usage, "no such command: %s", argv[1]);
+    static const struct ki_sub_command commands[] = {
+        {"status", "Tells how much the store holds, and whether the pool agrees on it", ki_cmd_store_status},
+        {"backup", "Writes all that the store holds to a file", ki_cmd_store_backup},
+        {"restore", "Takes a backup in", ki_cmd_store_restore},
+    };
+    return ki_sub_commands("store", commands, KI_COUNT(commands), argc, argv);
 }
