@@ -15,10 +15,12 @@
 enum { KI_EXIT_OK = 0, KI_EXIT_FAILED = 1, KI_EXIT_USAGE = 2, KI_EXIT_UNREACHABLE = 4 };
 
 /* One function a subcommand: argv[0] is its name.  Each returns the exit code. */
+int ki_cmd_aggregate(int argc, char **argv);
 int ki_cmd_del(int argc, char **argv);
 int ki_cmd_dev(int argc, char **argv);
 int ki_cmd_event(int argc, char **argv);
 int ki_cmd_force_leave(int argc, char **argv);
+int ki_cmd_gauge(int argc, char **argv);
 int ki_cmd_get(int argc, char **argv);
 int ki_cmd_incr(int argc, char **argv);
 int ki_cmd_info(int argc, char **argv);

@@ -27,10 +27,12 @@ static const struct {
     int (*run)(int argc, char **argv);
 } main_commands[] = {
     {"agent", "Runs an agent: one member of a pool", main_agent},
+    {"aggregate", "Prints sum, average, order and more of what the members contribute", ki_cmd_aggregate},
     {"del", "Deletes keys of the store", ki_cmd_del},
     {"dev", "Runs a local cluster and shows it live", ki_cmd_dev},
     {"event", "Sends an event to all members", ki_cmd_event},
     {"force-leave", "Declares a failed member left", ki_cmd_force_leave},
+    {"gauge", "Contributes numbers of an agent to aggregates", ki_cmd_gauge},
     {"get", "Prints the value of a key of the store", ki_cmd_get},
     {"incr", "Adds to a counter of the store", ki_cmd_incr},
     {"info", "Prints what an agent knows about itself", ki_cmd_info},

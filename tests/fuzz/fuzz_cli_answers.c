@@ -1,9 +1,11 @@
-/* What an agent may answer to `kith keys` and to `kith event -confirm`: any bytes are refused, or printed as text that
- * drives no terminal and as JSON that parses again.  And what the sorted maps and the lists hold lies in what came. */
+/* What an agent may answer to `kith keys`, `kith event -confirm`, `kith aggregate` and `kith gauge`: any bytes are refused,
+ * or printed as text that drives no terminal and as JSON that parses again.  And what the sorted maps and the lists hold
+ * lies in what came. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/aggregate_answer.h"
 #include "cli/confirmation.h"
 #include "cli/key_answer.h"
 #include "scenario/lone.h"
@@ -103,8 +105,67 @@ static void answers_confirmation(struct ki_span object)
     ki_confirmation_free(&confirmation);
 }
 
+static void answers_places(struct ki_span object, const struct ki_aggregate_places *places)
+{
+    for (size_t i = 0; i < places->count; i++)
+        answers_within(object, places->items[i].member);
+}
+
+static void answers_aggregate(struct ki_span object)
+{
+    static const struct ki_aggregate_wanted wanted[] = {{.top = true, .bottom = true}, {.sorted = true}};
+    struct ki_aggregate_answer answer;
+    if (ki_aggregate_answer_read(&answer, object)) {
+        answers_within(object, answer.engine);
+        answers_within(object, answer.unit);
+        answers_places(object, &answer.top);
+        answers_places(object, &answer.bottom);
+        for (size_t i = 0; i < 3; i++) {
+            char *text = NULL;
+            size_t len = 0;
+            FILE *file = open_memstream(&text, &len);
+            LONE_CHECK(file);
+            if (i < 2)
+                ki_aggregate_answer_print(file, &answer, "name", &wanted[i]);
+            else
+                ki_aggregate_answer_line(file, &answer);
+            fclose(file);
+            LONE_CHECK(i < 2 || answers_lines(text) == 1);
+            answers_text(text, len);
+        }
+        for (size_t i = 0; i < 2; i++)
+            answers_json(ki_aggregate_answer_json(&answer, "name", &wanted[i]));
+    }
+    ki_aggregate_answer_free(&answer);
+}
+
+static void answers_aggregates(struct ki_span object)
+{
+    struct ki_aggregate_list list;
+    if (ki_aggregate_list_read(&list, object)) {
+        for (size_t i = 0; i < list.count; i++) {
+            answers_within(object, list.items[i].name);
+            answers_within(object, list.items[i].unit);
+        }
+        for (int gauges = 0; gauges < 2; gauges++) {
+            char *text = NULL;
+            size_t len = 0;
+            FILE *file = open_memstream(&text, &len);
+            LONE_CHECK(file);
+            ki_aggregate_list_print(file, &list, gauges);
+            fclose(file);
+            LONE_CHECK(gauges || answers_lines(text) == list.count + (list.count > 0));
+            answers_text(text, len);
+            answers_json(ki_aggregate_list_json(&list, gauges));
+        }
+    }
+    ki_aggregate_list_free(&list);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    answers_aggregate(ki_span(data, size));
+    answers_aggregates(ki_span(data, size));
     answers_keys(ki_span(data, size));
     answers_confirmation(ki_span(data, size));
     return 0;
