@@ -16,68 +16,15 @@
  *
  * It deliberately judges nothing that needs a member table: whether names are too long, versions overlap, or the news
  * is any. */
-#include "base/text.h"
-#include "node/node.h"
+#include "node/describe.h"
 #include "serf/filter.h"
 #include "wire/kith.h"
-#include "wire/kith_event.h"
 #include "wire/lzw.h"
 #include "wire/serf_event.h"
 #include "wire/serf_query.h"
 
 #define DESCRIBE_ARENA_MAX   (64 * 1024) /* as receive.c: the largest datagram there is, and all that is inflated of it */
 #define DESCRIBE_NESTING_MAX 8           /* of no instance: kith_config_init()'s */
-
-struct describe {
-    const struct kith *k; /* may be NULL */
-    struct ki_text text;
-    bool begun;           /* something stands before: it needs a separator */
-    int error;            /* the first */
-    struct ki_mem mem;    /* the instance's hooks and limit, or the C library's */
-    uint8_t *arena;       /* NULL until something is inflated */
-    size_t arena_used;
-};
-
-/* ---- words ---- */
-
-static void describe_item(struct describe *d, const char *what)
-{
-    if (d->begun)
-        ki_text_put(&d->text, " | ");
-    d->begun = true;
-    ki_text_put(&d->text, what);
-}
-
-static void describe_number(struct describe *d, const char *word, uint64_t value)
-{
-    ki_text_put(&d->text, word);
-    ki_text_uint(&d->text, value);
-}
-
-static void describe_name(struct describe *d, const char *word, struct ki_span name)
-{
-    ki_text_put(&d->text, word);
-    ki_text_name(&d->text, name);
-}
-
-static void describe_bytes(struct describe *d, const char *word, size_t len)
-{
-    describe_number(d, word, len);
-    ki_text_put(&d->text, len == 1 ? " byte" : " bytes");
-}
-
-static void describe_error(struct describe *d, int error)
-{
-    if (d->error == 0)
-        d->error = error;
-}
-
-static void describe_malformed(struct describe *d, const char *what)
-{
-    describe_item(d, "malformed ");
-    ki_text_put(&d->text, what);
-    describe_error(d, KITH_ERR_MALFORMED);
-}
 
 /* ---- messages of Serf ---- */
 
@@ -135,7 +82,7 @@ static size_t describe_filters(struct ki_span filters)
     return count;
 }
 
-static void describe_query(struct describe *d, const char *what, struct ki_reader *r)
+void ki_describe_query(struct describe *d, const char *what, struct ki_reader *r)
 {
     struct ki_serf_query query;
     if (!ki_decode_serf_query(r, &query) || !ki_filters_fine(query.filters)) {
@@ -186,86 +133,6 @@ static void describe_relay(struct describe *d, struct ki_reader *r)
     d->begun = true;
 }
 
-/* ---- messages of kith ---- */
-
-static void describe_heads(struct describe *d, struct ki_reader *r)
-{
-    struct ki_kith_event head;
-    uint64_t more_from, count = 0;
-    bool fine = ki_decode_events_heads_front(r, &more_from);
-    for (; fine && r->left > 0; count++)
-        fine = ki_decode_events_head(r, &head);
-    if (!fine) {
-        describe_malformed(d, "events-heads");
-        return;
-    }
-    describe_item(d, "events-heads ");
-    describe_number(d, "", count);
-    if (more_from > 0)
-        describe_number(d, " more from ", more_from);
-}
-
-static void describe_numbers(struct describe *d, enum ki_kith_event_kind kind, struct ki_reader *r)
-{
-    const char *what = kind == KI_EVENTS_WANT ? "events-want" : kind == KI_EVENTS_SKIP ? "events-skip" : "events-took";
-    struct ki_kith_event msg;
-    if (!ki_decode_kith_event(r, kind, &msg)) {
-        describe_malformed(d, what);
-        return;
-    }
-    describe_item(d, what);
-    describe_number(d, " ", msg.first);
-    if (kind == KI_EVENTS_TOOK)
-        return;
-    describe_number(d, " to ", msg.last);
-    describe_name(d, " of ", msg.name);
-    if (msg.lost)
-        ki_text_put(&d->text, " lost");
-}
-
-static void describe_one_number(struct describe *d, const char *what, struct ki_reader *r,
-                                bool (*decode)(struct ki_reader *, uint64_t *))
-{
-    uint64_t number;
-    if (!decode(r, &number)) {
-        describe_malformed(d, what);
-        return;
-    }
-    describe_item(d, what);
-    describe_number(d, " ", number);
-}
-
-static void describe_kith(struct describe *d, struct ki_reader *r)
-{
-    uint8_t kind = (uint8_t)ki_take_be(r, 1);
-    switch (kind) {
-    case KI_EVENTS_ROOT:
-        describe_one_number(d, "events-root", r, ki_decode_events_root);
-        return;
-    case KI_EVENTS_HEADS_ASK:
-        describe_one_number(d, "events-heads-ask", r, ki_decode_events_heads_ask);
-        return;
-    case KI_EVENTS_HEADS:
-        describe_heads(d, r);
-        return;
-    case KI_EVENTS_WANT:
-    case KI_EVENTS_SKIP:
-    case KI_EVENTS_TOOK:
-        describe_numbers(d, (enum ki_kith_event_kind)kind, r);
-        return;
-    case KI_EVENTS_AGAIN:
-        if (ki_take_be(r, 1) == KI_SERF_QUERY)
-            describe_query(d, "query-again", r);
-        else
-            describe_malformed(d, "query-again");
-        return;
-    default: /* the store's, and what later versions add */
-        describe_item(d, "kith message ");
-        describe_number(d, "", kind);
-        return;
-    }
-}
-
 static void describe_user(struct describe *d, struct ki_span message)
 {
     if (message.len == 0 || (d->k && d->k->bare)) {
@@ -285,7 +152,7 @@ static void describe_user(struct describe *d, struct ki_span message)
         describe_event(d, &r);
         return;
     case KI_SERF_QUERY:
-        describe_query(d, "query", &r);
+        ki_describe_query(d, "query", &r);
         return;
     case KI_SERF_QUERY_RESPONSE:
         describe_response(d, &r);
@@ -294,7 +161,7 @@ static void describe_user(struct describe *d, struct ki_span message)
         describe_relay(d, &r);
         return;
     case KI_SERF_KITH:
-        describe_kith(d, &r);
+        ki_describe_kith(d, &r);
         return;
     default: /* parts of streams and of answers, and what later versions add */
         describe_item(d, "serf message ");
