@@ -18,10 +18,14 @@
  * Replies are not kept.  Only requests of one neighbour move its row, so the reply to a request that comes again
  * can be made again; made from what is there now, it is right even where the row has moved on.
  *
- * Invariants: a flow is finite and within range.most, since it is moved no further than that: then an edge carries less,
- * and no more is lost.  The estimate is recomputed from value and rows each time, so rounding does not add up.  An
- * estimate that is told counts only within what the schema allows, so in one exchange a hostile neighbour moves
- * us by half of that at most, and in all by range.most.
+ * Where values go on changing, flows wander: what goes round in a circle changes no estimate, so nothing pulls it back, and
+ * after some hours of unrest the first edges are full.  A flow is moved no further than range.most then: that edge carries
+ * nothing more in that direction, other edges do, and nothing is lost.  (To give the row up instead would throw all
+ * that it held at two nodes.)
+ *
+ * Invariants: a flow is finite and within range.most, and that is all that a hostile neighbour can take from us or give us;
+ * what it tells of its estimate counts only within what the schema allows.  Our estimate is recomputed from value and rows
+ * each time, so rounding does not add up.
  *
  * Deliberately not here: who the neighbours are (overlay.c), when they are asked, messages as bytes. */
 #include "aggregate/flow.h"

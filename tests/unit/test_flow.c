@@ -179,6 +179,7 @@ static const struct {
     {"an estimate beyond what can be", 0, 1e300, false},
 };
 
+/* Whatever is said of one component, the others too are heeded or refused. */
 static void hostile_neighbours_move_us_within_bounds(void **state)
 {
     (void)state;
@@ -384,6 +385,37 @@ static void mass_outlives_any_network(void **state)
     }
 }
 
+/* Three nodes in a circle, of which one by one wants what another has: the mass goes round and the flows grow, to their
+ * bounds.  Nothing is lost by that, and once the values stay the same all three know their average as before. */
+static void full_circles_do_no_harm(void **state)
+{
+    (void)state;
+    struct pool p = {.waiting = 0};
+    double values[KI_FLOW_WIDTH], estimates[KI_FLOW_WIDTH];
+    double largest = 0;
+    ki_flow_range(0, 100, &range);
+    for (uint32_t i = 0; i < 3000; i++) {
+        for (uint32_t node = 0; node < 3; node++)
+            ki_flow_value(&range, (i + node) % 3 == 0 ? 100 : 0, p.value[node]);
+        ask(&p, i % 3, (i + 2) % 3);
+        deliver(&p, 0, false);
+        deliver(&p, 0, false);
+        largest = fmax(largest, fabs(row_of(&p, 0, 1)->flow[0]));
+    }
+    assert_true(largest == range.most[0]);
+    for (uint32_t i = 0; i < 300; i++) {
+        ask(&p, i % 3, (i + 1) % 3);
+        deliver(&p, 0, false);
+        deliver(&p, 0, false);
+    }
+    sum_up(&p, values, estimates);
+    for (uint32_t node = 0; node < 3; node++) {
+        struct ki_flow flow = flow_of(&p, node);
+        ki_flow_estimate(&flow, estimates);
+        assert_true(fabs(estimates[0] - values[0] / 3) < 1e-9);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +427,7 @@ int main(void)
         cmocka_unit_test(hostile_neighbours_move_us_within_bounds),
         cmocka_unit_test(a_full_edge_loses_nothing),
         cmocka_unit_test(mass_outlives_any_network),
+        cmocka_unit_test(full_circles_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
