@@ -97,7 +97,7 @@ static void work_ask(struct work *w)
 static bool work_begin(struct work *w, kith_sim *s, uint32_t node, uint64_t luck)
 {
     struct sim_talk *t = ki_sim_talk(s);
-    if (!t || s->violation[0] || !ki_sim_event_work_can(s, node))
+    if (!t || s->violation[0] || !ki_sim_node_in_pool(ki_sim_node_at(s, node)))
         return false;
     *w = (struct work){.s = s,
                        .t = t,
@@ -107,16 +107,6 @@ static bool work_begin(struct work *w, kith_sim *s, uint32_t node, uint64_t luck
                        .now = kith_sim_time(s, node)};
     ki_rng_init(&w->rng, luck);
     return true;
-}
-
-bool ki_sim_event_work_can(kith_sim *s, uint32_t node)
-{
-    const struct sim_node *n = ki_sim_node_at(s, node);
-    struct kith_gauges g;
-    if (!sim_runs(n))
-        return false;
-    kith_read_gauges(n->k, &g);
-    return !g.leaving && !g.left_pool;
 }
 
 void ki_sim_event_work(kith_sim *s, uint32_t node, uint64_t luck)

@@ -10,6 +10,5 @@ void ki_sim_event_work(kith_sim *s, uint32_t node, uint64_t luck);
 void ki_sim_event_work_hears(kith_sim *s, const struct kith_sim_happening *happening);
 /* The last word of a node: a small event; confirmed, if it can be, by so many, within the time. */
 void ki_sim_event_work_last(kith_sim *s, uint32_t node, uint32_t expects, uint32_t timeout_ms);
-bool ki_sim_event_work_can(kith_sim *s, uint32_t node); /* it runs and is in the pool */
 
 #endif

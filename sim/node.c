@@ -380,6 +380,15 @@ void ki_sim_node_free(kith_sim *s, uint32_t node)
     node_dispose(s->nodes[node]);
 }
 
+bool ki_sim_node_in_pool(const struct sim_node *n)
+{
+    struct kith_gauges g;
+    if (!sim_runs(n))
+        return false;
+    kith_read_gauges(n->k, &g);
+    return !g.leaving && !g.left_pool;
+}
+
 /* ---- driving ---- */
 
 void ki_sim_node_dirty(kith_sim *s, uint32_t node)

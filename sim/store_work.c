@@ -332,20 +332,11 @@ static void work_wait(struct work *w)
         ki_sim_truth_waits(w->s, w->t, w->node, ticket);
 }
 
-static bool work_writes(kith_sim *s, uint32_t node)
-{
-    const struct sim_node *n = ki_sim_node_at(s, node);
-    struct kith_gauges g;
-    if (!n->store || !sim_runs(n))
-        return false;
-    kith_read_gauges(n->k, &g);
-    return !g.leaving && !g.left_pool;
-}
-
 void ki_sim_store_work(kith_sim *s, uint32_t node, uint64_t luck)
 {
     struct sim_truth *t = ki_sim_truth(s);
-    if (!t || !work_writes(s, node) || s->violation[0])
+    const struct sim_node *n = ki_sim_node_at(s, node);
+    if (!t || !n->store || !ki_sim_node_in_pool(n) || s->violation[0])
         return;
     t->on = true;
     struct work w = {.s = s, .t = t, .k = kith_sim_node(s, node), .node = node, .now = kith_sim_time(s, node)};

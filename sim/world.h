@@ -208,6 +208,7 @@ static inline bool sim_runs(const struct sim_node *n)
 {
     return n->k && !n->paused;
 }
+bool ki_sim_node_in_pool(const struct sim_node *n); /* it runs, and is not leaving */
 /* On error it stays down, its disk as it was. */
 int ki_sim_node_start(kith_sim *s, uint32_t node, enum kith_sim_state state);
 void ki_sim_node_stop(kith_sim *s, uint32_t node);
