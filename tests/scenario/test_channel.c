@@ -87,7 +87,7 @@ static void stores_are_heeded_between_stores(void **state)
 static void other_subjects_are_counted(void **state)
 {
     (void)state;
-    static const uint8_t kinds[] = {0x30, 0x3f, 0x7f, 0xff};
+    static const uint8_t kinds[] = {0x50, 0x5f, 0x7f, 0xff};
     for (unsigned i = 0; i < KI_COUNT(kinds); i++) {
         struct duo *d = channel_pool(i % 2);
         channel_say(d, 3, 7946, &kinds[i], 1);
