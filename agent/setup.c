@@ -89,6 +89,8 @@ static void setup_event(void *arg, const struct kith_event *event)
     case KITH_EVENT_KEYS:
         ki_keys_changed(agent, event->message.query);
         return;
+    case KITH_EVENT_WATCH:
+        return; /* the agent watches nothing */
     }
     KI_UNREACHABLE();
 }

@@ -156,5 +156,8 @@ void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
     case KITH_EVENT_KEYS:
         ki_sim_trace(s, node, "event keys");
         return;
+    case KITH_EVENT_WATCH:
+        ki_sim_trace(s, node, "event watch: %s", e->result ? "holds" : "no longer");
+        return;
     }
 }

@@ -183,7 +183,8 @@ struct kith_watch {
 };
 
 /** Watches.  Each edge is an event KITH_EVENT_WATCH with this ticket: result 1, it holds now; 0, it does so no longer.  The
- *  first event is a 1.  While the answer is not there or nobody contributes, nothing changes.
+ *  first event is a 1; of edges that have not been polled only the last counts.  While there is no answer, or nobody
+ *  contributes (unless the measure is COUNT), nothing changes, and what has been so until then has to be so anew.
  *  Out:     ticket  must not be NULL.
  *  Returns: 0; KITH_ERR_ARG; KITH_ERR_NOT_FOUND; KITH_ERR_FULL (watches_max); KITH_ERR_STATE; KITH_ERR_NOMEM. */
 KITH_API int kith_aggregate_watch(kith *k, struct kith_time now, struct kith_str name, const struct kith_watch *watch,

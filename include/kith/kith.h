@@ -460,7 +460,8 @@ enum kith_event_kind {
     KITH_EVENT_QUERY = 7,       /* somebody asks: kith_respond() */
     KITH_EVENT_ANSWER = 8,      /* to what `ticket` asked */
     KITH_EVENT_UNCONFIRMED = 9, /* who has not confirmed the event of `ticket`; result KITH_ERR_VERSION: it never can */
-    KITH_EVENT_KEYS = 10        /* our keyring has changed: kith_keys() */
+    KITH_EVENT_KEYS = 10,       /* our keyring has changed: kith_keys() */
+    KITH_EVENT_WATCH = 11       /* the watch `ticket` of aggregate.h: `result` 1, it holds; 0, no longer */
 };
 
 enum { /* struct kith_event.changed */

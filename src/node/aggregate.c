@@ -52,6 +52,7 @@ void ki_aggregates_free(struct kith *k)
     ki_debts_free(&a->debts);
     ki_mem_free(&k->mem, a->open);
     ki_mem_free(&k->mem, a->sorted.list);
+    ki_mem_free(&k->mem, a->watches);
     ki_mem_free(&k->mem, a);
     k->aggregates = NULL;
 }

@@ -3,7 +3,7 @@
  *   aggregate.c        what is open here, what is known       aggregate_read.c   reading, by whichever engine
  *   aggregate_exact.c  the engine that knows every contribution
  *   aggregate_tell.c   when something is said                 aggregate_talk.c   who knows how much
- *   aggregate_values.c contributions as messages, both ways
+ *   aggregate_values.c contributions as messages, both ways  aggregate_watch.c  conditions that are watched
  *
  * Nothing of it exists before an aggregate is opened here or heard of. */
 #ifndef KI_NODE_AGGREGATE_H
@@ -13,6 +13,7 @@
 
 #include "aggregate/contributions.h"
 #include "aggregate/fold.h"
+#include "aggregate/watch.h"
 #include "base/debts.h"
 #include "node/node.h"
 #include "wire/aggregate.h"
@@ -58,6 +59,17 @@ struct ki_sorted {
     uint32_t epoch, members;        /* and of members */
 };
 
+/* A condition that the application is told of. */
+struct ki_watch {
+    kith_ticket ticket;
+    struct kith_watch watch;
+    struct ki_holding holding;
+    bool told; /* what it has been told last */
+    uint64_t look_us;
+    uint8_t name_len;
+    uint8_t name[KITH_AGGREGATE_NAME_MAX];
+};
+
 struct ki_aggregates {
     struct ki_contributions contributions; /* as far as they are told; ours are with them */
     struct ki_contributor *own;
@@ -78,6 +90,10 @@ struct ki_aggregates {
     bool is_full;         /* something has found no room since then */
     uint16_t bucket;      /* whose root is said next */
     struct ki_debts debts; /* of members that have asked */
+
+    struct ki_watch *watches; /* in no order */
+    uint32_t watch_count, watch_cap;
+    uint32_t watch_turn; /* which is looked at first */
 
     /* which engine AUTO means */
     bool exact_is_off;      /* we leave it to the network engine, */
@@ -130,6 +146,12 @@ bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *
 void ki_aggregates_due(struct kith *k, struct ki_aggregates *a); /* something of ours has changed: when is it told? */
 void ki_aggregates_tick(struct kith *k);
 uint64_t ki_aggregates_deadline(const struct kith *k);
+
+/* ---- aggregate_watch.c ---- */
+
+void ki_watches_tick(struct kith *k, struct ki_aggregates *a); /* looks at one, if one is due */
+uint64_t ki_watches_deadline(const struct ki_aggregates *a);
+bool ki_watches_poll(struct kith *k, struct kith_event *out); /* an edge that has not been told */
 
 /* ---- aggregate_values.c ---- */
 

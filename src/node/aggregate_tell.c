@@ -196,6 +196,7 @@ void ki_aggregates_tick(struct kith *k)
         a->is_full = false;
         ki_aggregates_want(k, a);
     }
+    ki_watches_tick(k, a);
 }
 
 uint64_t ki_aggregates_deadline(const struct kith *k)
@@ -203,5 +204,6 @@ uint64_t ki_aggregates_deadline(const struct kith *k)
     const struct ki_aggregates *a = k->aggregates;
     if (!a)
         return KITH_NEVER;
-    return ki_min_u64(ki_min_u64(a->off_us, a->tell_us), ki_min_u64(a->pass_us, tell_want_us(a)));
+    uint64_t telling = ki_min_u64(ki_min_u64(a->off_us, a->tell_us), ki_min_u64(a->pass_us, tell_want_us(a)));
+    return ki_min_u64(telling, ki_watches_deadline(a));
 }

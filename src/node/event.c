@@ -4,6 +4,7 @@
  * reader costs no memory and sees the latest state once.  The ids of those with a mask are linked in order, each once.
  * A member that is forgotten lives on as a ghost until its last event and record are told; ghosts and other events
  * are bounded by events_max, beyond which the oldest is dropped and counted. */
+#include "node/aggregate.h"
 #include "node/messages.h"
 
 void ki_standing_set(struct kith *k, uint32_t id, struct ki_standing standing)
@@ -189,7 +190,7 @@ bool kith_poll_event(struct kith *k, struct kith_event *out)
     event_release_shown(k);
     if (event_poll_ghost(k, out)) /* first: a member of the same name that lives now came after it */
         return true;
-    return event_poll_changed(k, out) || ki_message_poll(k, out) || event_poll_done(k, out);
+    return event_poll_changed(k, out) || ki_message_poll(k, out) || event_poll_done(k, out) || ki_watches_poll(k, out);
 }
 
 /* ---- records ---- */
