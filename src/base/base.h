@@ -16,9 +16,15 @@
 
 #define KI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 
-/* Fetches what lies there into the cache while other work is done.  Only a hint: any address will do. */
+/* Fetches what lies there into the cache while other work is done.  Only a hint: any address will do.
+ * gcc takes a function that does nothing else for one without effect, and drops its calls: the empty line of assembler,
+ * which costs nothing, is an effect. */
 #if defined(__GNUC__)
-#define KI_PREFETCH(ptr) __builtin_prefetch(ptr)
+#define KI_PREFETCH(ptr) \
+    do { \
+        __builtin_prefetch(ptr); \
+        __asm__ volatile(""); \
+    } while (0)
 #else
 #define KI_PREFETCH(ptr) ((void)(ptr))
 #endif
