@@ -84,10 +84,9 @@ static int intent_note(struct kith *k, struct ki_span name, bool leave, uint64_t
     return raw.len && (leave || !ki_sync_floods(k)) ? intent_spread(k, KI_QUEUE_INTENTS, raw, 0) : 0;
 }
 
-int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw)
+int ki_join_intent(struct kith *k, uint32_t id, const struct ki_serf_join *msg, struct ki_span raw)
 {
     ki_clock_witness(&k->clock, msg->ltime);
-    uint32_t id = ki_table_find(&k->table, msg->node);
     if (id == KI_NO_MEMBER)
         return intent_note(k, msg->node, false, msg->ltime, raw);
     bool newer = msg->ltime > ki_about(k, id)->standing.ltime;
@@ -108,10 +107,10 @@ static void intent_prune(struct kith *k, uint32_t id)
         ki_forget(k, id);
 }
 
-static int intent_leave(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw, kith_ticket ticket)
+static int intent_leave(struct kith *k, uint32_t id, const struct ki_serf_leave *msg, struct ki_span raw,
+                        kith_ticket ticket)
 {
     ki_clock_witness(&k->clock, msg->ltime);
-    uint32_t id = ki_table_find(&k->table, msg->node);
     if (id == KI_NO_MEMBER)
         return intent_note(k, msg->node, true, msg->ltime, raw);
     struct ki_standing *standing = &ki_about(k, id)->standing;
@@ -131,9 +130,9 @@ static int intent_leave(struct kith *k, const struct ki_serf_leave *msg, struct 
     return 0;
 }
 
-int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw)
+int ki_leave_intent(struct kith *k, uint32_t id, const struct ki_serf_leave *msg, struct ki_span raw)
 {
-    return intent_leave(k, msg, raw, 0);
+    return intent_leave(k, id, msg, raw, 0);
 }
 
 int ki_say_join(struct kith *k)
@@ -147,7 +146,7 @@ int ki_say_join(struct kith *k)
     ki_encode_serf_join(&p, &msg);
     KI_ASSERT(!p.w.full);
     k->join_said_us = k->now.mono_us;
-    return ki_join_intent(k, &msg, ki_span(buf, p.w.len));
+    return ki_join_intent(k, k->self, &msg, ki_span(buf, p.w.len));
 }
 
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket)
@@ -164,7 +163,7 @@ int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ti
         int error = intent_note(k, name, true, msg.ltime, ki_span(NULL, 0));
         return error ? error : intent_spread(k, KI_QUEUE_INTENTS, ki_span(buf, p.w.len), ticket);
     }
-    return intent_leave(k, &msg, ki_span(buf, p.w.len), ticket);
+    return intent_leave(k, id, &msg, ki_span(buf, p.w.len), ticket);
 }
 
 /* A leave that has not happened long after it was announced is not happening: its intent was that of a former life, or
@@ -203,12 +202,12 @@ int ki_handle_serf(struct kith *k, struct ki_span message)
     case KI_SERF_LEAVE:
         ki_count(k, KI_COUNT_intents_in);
         fine = ki_decode_serf_leave(&r, &leave) && leave.ltime != UINT64_MAX; /* none could follow it */
-        error = fine ? ki_leave_intent(k, &leave, message) : 0;
+        error = fine ? ki_leave_intent(k, ki_table_find(&k->table, leave.node), &leave, message) : 0;
         break;
     case KI_SERF_JOIN:
         ki_count(k, KI_COUNT_intents_in);
         fine = ki_decode_serf_join(&r, &join) && join.ltime != UINT64_MAX;
-        error = fine ? ki_join_intent(k, &join, message) : 0;
+        error = fine ? ki_join_intent(k, ki_table_find(&k->table, join.node), &join, message) : 0;
         break;
     case KI_SERF_USER_EVENT:
         return ki_handle_event(k, message);

@@ -421,8 +421,9 @@ void ki_suspicion_again(struct kith *k, uint32_t id, struct ki_span from);
 int ki_handle_serf(struct kith *k, struct ki_span message); /* after the 08 */
 void ki_status_up(struct kith *k, uint32_t id);
 void ki_status_down(struct kith *k, uint32_t id);
-int ki_join_intent(struct kith *k, const struct ki_serf_join *msg, struct ki_span raw); /* raw empty: not passed on */
-int ki_leave_intent(struct kith *k, const struct ki_serf_leave *msg, struct ki_span raw);
+/* id: of the member of that name, or KI_NO_MEMBER; raw empty: not passed on */
+int ki_join_intent(struct kith *k, uint32_t id, const struct ki_serf_join *msg, struct ki_span raw);
+int ki_leave_intent(struct kith *k, uint32_t id, const struct ki_serf_leave *msg, struct ki_span raw);
 void ki_leaving_check(struct kith *k);
 int ki_say_join(struct kith *k);
 int ki_say_leave(struct kith *k, struct ki_span name, bool prune, kith_ticket ticket);

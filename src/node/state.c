@@ -174,7 +174,7 @@ static void state_leave(struct kith *k, uint32_t id, struct ki_span name, uint64
         return;
     bool news = !known || ki_about(k, id)->standing.status != KI_STATUS_LEFT;
     ltime = ki_min_u64(ltime + news, KI_CLOCK_LAST);
-    ki_leave_intent(k, &(struct ki_serf_leave){.ltime = ltime, .node = name}, ki_span(NULL, 0));
+    ki_leave_intent(k, id, &(struct ki_serf_leave){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }
 
 /* Nearly all that is ever told: the time that we know too.  Neither a leave nor a join of that time would do anything,
@@ -198,7 +198,7 @@ void ki_state_take(struct kith *k, uint32_t id, struct ki_span name, uint64_t lt
     if (has_left)
         state_leave(k, id, name, ltime);
     else
-        ki_join_intent(k, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
+        ki_join_intent(k, id, &(struct ki_serf_join){.ltime = ltime, .node = name}, ki_span(NULL, 0));
 }
 
 static void state_apply(struct kith *k, struct ki_state_merge *m, struct ki_span name, uint64_t ltime)

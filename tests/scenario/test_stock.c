@@ -249,7 +249,7 @@ static uint64_t announced_leave_forgotten(kith *k)
 
 static uint64_t answers_a_former_intent(kith *k) /* as told by a full state, which may mean one to leave */
 {
-    ki_join_intent(k, &(struct ki_serf_join){.ltime = 50, .node = lone_span("self")}, ki_span(NULL, 0));
+    ki_join_intent(k, k->self, &(struct ki_serf_join){.ltime = 50, .node = lone_span("self")}, ki_span(NULL, 0));
     return member(k, "self").status_ltime;
 }
 
