@@ -54,7 +54,8 @@ static inline void describe_malformed(struct describe *d, const char *what)
     describe_error(d, KITH_ERR_MALFORMED);
 }
 
-void ki_describe_query(struct describe *d, const char *what, struct ki_reader *r); /* one of Serf's, after its type */
-void ki_describe_kith(struct describe *d, struct ki_reader *r);                    /* a message of kith's own, after its type */
+/* Both after their type: a query of Serf's, and a message of kith's own. */
+void ki_describe_query(struct describe *d, const char *what, struct ki_reader *r);
+void ki_describe_kith(struct describe *d, struct ki_reader *r);
 
 #endif
