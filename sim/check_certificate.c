@@ -8,16 +8,11 @@
  * workload knows (talk.h, `expects`) all must have. */
 #include "sim/talk.h"
 
-/* The workload had every member alive, and links that lose no more than a third. */
+/* The workload had every member alive, also in the view of the sender, and links that lose no more than a third. */
 static void certificate_whole(kith_sim *s, uint32_t node, const struct sim_said *said, const struct kith_event *event)
 {
-    struct kith_member m;
-    uint32_t cursor = 0, able = 0;
-    while (kith_next(ki_sim_node_at(s, node)->k, &cursor, &m)) {
-        uint32_t whom = ki_sim_member_node(s, &m);
-        able += m.status == KITH_STATUS_ALIVE && whom != KITH_SIM_ALL && !ki_sim_talk_is_stock(s, whom);
-    }
-    if (event->result != 0 || (able == said->expects && event->count != said->expects))
+    bool all_there = ki_sim_talk_able(s, node) == said->expects;
+    if (event->result != 0 || (all_there && event->count != said->expects))
         ki_sim_violate(s, "certificate", node, "number %u of its own is confirmed by %u of %u that are all alive: %s",
                        said->seq, event->count, said->expects, kith_strerror(event->result));
 }

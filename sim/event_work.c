@@ -128,7 +128,8 @@ void ki_sim_event_work_last(kith_sim *s, uint32_t node, uint32_t expects, uint32
     if (!work_begin(&w, s, node, 0))
         return;
     event.confirm_timeout_ms = w.stock ? 0 : timeout_ms;
-    work_say(&w, &event, 0, expects);
+    bool knows_all = ki_sim_talk_able(s, node) == expects; /* who is taken for dead just now is not waited for */
+    work_say(&w, &event, 0, knows_all ? expects : 0);
 }
 
 /* Answers, mostly, and never twice. */

@@ -19,6 +19,17 @@ bool ki_sim_talk_is_stock(const kith_sim *s, uint32_t node)
     return ki_sim_node_at(s, node)->config.stock;
 }
 
+uint32_t ki_sim_talk_able(kith_sim *s, uint32_t node)
+{
+    struct kith_member m;
+    uint32_t cursor = 0, able = 0;
+    while (kith_next(ki_sim_node_at(s, node)->k, &cursor, &m)) {
+        uint32_t whom = ki_sim_member_node(s, &m);
+        able += m.status == KITH_STATUS_ALIVE && whom != KITH_SIM_ALL && !ki_sim_talk_is_stock(s, whom);
+    }
+    return able;
+}
+
 void ki_sim_talk_free(struct sim_talk *t)
 {
     for (size_t i = 0; i < t->voice_count; i++)

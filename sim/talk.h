@@ -29,7 +29,7 @@ struct sim_said { /* one event */
     bool void_;          /* it was refused */
     bool confirms;       /* its ticket is open, or ended */
     kith_ticket ticket;
-    uint32_t expects;    /* members that must confirm it, if all that are alive stay so; 0: not known */
+    uint32_t expects;    /* members that must confirm it, if all of them stay alive; 0: not known */
     uint32_t unconfirmed;/* told so far of this ticket: those that could have, */
     uint32_t lacking;    /* and of those, how many were told it before all the same */
     bool ended;
@@ -70,6 +70,7 @@ enum { SIM_GAVE_ANSWER = 1, SIM_TOLD_ANSWER = 2, SIM_TOLD_ACK = 4 };
 /* The world's, kept by the checker "once"; NULL: no checkers. */
 struct sim_talk *ki_sim_talk(kith_sim *s);
 bool ki_sim_talk_is_stock(const kith_sim *s, uint32_t node);
+uint32_t ki_sim_talk_able(kith_sim *s, uint32_t node); /* living members that can confirm an event, in its view */
 
 /* ---- for who says and asks ---- */
 
