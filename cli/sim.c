@@ -32,6 +32,7 @@ static const struct {
     {"run", "Runs one cluster under chosen faults and measures it", ki_cmd_sim_run},
     {"swarm", "Runs random worlds, checks what must always hold, replays and shrinks failures", ki_cmd_sim_swarm},
     {"spread", "The textbook epidemic, for up to 10,000,000 nodes", ki_cmd_sim_spread},
+    {"aggregate", "Averages, counts, quantiles, order: computed by up to 1,000,000 nodes", ki_cmd_sim_aggregate},
     {"lifeguard", "The experiment of the Lifeguard paper: slow members and false alarms", ki_cmd_sim_lifeguard},
 };
 

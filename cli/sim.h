@@ -14,6 +14,7 @@
 int ki_cmd_sim_run(int argc, char **argv);
 int ki_cmd_sim_swarm(int argc, char **argv);
 int ki_cmd_sim_spread(int argc, char **argv);
+int ki_cmd_sim_aggregate(int argc, char **argv);
 int ki_cmd_sim_lifeguard(int argc, char **argv);
 
 /* Memory for what is printed, zeroed.  When there is none, a line says so and the process ends with KI_EXIT_FAILED. */
