@@ -25,6 +25,7 @@ struct ki_redis_call {
     const struct ki_span *args; /* args[0] is the command's name, as the client wrote it */
     size_t arg_count;
     struct ki_resp_writer *out;
+    struct ki_redis_view *views; /* aggregates that the command has read */
 };
 typedef void ki_redis_command(struct ki_redis_call *call);
 
@@ -79,6 +80,25 @@ bool ki_redis_match(struct ki_span pattern, struct ki_span text);
 
 /* Any of 0 .. below - 1, alike; below > 0. */
 uint64_t ki_redis_random(struct ki_redis_call *call, uint64_t below);
+
+/* ---- keys that are read (redis_view.c): the store's, or aggregates that look like them ----
+ * As the functions of store.h.  What the store lends is gone with the next call on it; what is lent of an aggregate, with
+ * the end of the command. */
+
+struct ki_redis_view;
+
+bool ki_redis_is_aggregate(struct kith_str key); /* whether or not there is one */
+enum kith_type ki_redis_type_of(struct ki_redis_call *call, struct kith_str key);
+int ki_redis_expiry(struct ki_redis_call *call, struct kith_str key, uint64_t *at_ms);
+int ki_redis_element_count(struct ki_redis_call *call, struct kith_str key, enum kith_type type, uint32_t *count);
+int ki_redis_element(struct ki_redis_call *call, struct kith_str key, enum kith_type type, struct kith_str field,
+                     struct kith_element *out);
+bool ki_redis_next_element(struct ki_redis_call *call, struct kith_str key, enum kith_type type, uint64_t *cursor,
+                           struct kith_element *out);
+int ki_redis_sorted_at(struct ki_redis_call *call, struct kith_str key, uint32_t rank, struct kith_element *out);
+int ki_redis_sorted_rank(struct ki_redis_call *call, struct kith_str key, struct kith_str member, uint32_t *rank);
+int ki_redis_sorted_bound(struct ki_redis_call *call, struct kith_str key, double score, bool above, uint32_t *rank);
+void ki_redis_views_end(struct ki_redis_call *call); /* the command has ended */
 
 /* ---- SCAN and its kin ---- */
 

@@ -146,6 +146,8 @@ void ki_redis_hold(struct ki_redis_client *client);
 
 void ki_redis_lookup_init(struct ki_redis *redis);
 const struct ki_redis_entry *ki_redis_find(const struct ki_redis *redis, struct ki_span name);
+/* Runs a command that was found to be allowed, and refuses it for keys that are aggregates. */
+void ki_redis_execute(struct ki_redis_call *call, const struct ki_redis_entry *entry);
 /* Runs the reader's request. */
 void ki_redis_run(struct ki_redis_client *client, struct kith_time now);
 /* The error for a wrong count of arguments; of a subcommand, "config|get". */

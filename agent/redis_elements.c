@@ -186,7 +186,7 @@ bool ki_redis_sample_next(struct ki_redis_sample *sample, struct ki_redis_call *
 
 bool ki_redis_count(struct ki_redis_call *call, struct kith_str key, enum kith_type type, uint32_t *count)
 {
-    int error = kith_count(call->k, call->now, key, type, count);
+    int error = ki_redis_element_count(call, key, type, count);
     if (error)
         ki_redis_error_of(call, error);
     return !error;
@@ -196,9 +196,9 @@ bool ki_redis_element_at(struct ki_redis_call *call, struct kith_str key, enum k
                          uint32_t place, struct kith_element *out)
 {
     if (type == KITH_TYPE_SORTED)
-        return kith_sorted_at(call->k, call->now, key, place, out) == 0;
+        return ki_redis_sorted_at(call, key, place, out) == 0;
     uint64_t cursor = place + 1 == count ? 0 : (uint64_t)place + 2;
-    return kith_next_element(call->k, call->now, key, type, &cursor, out);
+    return ki_redis_next_element(call, key, type, &cursor, out);
 }
 
 bool ki_redis_group_begin(struct ki_redis_call *call)
@@ -268,7 +268,7 @@ void ki_redis_scan_elements(struct ki_redis_call *call, enum kith_type type)
         return;
     size_t mark = ki_redis_scan_begin(call);
     for (uint64_t looked = 0; looked < scan.count && more && !call->out->full; looked++) {
-        more = kith_next_element(call->k, call->now, key, type, &cursor, &element);
+        more = ki_redis_next_element(call, key, type, &cursor, &element);
         if (!more || !ki_redis_scan_matches(&scan, ki_span(element.field.ptr, element.field.len)))
             continue;
         ki_redis_bulk(call, element.field);

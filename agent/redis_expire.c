@@ -102,7 +102,7 @@ void ki_redis_pexpireat(struct ki_redis_call *call)
 static void expire_tell(struct ki_redis_call *call, bool relative, bool seconds)
 {
     uint64_t at_ms;
-    if (kith_expiry(call->k, call->now, ki_redis_str(call->args[1]), &at_ms) != 0) {
+    if (ki_redis_expiry(call, ki_redis_str(call->args[1]), &at_ms) != 0) {
         ki_resp_put_integer(call->out, -2);
     } else if (at_ms == KITH_NEVER_MS) {
         ki_resp_put_integer(call->out, -1);

@@ -54,7 +54,7 @@ void ki_redis_hmset(struct ki_redis_call *call)
 static bool redis_hash_find(struct ki_redis_call *call, struct kith_value *value)
 {
     struct kith_element element;
-    int error = kith_element(call->k, call->now, ki_redis_arg(call, 1), KITH_TYPE_HASH, ki_redis_arg(call, 2), &element);
+    int error = ki_redis_element(call, ki_redis_arg(call, 1), KITH_TYPE_HASH, ki_redis_arg(call, 2), &element);
     *value = error ? (struct kith_value){.shape = KITH_SHAPE_NOTHING} : element.value;
     if (!error || error == KITH_ERR_NOT_FOUND)
         return true;
@@ -108,8 +108,8 @@ void ki_redis_hmget(struct ki_redis_call *call)
     ki_resp_put_array(call->out, call->arg_count - 2);
     for (size_t i = 2; i < call->arg_count; i++) {
         struct kith_element element;
-        if (count > 0 && kith_element(call->k, call->now, ki_redis_arg(call, 1), KITH_TYPE_HASH, ki_redis_arg(call, i),
-                                      &element) == 0)
+        if (count > 0 &&
+            ki_redis_element(call, ki_redis_arg(call, 1), KITH_TYPE_HASH, ki_redis_arg(call, i), &element) == 0)
             ki_redis_put_value(call, &element.value);
         else
             ki_resp_put_null(call->out);
@@ -145,7 +145,7 @@ static void redis_hash_put_all(struct ki_redis_call *call, bool fields, bool val
     else
         ki_resp_put_array(call->out, count);
     while (!call->out->full &&
-           kith_next_element(call->k, call->now, ki_redis_arg(call, 1), KITH_TYPE_HASH, &cursor, &element)) {
+           ki_redis_next_element(call, ki_redis_arg(call, 1), KITH_TYPE_HASH, &cursor, &element)) {
         if (fields)
             ki_redis_bulk(call, element.field);
         if (values)

@@ -115,7 +115,7 @@ void ki_redis_randomkey(struct ki_redis_call *call)
 
 void ki_redis_type(struct ki_redis_call *call)
 {
-    const char *name = keys_type_name(kith_type_of(call->k, call->now, ki_redis_str(call->args[1])));
+    const char *name = keys_type_name(ki_redis_type_of(call, ki_redis_str(call->args[1])));
     ki_resp_put_simple(call->out, ki_span(name, strlen(name)));
 }
 
@@ -124,7 +124,7 @@ void ki_redis_exists(struct ki_redis_call *call)
 {
     int64_t count = 0;
     for (size_t i = 1; i < call->arg_count; i++)
-        count += kith_type_of(call->k, call->now, ki_redis_str(call->args[i])) != KITH_TYPE_NONE;
+        count += ki_redis_type_of(call, ki_redis_str(call->args[i])) != KITH_TYPE_NONE;
     ki_resp_put_integer(call->out, count);
 }
 

@@ -105,7 +105,7 @@ static void multi_run(struct ki_redis_call *call)
         one.args = queued->args;
         one.arg_count = queued->arg_count;
         client->redis->counts[KI_REDIS_COMMANDS]++;
-        queued->entry->run(&one);
+        ki_redis_execute(&one, queued->entry);
     }
     client->in_exec = false;
     if (open == 0)

@@ -99,7 +99,7 @@ static int redis_range_bound_bytes(struct ki_redis_call *call, struct kith_str k
     while (from < to) {
         uint32_t middle = from + (to - from) / 2;
         struct kith_element element;
-        int error = kith_sorted_at(call->k, call->now, key, middle, &element);
+        int error = ki_redis_sorted_at(call, key, middle, &element);
         if (error)
             return error;
         int order = ki_span_compare(ki_span(element.field.ptr, element.field.len), end->bytes);
@@ -140,9 +140,9 @@ static bool redis_range_find(struct ki_redis_call *call, struct redis_range *ran
     if (range->by == REDIS_RANGE_RANK) {
         redis_range_ranks(range, count);
     } else if (range->by == REDIS_RANGE_SCORE) {
-        error = kith_sorted_bound(call->k, call->now, key, min->score, min->is_open, &range->from);
+        error = ki_redis_sorted_bound(call, key, min->score, min->is_open, &range->from);
         if (!error)
-            error = kith_sorted_bound(call->k, call->now, key, max->score, !max->is_open, &range->to);
+            error = ki_redis_sorted_bound(call, key, max->score, !max->is_open, &range->to);
     } else {
         error = redis_range_bound_bytes(call, key, count, min, min->is_open, &range->from);
         if (!error)
@@ -183,7 +183,7 @@ static void redis_range_show(struct ki_redis_call *call, const struct redis_rang
     ki_redis_put_members(call, range->to - range->from, range->scores);
     for (uint32_t i = range->from; i < range->to && !call->out->full; i++) {
         uint32_t rank = reverse ? range->to - 1 - (i - range->from) : i;
-        if (kith_sorted_at(call->k, call->now, key, rank, &element) == 0)
+        if (ki_redis_sorted_at(call, key, rank, &element) == 0)
             ki_redis_put_member(call, element.field, element.score, range->scores);
         else
             call->out->full = true; /* a reply that was begun cannot end otherwise */
@@ -195,7 +195,7 @@ static int redis_range_gather(struct ki_redis_call *call, const struct redis_ran
 {
     struct kith_element element;
     for (uint32_t rank = range->from; rank < range->to; rank++) {
-        int error = kith_sorted_at(call->k, call->now, key, rank, &element);
+        int error = ki_redis_sorted_at(call, key, rank, &element);
         if (error)
             return error;
         if (!ki_redis_bag_put(bag, element.field, element.score))

@@ -139,6 +139,42 @@ static bool run_refused(struct ki_redis_call *call, const struct ki_redis_entry 
     return true;
 }
 
+/* Is one of its keys an aggregate? */
+static bool run_has_aggregate(const struct ki_redis_call *call, const struct ki_redis_entry *entry)
+{
+    size_t last = entry->last < 0 ? call->arg_count - (size_t)-entry->last : (size_t)entry->last;
+    for (size_t i = (size_t)entry->first; entry->first > 0 && i <= last && i < call->arg_count; i += (size_t)entry->step) {
+        if (ki_redis_is_aggregate(ki_redis_str(call->args[i])))
+            return true;
+    }
+    return false;
+}
+
+/* The groups of commands that may read one. */
+static bool run_reads_aggregate(const struct ki_redis_entry *entry)
+{
+    static const char *const groups[] = {"hash", "sorted-set", "generic", "transactions", "server"};
+    for (size_t i = 0; i < KI_COUNT(groups); i++) {
+        if (strcmp(entry->group, groups[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+void ki_redis_execute(struct ki_redis_call *call, const struct ki_redis_entry *entry)
+{
+    if (!run_has_aggregate(call, entry)) {
+        entry->run(call);
+    } else if (entry->flags & KI_REDIS_WRITE) {
+        ki_redis_error(call, "READONLY You can't write against an aggregate. 'kith gauge set' contributes to it.");
+    } else if (!run_reads_aggregate(entry)) {
+        ki_redis_error_of(call, KITH_ERR_TYPE);
+    } else {
+        entry->run(call);
+    }
+    ki_redis_views_end(call);
+}
+
 void ki_redis_run(struct ki_redis_client *client, struct kith_time now)
 {
     struct ki_redis *redis = client->redis;
@@ -158,5 +194,5 @@ void ki_redis_run(struct ki_redis_client *client, struct kith_time now)
     if (client->in_multi && !(entry->flags & KI_REDIS_AT_ONCE))
         ki_redis_queue(&call, entry);
     else
-        entry->run(&call);
+        ki_redis_execute(&call, entry);
 }

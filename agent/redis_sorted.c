@@ -193,7 +193,7 @@ void ki_redis_zscan(struct ki_redis_call *call)
 void ki_redis_zscore(struct ki_redis_call *call)
 {
     struct kith_element element;
-    int error = kith_element(call->k, call->now, ki_redis_arg(call, 1), KITH_TYPE_SORTED, ki_redis_arg(call, 2), &element);
+    int error = ki_redis_element(call, ki_redis_arg(call, 1), KITH_TYPE_SORTED, ki_redis_arg(call, 2), &element);
     if (!error)
         ki_resp_put_double(call->out, element.score);
     else if (error == KITH_ERR_NOT_FOUND)
@@ -211,7 +211,7 @@ void ki_redis_zmscore(struct ki_redis_call *call)
     ki_resp_put_array(call->out, call->arg_count - 2);
     for (size_t i = 2; i < call->arg_count; i++) {
         struct kith_element element;
-        if (count > 0 && kith_element(call->k, call->now, key, KITH_TYPE_SORTED, ki_redis_arg(call, i), &element) == 0)
+        if (count > 0 && ki_redis_element(call, key, KITH_TYPE_SORTED, ki_redis_arg(call, i), &element) == 0)
             ki_resp_put_double(call->out, element.score);
         else
             ki_resp_put_null(call->out);
@@ -226,7 +226,7 @@ static void redis_sorted_rank(struct ki_redis_call *call, bool reverse)
         return;
     int error = KITH_ERR_NOT_FOUND;
     if (count > 0)
-        error = kith_sorted_rank(call->k, call->now, key, ki_redis_arg(call, 2), &rank);
+        error = ki_redis_sorted_rank(call, key, ki_redis_arg(call, 2), &rank);
     if (!error)
         ki_resp_put_integer(call->out, reverse ? (int64_t)count - 1 - rank : rank);
     else if (error == KITH_ERR_NOT_FOUND)

@@ -45,7 +45,7 @@ static bool redis_sorted_algebra_source(struct redis_sorted_algebra *algebra, si
     struct ki_redis_call *call = algebra->call;
     struct redis_sorted_source *source = &algebra->sources[i];
     *source = (struct redis_sorted_source){.key = ki_redis_arg(call, algebra->first + 1 + i), .place = i, .weight = 1};
-    source->type = kith_type_of(call->k, call->now, source->key);
+    source->type = ki_redis_type_of(call, source->key);
     if (source->type == KITH_TYPE_NONE)
         return true;
     if (source->type != KITH_TYPE_SET) /* of another type, the count says so */
@@ -176,7 +176,7 @@ static bool redis_sorted_algebra_unite(struct redis_sorted_algebra *algebra)
         const struct redis_sorted_source *source = &algebra->sources[i];
         uint64_t cursor = 0;
         while (source->count > 0 &&
-               kith_next_element(call->k, call->now, source->key, source->type, &cursor, &element)) {
+               ki_redis_next_element(call, source->key, source->type, &cursor, &element)) {
             double score = redis_sorted_algebra_weighed(source, &element);
             if (!ki_redis_bag_find_or_put(&algebra->bag, element.field, &item, &is_new))
                 return false;
@@ -194,8 +194,8 @@ static bool redis_sorted_algebra_wants(const struct redis_sorted_algebra *algebr
     bool wanted = algebra->op == REDIS_SORTED_INTER; /* to be in the others */
     for (size_t i = 1; i < algebra->source_count; i++) {
         const struct redis_sorted_source *source = &algebra->sources[i];
-        bool is_there = source->count > 0 && kith_element(call->k, call->now, source->key, source->type, item->bytes,
-                                                          &element) == 0;
+        bool is_there = source->count > 0 &&
+                        ki_redis_element(call, source->key, source->type, item->bytes, &element) == 0;
         if (is_there != wanted)
             return false;
         if (is_there)
@@ -213,7 +213,7 @@ static bool redis_sorted_algebra_sift(struct redis_sorted_algebra *algebra)
     struct kith_element element;
     uint64_t cursor = 0;
     while (source->count > 0 && (algebra->limit == 0 || bag->count < algebra->limit) &&
-           kith_next_element(call->k, call->now, source->key, source->type, &cursor, &element)) {
+           ki_redis_next_element(call, source->key, source->type, &cursor, &element)) {
         if (!ki_redis_bag_put(bag, element.field, redis_sorted_algebra_weighed(source, &element)))
             return false;
         if (!redis_sorted_algebra_wants(algebra, &bag->items[bag->count - 1]))

@@ -62,7 +62,7 @@ static struct ki_span run(struct bench *b, const char *line)
         at += len;
     }
     ki_resp_sent(&b->out, ki_resp_unsent(&b->out).len);
-    b->call = (struct ki_redis_call){&b->client, b->k, lone_time(b->now_us++), b->args, count, &b->out};
+    b->call = (struct ki_redis_call){&b->client, b->k, lone_time(b->now_us++), b->args, count, &b->out, NULL};
     for (size_t i = 0; i < ki_redis_table_count; i++) {
         const struct ki_redis_entry *entry = &ki_redis_table[i];
         if (strlen(entry->name) == b->args[0].len && memcmp(entry->name, b->args[0].ptr, b->args[0].len) == 0) {
