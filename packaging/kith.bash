@@ -8,6 +8,7 @@ _kith_sim()
             -trace -report -kill -crash -leave -restart -pause -slow -partition" ;;
     swarm) echo "-seeds -seed -only -nodes -jobs -stores -events -shrink -trace -list-checkers" ;;
     spread) echo "-nodes -mode -stop -k -fanout -loss -runs -seed -report" ;;
+    aggregate) echo "-nodes -function -algorithm -overlay -loss -churn -cycles -retries -sample -q -seed -report" ;;
     lifeguard) echo "-nodes -runs -seed -quick -report" ;;
     esac
 }
@@ -25,7 +26,7 @@ _kith()
         return
     fi
     if [ "$command" = sim ] && [ "$COMP_CWORD" -eq 2 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "run swarm spread lifeguard -help" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "run swarm spread aggregate lifeguard -help" -- "$cur")
         return
     fi
     if [ "$command" = store ] && [ "$COMP_CWORD" -eq 2 ]; then
@@ -45,6 +46,9 @@ _kith()
     -size | size) words="16 24 32" ;;
     -coalesce | coalesce) words="true false" ;;
     -mode | mode) words="push pull push-pull" ;;
+    -function | function) words="avg sum count max quantile order" ;;
+    -algorithm | algorithm) words="flow-updating push-pull push-sum exact merge sample t-man" ;;
+    -overlay | overlay) words="rings complete" ;;
     -stop | stop) words="never feedback-counter feedback-coin blind-counter blind-coin" ;;
     -config-file | config-file | -keyring-file | keyring-file | -tags-file | tags-file | -snapshot | snapshot | -report | report)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
