@@ -85,7 +85,7 @@ void world_free(struct world *w)
 
 struct kith_addr world_addr(unsigned n)
 {
-    return (struct kith_addr){.ip = {10, 0, 0, (uint8_t)(n + 1)}, .ip_len = 4, .port = 7946};
+    return (struct kith_addr){.ip = {10, 0, (uint8_t)((n + 1) >> 8), (uint8_t)(n + 1)}, .ip_len = 4, .port = 7946};
 }
 
 void world_config(struct kith_config *config, unsigned n)
@@ -103,6 +103,7 @@ void world_add(struct world *w, unsigned n, const struct kith_config *config)
     memset(c.seed, 0, sizeof c.seed);
     c.seed[0] = (uint8_t)n;
     c.seed[1] = ++w->seed;
+    c.seed[2] = (uint8_t)(n >> 8);
     world_check(!w->nodes[n].k, "node is there already");
     world_check(kith_new(&w->nodes[n].k, &c) == 0, "kith_new");
     world_check(!w->has_store || kith_store_open(w->nodes[n].k, &w->store) == 0, "kith_store_open");
@@ -189,9 +190,8 @@ static bool world_runs(const struct world *w, unsigned n)
 
 static unsigned world_index(const struct kith_addr *addr)
 {
-    return addr->ip_len == 4 && addr->ip[0] == 10 && addr->ip[3] >= 1 && addr->ip[3] <= WORLD_NODES
-               ? addr->ip[3] - 1u
-               : WORLD_NODES;
+    unsigned at = addr->ip[2] * 256u + addr->ip[3];
+    return addr->ip_len == 4 && addr->ip[0] == 10 && at >= 1 && at <= WORLD_NODES ? at - 1u : WORLD_NODES;
 }
 
 uint64_t world_random(struct world *w)

@@ -6,7 +6,7 @@
 
 #include <kith/store.h>
 
-#define WORLD_NODES 104
+#define WORLD_NODES 304
 #define WORLD_EVENTS 4096
 
 struct world_event {
@@ -24,7 +24,8 @@ struct world;
 
 struct world *world_new(void);
 void world_free(struct world *w);
-/* Adds node n (from 0) at 10.0.0.(n+1):7946, named node-N, with this configuration adjusted by the caller first. */
+/* Adds node n (from 0) at 10.0.0.0 + n + 1, port 7946, named node-N, with this configuration, which the caller has
+ * adjusted. */
 void world_config(struct kith_config *config, unsigned n);
 void world_add(struct world *w, unsigned n, const struct kith_config *config);
 /* Those that are added from now on have a store; its rows are durable at once.  NULL: none, as at first. */
