@@ -4,6 +4,7 @@
  *
  * Deliberately not here: messages of stores, which are told by their kind alone. */
 #include "node/describe.h"
+#include "wire/fold.h"
 #include "wire/kith_event.h"
 #include "wire/serf_event.h"
 
@@ -54,6 +55,38 @@ static void describe_kith_one_number(struct describe *d, const char *what, struc
     describe_number(d, " ", number);
 }
 
+static void describe_kith_fold_ask(struct describe *d, struct ki_reader *r)
+{
+    struct ki_fold_ask ask;
+    if (!ki_decode_fold_ask(r, &ask)) {
+        describe_malformed(d, "fold-ask");
+        return;
+    }
+    describe_item(d, "fold-ask");
+    describe_name(d, " ", ask.name);
+    describe_number(d, " ltime ", ask.ltime);
+    describe_name(d, " by ", ask.asker);
+    describe_number(d, " ms ", ask.left_ms);
+}
+
+static void describe_kith_fold_answer(struct describe *d, enum ki_fold_kind kind, struct ki_reader *r)
+{
+    struct ki_partial partial;
+    uint64_t id, span;
+    bool is_ack = kind == KI_FOLD_ACK;
+    const char *what = is_ack ? "fold-ack" : "fold-reply";
+    if (is_ack ? !ki_decode_fold_ack(r, &id, &span) : !ki_decode_fold_reply(r, &id, &span, &partial)) {
+        describe_malformed(d, what);
+        return;
+    }
+    describe_item(d, what);
+    if (is_ack)
+        return;
+    describe_number(d, " of ", partial.members);
+    describe_number(d, " answers ", partial.answers);
+    describe_number(d, " silent ", partial.silent);
+}
+
 void ki_describe_kith(struct describe *d, struct ki_reader *r)
 {
     uint8_t kind = (uint8_t)ki_take_be(r, 1);
@@ -77,6 +110,13 @@ void ki_describe_kith(struct describe *d, struct ki_reader *r)
             ki_describe_query(d, "query-again", r);
         else
             describe_malformed(d, "query-again");
+        return;
+    case KI_FOLD_ASK:
+        describe_kith_fold_ask(d, r);
+        return;
+    case KI_FOLD_ACK:
+    case KI_FOLD_REPLY:
+        describe_kith_fold_answer(d, (enum ki_fold_kind)kind, r);
         return;
     default: /* the store's, and what later versions add */
         describe_item(d, "kith message ");
