@@ -84,6 +84,8 @@ static void setup_event(void *arg, const struct kith_event *event)
         return;
     case KITH_EVENT_ANSWER:
     case KITH_EVENT_UNCONFIRMED:
+    case KITH_EVENT_SILENT:
+    case KITH_EVENT_FOLDED:
         ki_ask_answer(agent, event);
         return;
     case KITH_EVENT_KEYS:

@@ -159,5 +159,11 @@ void ki_sim_trace_event(kith_sim *s, uint32_t node, const struct kith_event *e)
     case KITH_EVENT_WATCH:
         ki_sim_trace(s, node, "event watch: %s", e->result ? "holds" : "no longer");
         return;
+    case KITH_EVENT_SILENT:
+        trace_message_event(s, node, "event silent", e);
+        return;
+    case KITH_EVENT_FOLDED:
+        trace_message_event(s, node, "event folded", e);
+        return;
     }
 }

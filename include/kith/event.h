@@ -57,6 +57,8 @@ struct kith_query {
     bool ack;                     /* those that are asked say at once that they have heard it */
     uint8_t relay_factor;         /* answers come also by way of so many others */
     uint32_t timeout_ms;          /* an hour at most; 0: 16 gossip intervals for each digit of the pool's size (Serf's) */
+    bool fold;                    /* answers are numbers, folded on their way: "folded queries" below */
+    uint8_t fold_top;             /* with fold: so many of the largest are told with whose they are; KITH_FOLD_TOP_MAX */
 };
 
 /** Asks.  Each answer is one KITH_EVENT_ANSWER with the ticket; then DONE, when the time is over, with the number of
@@ -71,12 +73,46 @@ KITH_API int kith_ask(kith *k, struct kith_time now, const struct kith_query *qu
 /** Ends a query early; its DONE comes at once.  Returns: 0; KITH_ERR_NOT_FOUND: it has ended. */
 KITH_API int kith_ask_cancel(kith *k, struct kith_time now, kith_ticket ticket);
 
-/** Answers a query (kith_event.message.query), once.
+/** Answers a query (kith_event.message.query), once.  Folded queries want a decimal number: "0.42", "-7e3".
  *
  *  Returns: 0; KITH_ERR_NOT_FOUND: answered already, too late, or never heard of; KITH_ERR_TOO_LONG: more than
  *           response_size_max bytes, or, for an asker of Serf's kind, than one datagram holds: answer with less;
  *           KITH_ERR_FULL, KITH_ERR_NOMEM: not sent, try again. */
 KITH_API int kith_respond(kith *k, struct kith_time now, uint64_t query, struct kith_str payload);
+
+/* ----------------------------------------------------------------------------------------- folded queries ---- */
+
+/* A query with `fold` is asked along a tree: we ask up to eight members, they ask others, and what comes back is one result
+ * of all answers.  In a pool of any size we send and receive some ten messages, not one for each member.
+ *
+ * Applications are asked as by any query, and answer with a decimal number, at most 1e140 either way; what is none counts as
+ * unusable.  Who does not answer in time is silent.  Members of Serf's kind cannot take part, and are silent.  DONE comes as
+ * soon as all have answered: result 0, or KITH_ERR_TIMEOUT if somebody is silent; `count` is how many answered.  Before it
+ * come one KITH_EVENT_SILENT for each silent member that can be named (64 at most; result KITH_ERR_VERSION: of Serf's kind),
+ * its name in message.origin, and KITH_EVENT_FOLDED.  If there was no room or memory for that one, DONE says so.
+ *
+ * kith_ask() does not look at `ack` and `relay_factor` then, and also returns KITH_ERR_STATE with config.stock,
+ * KITH_ERR_ARG for a fold_top beyond its limit, and KITH_ERR_TOO_LONG for what does not fit one datagram.  A member is
+ * believed what it says of the part of the pool that it was asked for, and of no more members than there are. */
+
+#define KITH_FOLD_TOP_MAX 32
+
+/** What all answers come to. */
+struct kith_folded {
+    uint32_t members;  /* whom the query was for: the three below, together */
+    uint32_t answers;  /* numbers; of them: */
+    uint32_t unusable; /* answers that are no numbers */
+    uint32_t silent;
+    double sum, average, variance, min, max; /* variance of the population; all 0 if answers is 0 */
+};
+
+/** Reads a KITH_EVENT_FOLDED.  Returns: 0; KITH_ERR_ARG: it is another event; KITH_ERR_MALFORMED. */
+KITH_API int kith_folded_read(const struct kith_event *event, struct kith_folded *out);
+
+/** Walks the largest answers of a KITH_EVENT_FOLDED, the largest first: start with *cursor = 0.
+ *  Out:     member  whose it is, borrowed as the event is; of no bytes: we do not know that member.
+ *  Returns: false after the last. */
+KITH_API bool kith_folded_next(const struct kith_event *event, size_t *cursor, struct kith_str *member, double *value);
 
 /* --------------------------------------------------------------------------------------------------- keys ---- */
 

@@ -461,7 +461,9 @@ enum kith_event_kind {
     KITH_EVENT_ANSWER = 8,      /* to what `ticket` asked */
     KITH_EVENT_UNCONFIRMED = 9, /* who has not confirmed the event of `ticket`; result KITH_ERR_VERSION: it never can */
     KITH_EVENT_KEYS = 10,       /* our keyring has changed: kith_keys() */
-    KITH_EVENT_WATCH = 11       /* the watch `ticket` of aggregate.h: `result` 1, it holds; 0, no longer */
+    KITH_EVENT_WATCH = 11,      /* the watch `ticket` of aggregate.h: `result` 1, it holds; 0, no longer */
+    KITH_EVENT_SILENT = 12,     /* who has not answered the folded query of `ticket`; KITH_ERR_VERSION: it never can */
+    KITH_EVENT_FOLDED = 13      /* what all others have: kith_folded_read() */
 };
 
 enum { /* struct kith_event.changed */

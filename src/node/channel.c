@@ -7,7 +7,7 @@
  * Deliberately not here: what is said; links.
  */
 #include "node/aggregate.h"
-#include "node/messages.h"
+#include "node/folded.h"
 #include "node/replica.h"
 #include "wire/kith.h"
 #include "wire/link.h"
@@ -33,6 +33,8 @@ int ki_handle_kith(struct kith *k, const struct kith_addr *from, struct ki_span 
         return ki_numbered_message(k, id, message);
     if (message.ptr[0] / CHANNEL_KINDS == KI_KITH_AGGREGATES && !k->cfg.stock)
         return ki_aggregates_message(k, id, message);
+    if (message.ptr[0] / CHANNEL_KINDS == KI_KITH_FOLDS && !k->cfg.stock)
+        return ki_folded_message(k, id, message);
     ki_count(k, KI_COUNT_unknown_serf_type); /* what later versions add */
     return 0;
 }

@@ -6,7 +6,7 @@
  *
  * Nothing of all this exists before the first message: of ten thousand instances in a simulation most never see one.
  * Deliberately not here: what the messages mean. */
-#include "node/messages.h"
+#include "node/folded.h"
 
 struct ki_messages *ki_messages(struct kith *k)
 {
@@ -19,7 +19,7 @@ struct ki_messages *ki_messages(struct kith *k)
     }
     ki_origins_init(&m->origins, &k->mem, k->cfg.event_log_max);
     m->replay.mem = &k->mem;
-    m->debts.mem = &k->mem;
+    m->debts.mem = m->fold_debts.mem = &k->mem;
     m->missing_us = KITH_NEVER;
     m->heads_whom = KI_NO_MEMBER;
     k->messages = m;
@@ -41,6 +41,7 @@ void ki_messages_free(struct kith *k)
         ki_query_in_free(k, m->in);
     while (m->out)
         ki_query_out_free(k, m->out);
+    ki_folded_free(k, m);
     ki_eager_free(k, m);
     ki_confirms_free(k, m);
     ki_events_later_free(k, m);
@@ -133,6 +134,7 @@ void ki_messages_tick(struct kith *k)
     if (!m)
         return;
     ki_queries_check(k);
+    ki_folded_tick(k, m);
     ki_numbered_tick(k, m);
     ki_confirms_check(k, m);
     ki_events_later(k, m);
@@ -144,6 +146,7 @@ uint64_t ki_messages_deadline(const struct kith *k)
     if (!m)
         return KITH_NEVER;
     uint64_t next = ki_min_u64(ki_eager_deadline(k), ki_min_u64(ki_numbered_deadline(m), ki_confirms_deadline(m)));
+    next = ki_min_u64(next, ki_folded_deadline(m));
     if (m->later_first)
         next = ki_min_u64(next, m->later_first->at_us);
     for (const struct ki_query_out *out = m->out; out; out = out->next)

@@ -6,7 +6,7 @@
  *   numbered.c    events with numbers, in order       numbered_talk.c what is said about them
  *   confirm.c     who has an event of ours
  *   query_own.c   Serf's own queries                  change_keys.c   the keyring of the pool
- *   vote.c        name conflicts */
+ *   vote.c        name conflicts                    folded.h      queries whose answers are folded on their way */
 #ifndef KI_NODE_MESSAGES_H
 #define KI_NODE_MESSAGES_H
 
@@ -154,6 +154,9 @@ struct ki_messages {
     struct ki_query_in *in;
     uint32_t out_count, in_count;
     uint64_t last_handle;
+    struct ki_folded *folded; /* folded.h */
+    uint32_t folded_count;
+    struct ki_debts fold_debts; /* of members that have asked us for such */
     struct ki_company company;
 };
 
@@ -259,6 +262,9 @@ void ki_confirms_free(struct kith *k, struct ki_messages *m);
 /* ---- query_ask.c ---- */
 
 int ki_query_ask(struct kith *k, enum ki_query_use use, const struct kith_query *query, kith_ticket ticket);
+uint64_t ki_query_wait_us(const struct kith *k, const struct kith_query *query); /* for answers */
+size_t ki_query_filters_len(const struct kith_query *query); /* at most */
+void ki_query_filters(const struct kith_query *query, struct ki_pack *p); /* there are some */
 int ki_handle_response(struct kith *k, struct ki_span body);
 void ki_queries_check(struct kith *k); /* those whose time is over */
 void ki_query_out_free(struct kith *k, struct ki_query_out *out); /* taken out and freed */

@@ -52,6 +52,7 @@
     X(user_messages_in) X(intents_in) X(events_in) X(events_out) X(events_forwarded) X(events_unfit)         \
     X(queries_in) X(queries_out) X(queries_forwarded) X(answers_in) X(answers_late) X(answers_relayed)       \
     X(relays_refused) X(filters_refused) X(messages_dropped) X(messages_unsent) X(bundles_out)               \
+    X(folds_in) X(folds_out) X(fold_asks_refused) X(fold_replies_refused)                                    \
     X(keys_changed) X(event_gaps) X(events_wanted) X(event_asks_refused)                                     \
     X(votes) X(votes_lost) X(coordinate_rejected) X(coordinate_resets)                                       \
     X(kith_messages_in) X(kith_refused) X(pushes_out) X(pushes_in) X(pushes_forwarded) X(pushes_dropped)     \

@@ -10,7 +10,7 @@
  *
  * Invariant: what may be answered is not older than its query's time.
  * Deliberately not here: what Serf's own queries do (query_own.c). */
-#include "node/messages.h"
+#include "node/folded.h"
 #include "serf/filter.h"
 
 #define ANSWER_ACK 1          /* flags of a query and of an answer */
@@ -116,7 +116,9 @@ int kith_respond(struct kith *k, struct kith_time now, uint64_t query, struct ki
 {
     ki_input(k, now);
     struct ki_query_in *in = answer_find(k, query);
-    if (!in || in->changes_keys || in->deadline_us <= k->now.mono_us || !ki_active(k))
+    if (!in)
+        return ki_folded_respond(k, query, payload);
+    if (in->changes_keys || in->deadline_us <= k->now.mono_us || !ki_active(k))
         return KITH_ERR_NOT_FOUND;
     if (payload.len > k->cfg.response_size_max)
         return KITH_ERR_TOO_LONG;

@@ -10,7 +10,7 @@
  * Deliberately not here: what the queries of the pool itself ask. */
 #include "base/canary.h"
 #include "base/ilog.h"
-#include "node/messages.h"
+#include "node/folded.h"
 #include "serf/filter.h"
 
 #define ASK_ACK 1          /* flags of a query and of an answer */
@@ -24,7 +24,7 @@
 
 /* ---- asking ---- */
 
-static uint64_t ask_timeout_us(const struct kith *k, const struct kith_query *query)
+uint64_t ki_query_wait_us(const struct kith *k, const struct kith_query *query)
 {
     if (query->timeout_ms > 0)
         return (uint64_t)(query->timeout_ms < ASK_TIMEOUT_MAX_MS ? query->timeout_ms : ASK_TIMEOUT_MAX_MS) * 1000;
@@ -38,7 +38,7 @@ static uint64_t ask_again_us(const struct kith *k, const struct ki_query_out *ou
     return k->now.mono_us + ki_max_u64(interval_us, (uint64_t)k->cfg.gossip_interval_ms * 1000);
 }
 
-static size_t ask_filters_len(const struct kith_query *query)
+size_t ki_query_filters_len(const struct kith_query *query)
 {
     size_t len = 16;
     for (size_t i = 0; i < query->node_count; i++)
@@ -48,7 +48,7 @@ static size_t ask_filters_len(const struct kith_query *query)
     return len;
 }
 
-static void ask_filters(const struct kith_query *query, struct ki_pack *p)
+void ki_query_filters(const struct kith_query *query, struct ki_pack *p)
 {
     ki_pack_array(p, (query->node_count > 0) + query->tag_count);
     size_t names_len = 0;
@@ -145,7 +145,7 @@ static void ask_again(struct kith *k, struct ki_messages *m, struct ki_query_out
 static int ask_send(struct kith *k, struct ki_messages *m, struct ki_query_out *out, const struct kith_query *query,
                     uint64_t timeout_us)
 {
-    size_t filters_cap = ask_filters_len(query);
+    size_t filters_cap = ki_query_filters_len(query);
     size_t cap = ASK_FRONT + filters_cap + query->name.len + query->payload.len;
     uint8_t *buf = ki_mem_resize(&k->mem, NULL, filters_cap + cap);
     if (!buf) {
@@ -155,7 +155,7 @@ static int ask_send(struct kith *k, struct ki_messages *m, struct ki_query_out *
     struct ki_pack filters = ki_pack(buf, filters_cap, false);
     bool filtered = query->node_count + query->tag_count > 0;
     if (filtered)
-        ask_filters(query, &filters);
+        ki_query_filters(query, &filters);
     struct ki_pack p = ki_pack(buf + filters_cap, cap, false);
     ki_encode_serf_query(&p, &(struct ki_serf_query){.ltime = out->ltime,
                                                      .id = out->id,
@@ -187,7 +187,7 @@ int ki_query_ask(struct kith *k, enum ki_query_use use, const struct kith_query 
     struct ki_messages *m = ki_messages(k);
     if (!m)
         return KITH_ERR_NOMEM;
-    uint64_t timeout_us = ask_timeout_us(k, query);
+    uint64_t timeout_us = ki_query_wait_us(k, query);
     struct ki_query_out *asked = ask_note(k, m, use, timeout_us);
     if (!asked)
         return m->out_count >= k->cfg.queries_max ? KITH_ERR_FULL : KITH_ERR_NOMEM;
@@ -229,7 +229,7 @@ static int ask_check(struct kith *k, const struct kith_query *query)
             return KITH_ERR_NOT_FOUND;
     }
     bool fits = query->payload.len <= k->cfg.query_size_max &&
-                query->name.len + query->payload.len + ask_filters_len(query) <= k->cfg.query_size_max;
+                query->name.len + query->payload.len + ki_query_filters_len(query) <= k->cfg.query_size_max;
     return fits ? 0 : KITH_ERR_TOO_LONG;
 }
 
@@ -244,6 +244,8 @@ int kith_ask(struct kith *k, struct kith_time now, const struct kith_query *quer
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;
     }
+    if (query->fold)
+        return ki_folded_ask(k, query, ticket);
     *ticket = ++k->last_ticket;
     ki_count(k, KI_COUNT_queries_out);
     return ki_query_ask(k, KI_QUERY_APPLICATION, query, *ticket);
@@ -280,6 +282,7 @@ void ki_messages_forget(struct kith *k, uint32_t id)
     if (!k->messages)
         return;
     ki_confirm_forget(k->messages, id);
+    ki_folded_forget(k->messages, id);
     ki_debts_forget(&k->messages->debts, id);
 }
 
@@ -377,8 +380,9 @@ int kith_ask_cancel(struct kith *k, struct kith_time now, kith_ticket ticket)
     struct ki_query_out *out = k->messages ? k->messages->out : NULL;
     while (out && out->ticket != ticket)
         out = out->next;
-    if (!out || ticket == 0)
+    if (ticket == 0 || (!out && !ki_folded_cancel(k, ticket)))
         return KITH_ERR_NOT_FOUND;
-    ask_end(k, out);
+    if (out)
+        ask_end(k, out);
     return 0;
 }

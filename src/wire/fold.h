@@ -9,6 +9,8 @@
 #define KI_FOLD_NAMED_MAX 64 /* of the silent ones, who they are */
 #define KI_FOLD_VALUE_MAX 1e140 /* of an answer, either way: squares of them, and sums of those, are doubles */
 #define KI_FOLD_MEMBERS_MAX (1u << 24)
+#define KI_FOLD_ACK_LEN (2 + 8 + 8)
+#define KI_FOLD_REPLY_CAP(top) (2 + 8 + 8 + 4 * 5 + 5 * 8 + 1 + (top) * 16 + 1) /* bytes without any of the silent */
 
 enum ki_fold_kind { /* 40 to 4f: of folded queries */
     KI_FOLD_ASK = 0x40,  /* what do you say, and what those behind you? */
@@ -49,6 +51,12 @@ struct ki_partial {
     struct ki_fold_place top[KI_FOLD_TOP_MAX];
     uint64_t silent_at[KI_FOLD_NAMED_MAX]; /* where silent ones stand, rising */
 };
+
+/* Bytes that it has at most, as it is and with any span and time left. */
+static inline size_t ki_fold_ask_cap(const struct ki_fold_ask *msg)
+{
+    return 64 + msg->asker.len + msg->name.len + msg->filters.len + msg->payload.len;
+}
 
 void ki_encode_fold_ask(struct ki_writer *w, const struct ki_fold_ask *msg);
 bool ki_decode_fold_ask(struct ki_reader *r, struct ki_fold_ask *msg); /* after the kind, as the others */

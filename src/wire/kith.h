@@ -7,7 +7,8 @@
 #include "base/hash.h"
 
 #define KI_SERF_KITH 75 /* 'K' */
-#define KI_KITH_AGGREGATES 3 /* a subject as those of links are, 16 kinds of messages each; but never over one */
+#define KI_KITH_AGGREGATES 3 /* subjects as those of links are, 16 kinds of messages each; but never over one */
+#define KI_KITH_FOLDS 4
 
 enum ki_kith_message { /* 01 to 0f: of stores */
     KI_KITH_ROOT = 1,      /* what is your root?  This is mine */
