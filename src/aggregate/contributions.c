@@ -4,8 +4,8 @@
  * replaces what the owner has told under the same schema before it.  So in the end everybody holds the same, whatever the
  * order, and the head says how much of it: two members with the same (generation, head) of an owner have the same of it.
  *
- * Invariants: of an owner each schema is there once, and versions rise along its list; head <= heard; gaps counts those
- * where they differ; bytes is what the table's blocks hold, without the room to spare in them.
+ * Invariants: of an owner each schema is there once, and each version, which rise along its list; head <= heard; gaps
+ * counts those where they differ; bytes is what the table's blocks hold, without the room to spare in them.
  *
  * Deliberately not here: ranges of values, limits, who is alive, what is said about it. */
 #include "aggregate/contributions.h"
@@ -142,14 +142,16 @@ enum ki_taking ki_contributor_take(struct ki_contributions *c, struct ki_contrib
                                    uint64_t version, double value)
 {
     const struct ki_contribution *known = ki_contributor_find(owner, schema);
-    if (version <= owner->head || (known && known->version >= version))
+    uint32_t at = ki_contributor_after(owner, version);
+    bool is_taken = at > 0 && owner->list[at - 1].version == version; /* a liar told another value with it before */
+    if (version <= owner->head || is_taken || (known && known->version >= version))
         return KI_TAKING_OLD;
     if (!known && !ki_list_room(c->mem, (void **)&owner->list, sizeof *owner->list, owner->count, &owner->cap))
         return KI_TAKING_NO_ROOM;
     schema->uses++;
     if (known)
         contributor_remove(c, owner, (uint32_t)(known - owner->list));
-    uint32_t at = ki_contributor_after(owner, version);
+    at = ki_contributor_after(owner, version);
     memmove(&owner->list[at + 1], &owner->list[at], (owner->count - at) * sizeof *owner->list);
     owner->list[at] = (struct ki_contribution){.schema = schema, .version = version, .value = value};
     owner->count++;

@@ -54,7 +54,7 @@ void ki_contributor_renew(struct ki_contributions *c, struct ki_contributor *own
 void ki_contributions_forget(struct ki_contributions *c, uint32_t id);
 
 enum ki_taking {
-    KI_TAKING_OLD,    /* it is superseded, or known */
+    KI_TAKING_OLD,    /* it is superseded, or known; or another value is under this version */
     KI_TAKING_NEW,
     KI_TAKING_NO_ROOM /* memory is out */
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/aggregate.h"
 #include "node/stream.h"
 
 #define LONE_SECOND 1000000ull
@@ -278,8 +279,47 @@ static inline void lone_check_coordinates(const struct kith *k)
     }
 }
 
+static inline void lone_check_owner(const struct kith *k, const struct ki_contributor *owner)
+{
+    LONE_CHECK(ki_table_at(&k->table, owner->id) != NULL && owner->head <= owner->heard);
+    for (uint32_t i = 0; i < owner->count; i++) {
+        const struct ki_contribution *known = &owner->list[i];
+        LONE_CHECK(ki_contributor_find(owner, known->schema) == known && known->version <= owner->heard);
+        LONE_CHECK(i == 0 || known->version > owner->list[i - 1].version);
+        LONE_CHECK(ki_meaning_allows(&known->schema->meaning, known->value));
+        known->schema->tally++;
+    }
+}
+
+/* Each schema is used as often as somebody has it. */
+static inline void lone_check_aggregates(const struct kith *k)
+{
+    const struct ki_aggregates *a = k->aggregates;
+    if (!a)
+        return;
+    const struct ki_contributions *c = &a->contributions;
+    uint64_t bytes = 0;
+    uint32_t gaps = 0;
+    for (uint32_t i = 0; i < c->schemas.count; i++)
+        c->schemas.list[i]->tally = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        lone_check_owner(k, c->list[i]);
+        gaps += c->list[i]->head < c->list[i]->heard;
+        bytes += sizeof(struct ki_contributor) + c->list[i]->count * sizeof(struct ki_contribution);
+    }
+    for (uint32_t i = 0; i < a->open_count; i++)
+        a->open[i].schema->tally++;
+    for (uint32_t i = 0; i < c->schemas.count; i++)
+        LONE_CHECK(c->schemas.list[i]->uses == c->schemas.list[i]->tally && c->schemas.list[i]->uses > 0);
+    LONE_CHECK(c->gaps == gaps && c->bytes == bytes && ki_contributions_of(c, k->self) == a->own);
+    LONE_CHECK(a->own->head == a->own->heard && a->own->generation >> 32 <= k->incarnation);
+    LONE_CHECK(a->open_count <= k->cfg.aggregates_max && c->schemas.count <= 2 * k->cfg.aggregates_max);
+    LONE_CHECK(a->watch_count <= k->cfg.watches_max);
+}
+
 static inline void lone_check(const struct kith *k)
 {
+    lone_check_aggregates(k);
     lone_check_coordinates(k);
     lone_check_table(&k->table);
     lone_check_streams(k);

@@ -101,9 +101,8 @@ static void step_take(struct ki_contributions *c, struct ki_rng *rng, uint32_t i
     uint64_t version = ki_rng_below(rng, TOLD_MAX) + 1;
     double value = (double)ki_rng_below(rng, 100);
     bool taken = version > m->head && version > m->versions[i];
-    for (unsigned other = 0; other < SCHEMAS; other++) /* a version is of one value */
-        if (other != i && m->versions[other] == version)
-            return;
+    for (unsigned other = 0; other < SCHEMAS; other++) /* a version is of one value: the first that came */
+        taken = taken && m->versions[other] != version;
     assert_int_equal(ki_contributor_take(c, ki_contributions_of(c, id), schemas[i], version, value),
                      taken ? KI_TAKING_NEW : KI_TAKING_OLD);
     if (!taken)
