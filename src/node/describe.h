@@ -1,4 +1,5 @@
-/* A datagram in words, between the files that tell it: describe.c its layers and Serf's messages, describe_kith.c kith's. */
+/* A datagram in words, between the files that tell it: describe.c its layers and Serf's messages, describe_kith.c kith's
+ * own, and of those describe_aggregate.c what is about contributions. */
 #ifndef KI_NODE_DESCRIBE_H
 #define KI_NODE_DESCRIBE_H
 
@@ -57,5 +58,7 @@ static inline void describe_malformed(struct describe *d, const char *what)
 /* Both after their type: a query of Serf's, and a message of kith's own. */
 void ki_describe_query(struct describe *d, const char *what, struct ki_reader *r);
 void ki_describe_kith(struct describe *d, struct ki_reader *r);
+/* A message about contributions, after its kind.  False: it is none. */
+bool ki_describe_aggregate(struct describe *d, uint8_t kind, struct ki_reader *r);
 
 #endif

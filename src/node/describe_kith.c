@@ -119,6 +119,8 @@ void ki_describe_kith(struct describe *d, struct ki_reader *r)
         describe_kith_fold_answer(d, (enum ki_fold_kind)kind, r);
         return;
     default: /* the store's, and what later versions add */
+        if (ki_describe_aggregate(d, kind, r))
+            return;
         describe_item(d, "kith message ");
         describe_number(d, "", kind);
         return;
