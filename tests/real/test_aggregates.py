@@ -122,10 +122,12 @@ def command_line(pool):
     one, two = pool.start("kith", count=2)
     two.join(one)
     pool.full([one, two])
-    check(kith(one, "gauge", "set", "jobs", "3", "-unit", "jobs", "-min", "0", "-max", "10", "-step", "0.5").out == "", "quiet")
+    done = kith(one, "gauge", "set", "jobs", "3", "-unit", "jobs", "-min", "0", "-max", "10", "-step", "0.5")
+    check(done.out == done.err == "", done)
     agree([one, two], "jobs", 10, count=1, converged=True)
     text = kith(one, "aggregate", "jobs", "-quantile", "0.99", "-top", "1").out
-    for line in ("Aggregate             jobs (jobs)", "Engine                exact", "Count                 1", "Sum                   3",
+    for line in ("Aggregate             jobs (jobs)", "Engine                exact", "Count                 1",
+                 "Sum                   3",
                  "  off by at most      0.5", "Quantile 0.99         3", "Coverage              100 % of the members",
                  "     0  " + one.name + "   3"):
         check(line in text.split("\n"), "no line %r in" % line, text)
@@ -133,8 +135,8 @@ def command_line(pool):
     check(any(line.split()[:3] == ["jobs", "jobs", "3"] and "the agent's own" not in line for line in listed), listed)
     check(sum("the agent's own" in line for line in listed) == len(BUILT_IN), listed)
     gauges = {g["name"]: g for g in kith(one, "gauge", "list", "--json").json()["gauges"]}
-    check(gauges["jobs"]["schema"] == {"unit": "jobs", "min": 0, "max": 10, "step": 0.5, "interval_ms": 1000, "engine": "auto"},
-          gauges)
+    check(gauges["jobs"]["schema"] == {"unit": "jobs", "min": 0, "max": 10, "step": 0.5, "interval_ms": 1000,
+                                       "engine": "auto"}, gauges)
     check(gauges["load"]["builtin"] and not gauges["jobs"]["builtin"], gauges)
     says(kith(one, "gauge", "set", "jobs", "11", code=1), "11", "jobs", "0 to 10")
     says(kith(one, "gauge", "set", "jobs", "nan", code=2), "nan", "no decimal number")
@@ -206,7 +208,7 @@ def redis(pool):
         return lib.run("redis-cli", "-h", agents[1].ip, "-p", "7379", *words).out.strip()
     key, order = "kith:aggregate:jobs", "kith:order:jobs"
     check(cli("hget", key, "average") == "2", cli("hget", key, "average"))
-    check(cli("hmget", key, "count", "sum", "min", "max", "converged").split() == ["3", "6", "0", "4", "1"], cli("hgetall", key))
+    check(cli("hmget", key, "count", "sum", "min", "max", "converged").split() == ["3", "6", "0", "4", "1"], key)
     check(cli("type", key) == "hash" and cli("type", order) == "zset", "types")
     check(cli("zrevrange", order, "0", "0", "withscores").split() == [agents[2].name, "4"], cli("zrange", order, "0", "-1"))
     check(cli("zrank", order, agents[1].name) == "1" and cli("zcard", order) == "3", "rank and card")
