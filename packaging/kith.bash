@@ -16,7 +16,7 @@ _kith_sim()
 _kith()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="agent del dev event force-leave get help incr info join keygen keys leave members monitor query
+    local commands="agent aggregate del dev event force-leave gauge get help incr info join keygen keys leave members monitor query
         reachability rtt set sim store stream tags version watch"
     local client="-rpc-addr -rpc-auth -json -help"
     local door="-resp-addr -resp-auth -json -help"
@@ -33,6 +33,10 @@ _kith()
         mapfile -t COMPREPLY < <(compgen -W "status backup restore -help" -- "$cur")
         return
     fi
+    if [ "$command" = gauge ] && [ "$COMP_CWORD" -eq 2 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "set clear list -help" -- "$cur")
+        return
+    fi
     # With a value behind '=', bash makes three words of -flag=value.
     [ "$prev" = "=" ] && prev=${COMP_WORDS[COMP_CWORD - 2]}
     [ "$cur" = "=" ] && cur=
@@ -45,6 +49,8 @@ _kith()
     -status | status) words="alive leaving left failed" ;;
     -size | size) words="16 24 32" ;;
     -coalesce | coalesce) words="true false" ;;
+    -engine | engine) words="auto exact network" ;;
+    -gauges | gauges) words="true false" ;;
     -mode | mode) words="push pull push-pull" ;;
     -function | function) words="avg sum count max quantile order" ;;
     -algorithm | algorithm) words="flow-updating push-pull push-sum exact merge sample t-man" ;;
@@ -63,7 +69,7 @@ _kith()
         case $command in
         agent) words="-node -bind -advertise -join -retry-join -retry-interval -retry-max -tag -tags-file -encrypt
                 -keyring-file -profile -rpc-addr -rpc-auth -rpc-socket -resp-addr -resp-auth -config-file -config-dir -log-level
-                -log-format -event-handler -handler-timeout -handler-concurrency -snapshot -data-dir -fsync -data-max -store-max -value-max -repair-rate -rejoin -broadcast-timeout -disable-compression
+                -log-format -event-handler -handler-timeout -handler-concurrency -gauges -snapshot -data-dir -fsync -data-max -store-max -value-max -repair-rate -rejoin -broadcast-timeout -disable-compression
                 -protocol -replay -role -label -delegate-versions -help" ;;
         dev) words="-nodes -base-port -rpc-port -profile -help" ;;
         members) words="-detailed -format -name -role -status -tag $client" ;;
@@ -85,6 +91,11 @@ _kith()
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 return
             fi
+            ;;
+        aggregate) words="-quantile -top -bottom -sorted -engine -timeout -watch $client" ;;
+        gauge)
+            words=$client
+            [ "${COMP_WORDS[2]}" = set ] && words="-unit -min -max -step -interval -engine $client"
             ;;
         join) words="-replay $client" ;;
         leave | rtt) words=$client ;;
