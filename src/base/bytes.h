@@ -40,8 +40,21 @@ static inline const uint8_t *ki_take(struct ki_reader *r, size_t len)
     return at;
 }
 
+/* Big-endian numbers of 1 to 8 bytes.  Lengths are nearly always constants, and the usual ones are spelled out: compilers
+ * make one load or store of that, and a loop of a loop. */
+static inline uint64_t ki_load_be4(const uint8_t *at)
+{
+    return (uint64_t)at[0] << 24 | (uint64_t)at[1] << 16 | (uint64_t)at[2] << 8 | at[3];
+}
+
 static inline uint64_t ki_load_be(const uint8_t *at, size_t len)
 {
+    if (len == 2)
+        return (uint64_t)at[0] << 8 | at[1];
+    if (len == 4)
+        return ki_load_be4(at);
+    if (len == 8)
+        return ki_load_be4(at) << 32 | ki_load_be4(at + 4);
     uint64_t value = 0;
     for (size_t i = 0; i < len; i++)
         value = value << 8 | at[i];
@@ -79,10 +92,25 @@ static inline void ki_put(struct ki_writer *w, const void *from, size_t len)
         memcpy(at, from, len);
 }
 
+static inline void ki_store_be4(uint8_t *at, uint64_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
 static inline void ki_store_be(uint8_t *at, uint64_t value, size_t len)
 {
-    for (size_t i = len; i-- > 0; value >>= 8)
-        at[i] = (uint8_t)value;
+    if (len == 4) {
+        ki_store_be4(at, value);
+    } else if (len == 8) {
+        ki_store_be4(at, value >> 32);
+        ki_store_be4(at + 4, value);
+    } else {
+        for (size_t i = len; i-- > 0; value >>= 8)
+            at[i] = (uint8_t)value;
+    }
 }
 
 static inline void ki_put_be(struct ki_writer *w, uint64_t value, size_t len)

@@ -56,12 +56,7 @@ static inline struct hash_state hash_begin(const uint8_t key[16])
 /* The last word: what is left of the input, and its length. */
 static inline uint64_t hash_last(const uint8_t *at, size_t left, size_t len)
 {
-    uint64_t last = (uint64_t)len << 56;
-    if (left == 0)
-        return last;
-    if (len < 8)
-        return last | ki_load_le(at, left);
-    return last | ki_load_le8(at + left - 8) >> (8 * (8 - left)); /* one load, with bytes that came before */
+    return (uint64_t)len << 56 | ki_load_le_rest(at, left, len);
 }
 
 static inline struct hash_state hash_input(struct hash_state v, const uint8_t *at, size_t len)

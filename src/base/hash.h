@@ -4,20 +4,35 @@
 
 #include "base/base.h"
 
-/* The words that hashes take in, the first byte lowest on any machine: of less than 8 bytes, */
+/* The words that hashes take in, the first byte lowest on any machine.  Spelled out: compilers make one load of it. */
+static inline uint64_t ki_load_le4(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+static inline uint64_t ki_load_le8(const uint8_t *at)
+{
+    return ki_load_le4(at) | ki_load_le4(at + 4) << 32;
+}
+
+/* Of less than 8 bytes; two loads of 4 may overlap, and agree where they do. */
 static inline uint64_t ki_load_le(const uint8_t *at, size_t len)
 {
+    if (len >= 4)
+        return ki_load_le4(at) | ki_load_le4(at + len - 4) << 8 * (len - 4);
     uint64_t value = 0;
     for (size_t i = 0; i < len; i++)
         value |= (uint64_t)at[i] << 8 * i;
     return value;
 }
 
-/* and of 8, spelled out: compilers make one load of it. */
-static inline uint64_t ki_load_le8(const uint8_t *at)
+/* What is left of len bytes behind the last whole word of 8, 0 to 7 bytes that begin here: one load, with bytes that came
+ * before. */
+static inline uint64_t ki_load_le_rest(const uint8_t *at, size_t left, size_t len)
 {
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+    if (len < 8)
+        return ki_load_le(at, left);
+    return left > 0 ? ki_load_le8(at + left - 8) >> (8 * (8 - left)) : 0;
 }
 
 uint64_t ki_siphash(const uint8_t key[16], const void *data, size_t len);

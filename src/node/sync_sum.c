@@ -41,9 +41,10 @@ static uint64_t sum_word(uint64_t hash, uint64_t word, uint64_t factor)
 static uint64_t sum_bytes(uint64_t hash, struct ki_span bytes, uint64_t factor)
 {
     const uint8_t *at = bytes.ptr;
-    for (; bytes.len >= 8; at += 8, bytes.len -= 8)
+    size_t left = bytes.len;
+    for (; left >= 8; at += 8, left -= 8)
         hash = sum_word(hash, ki_load_le8(at), factor);
-    return bytes.len > 0 ? sum_word(hash, ki_load_le(at, bytes.len), factor) : hash;
+    return left > 0 ? sum_word(hash, ki_load_le_rest(at, left, bytes.len), factor) : hash;
 }
 
 /* The last steps of MurmurHash3 (Appleby 2011): every bit counts for every other. */

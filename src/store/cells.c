@@ -174,7 +174,7 @@ uint64_t ki_cell_expiry_ms(const struct ki_cells *cells, uint32_t id)
     const struct ki_cell *cell = ki_cells_at(cells, id);
     if (cell->kind == KI_KIND_REGISTER)
         return cell->expires_ms;
-    return cell->kind == KI_KIND_EXPIRY ? ki_load_be(ki_cells_value(cell).ptr, 8) : 0;
+    return cell->kind == KI_KIND_EXPIRY && cell->body ? ki_load_be(cell->body + cell->field_len, 8) : 0;
 }
 
 /* ---- entering ---- */
