@@ -34,6 +34,8 @@ struct ki_aggregates *ki_aggregates(struct kith *k)
         return NULL;
     }
     a->engines[KITH_ENGINE_EXACT] = &ki_exact_engine;
+    a->engines[KITH_ENGINE_NETWORK] = &ki_network_engine;
+    ki_network_init(k, &a->network);
     a->debts.mem = &k->mem;
     a->pass_us = a->off_us = KITH_NEVER;
     ki_rng_init(&a->rng, ki_crng_u64(&k->crng));
@@ -48,6 +50,7 @@ void ki_aggregates_free(struct kith *k)
     struct ki_aggregates *a = k->aggregates;
     if (!a)
         return;
+    ki_network_free(k, a);
     ki_contributions_free(&a->contributions);
     ki_debts_free(&a->debts);
     ki_mem_free(&k->mem, a->open);
@@ -63,6 +66,7 @@ void ki_aggregates_forget(struct kith *k, uint32_t id)
         return;
     ki_contributions_forget(&k->aggregates->contributions, id);
     ki_debts_forget(&k->aggregates->debts, id);
+    ki_network_forget(k, k->aggregates, id);
 }
 
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation)
@@ -148,6 +152,7 @@ int kith_aggregate_open(struct kith *k, struct kith_time now, struct kith_str na
         return KITH_ERR_NOMEM;
     }
     a->open[a->open_count++] = (struct ki_aggregate){.schema = used};
+    ki_network_want_open(k, a);
     return 0;
 }
 
@@ -167,6 +172,7 @@ static void aggregate_changed(struct kith *k, struct ki_aggregate *open)
     open->schema->changed_us = k->now.mono_us;
     k->aggregates->contributions.changes++;
     ki_aggregates_due(k, k->aggregates);
+    ki_network_changed(k, k->aggregates, open->schema);
 }
 
 static void aggregate_take_back(struct kith *k, struct ki_aggregate *open)
@@ -233,6 +239,7 @@ static void aggregate_tally(const struct kith *k, struct ki_aggregates *a)
     }
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].schema->tally += a->open[i].has_value;
+    ki_network_tally(a);
 }
 
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name)

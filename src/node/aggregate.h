@@ -4,6 +4,7 @@
  *   aggregate_exact.c  the engine that knows every contribution
  *   aggregate_tell.c   when something is said                 aggregate_talk.c   who knows how much
  *   aggregate_values.c contributions as messages, both ways  aggregate_watch.c  conditions that are watched
+ *   network.h          the engine that computes in the network
  *
  * Nothing of it exists before an aggregate is opened here or heard of. */
 #ifndef KI_NODE_AGGREGATE_H
@@ -15,6 +16,7 @@
 #include "aggregate/fold.h"
 #include "aggregate/watch.h"
 #include "base/debts.h"
+#include "node/network.h"
 #include "node/node.h"
 #include "wire/aggregate.h"
 
@@ -77,6 +79,7 @@ struct ki_aggregates {
     uint32_t open_count, open_cap;
     const struct ki_engine *engines[3]; /* by enum kith_engine; NULL: there is none */
     struct ki_sorted sorted;
+    struct ki_network network;
     struct ki_rng rng; /* its own, so that what is measured moves no other choice */
 
     /* telling */
@@ -137,12 +140,18 @@ static inline uint64_t ki_aggregates_round_us(const struct kith *k)
 
 extern const struct ki_engine ki_exact_engine;
 
+/* ---- network_read.c ---- */
+
+extern const struct ki_engine ki_network_engine;
+
 /* ---- aggregate_tell.c ---- */
 
 /* Contributions under it are told to everybody, and taken in. */
 bool ki_aggregates_carry(const struct ki_aggregates *a, const struct ki_schema *schema);
 /* The exact engine answers for it. */
 bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema);
+/* The network engine is to have it, as soon as can be. */
+bool ki_aggregates_networked(const struct ki_aggregates *a, const struct ki_schema *schema);
 void ki_aggregates_due(struct kith *k, struct ki_aggregates *a); /* something of ours has changed: when is it told? */
 void ki_aggregates_tick(struct kith *k);
 uint64_t ki_aggregates_deadline(const struct kith *k);

@@ -273,6 +273,8 @@ int ki_aggregates_message(struct kith *k, uint32_t id, struct ki_span message)
     int error = KITH_ERR_VERSION; /* what later versions add */
     if (!a)
         return KITH_ERR_NOMEM;
+    if (message.ptr[0] >= KI_NETWORK_REQUEST)
+        return ki_network_message(k, a, id, message);
     switch ((enum ki_aggregate_kind)message.ptr[0]) {
     case KI_AGGREGATES_ROOT:
     case KI_AGGREGATES_HEADS:

@@ -28,8 +28,14 @@
 
 bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema)
 {
-    bool is_off = a->exact_is_off || a->others_are_off;
+    bool is_off = (a->exact_is_off && a->off_us == KITH_NEVER) || a->others_are_off;
     return schema->meaning.engine == KI_SCHEMA_EXACT || (schema->meaning.engine == KI_SCHEMA_AUTO && !is_off);
+}
+
+bool ki_aggregates_networked(const struct ki_aggregates *a, const struct ki_schema *schema)
+{
+    bool is_off = a->exact_is_off || a->others_are_off;
+    return schema->meaning.engine == KI_SCHEMA_NETWORK || (schema->meaning.engine == KI_SCHEMA_AUTO && is_off);
 }
 
 bool ki_aggregates_carry(const struct ki_aggregates *a, const struct ki_schema *schema)
@@ -74,6 +80,7 @@ static void tell_check(struct kith *k, struct ki_aggregates *a)
     uint64_t living = ki_aggregates_living(k), bytes = a->contributions.bytes, max = k->cfg.aggregate_bytes_max;
     a->check_us = k->now.mono_us + TELL_CHECK_US;
     tell_look_at_others(k, a);
+    ki_network_want_open(k, a);
     if (!a->exact_is_off && (living > TELL_MEMBERS_MAX || bytes > max)) {
         a->exact_is_off = true;
         a->off_us = k->now.mono_us + TELL_BOTH_US;
@@ -196,6 +203,7 @@ void ki_aggregates_tick(struct kith *k)
         a->is_full = false;
         ki_aggregates_want(k, a);
     }
+    ki_network_tick(k, a);
     ki_watches_tick(k, a);
 }
 
@@ -205,5 +213,5 @@ uint64_t ki_aggregates_deadline(const struct kith *k)
     if (!a)
         return KITH_NEVER;
     uint64_t telling = ki_min_u64(ki_min_u64(a->off_us, a->tell_us), ki_min_u64(a->pass_us, tell_want_us(a)));
-    return ki_min_u64(telling, ki_watches_deadline(a));
+    return ki_min_u64(ki_min_u64(telling, ki_watches_deadline(a)), ki_network_deadline(k, &a->network));
 }

@@ -59,6 +59,7 @@
     X(deltas_refused) X(roots_compared) X(roots_different) X(changes_dropped)                                \
     X(contributions_in) X(contributions_out) X(contributions_forwarded) X(contributions_refused)             \
     X(contributions_dropped) X(contributions_wanted) X(aggregate_asks_refused)                               \
+    X(flows_in) X(flows_out) X(flows_refused) X(claims_in) X(claims_refused)                                 \
     X(stamps_ahead) X(replica_id_met) X(cells_damaged)                                                       \
     X(members_full) X(queue_dropped) X(intents_dropped) X(replies_dropped) X(relays_full) X(events_dropped)  \
     X(out_of_memory) X(pauses) X(slices)
