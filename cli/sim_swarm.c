@@ -32,13 +32,13 @@ struct swarm_times {
 struct swarm {
     const char *seeds, *seed, *only, *canary;
     struct ki_flag_uint jobs, nodes;
-    bool json, shrink, trace, list, stores, events;
+    bool json, shrink, trace, list, stores, events, aggregates;
 
     uint64_t first, last;
     struct sim_part part; /* of each world */
     uint64_t run, failed;
     uint64_t digest;     /* of all runs' digests */
-    struct swarm_times agreed, stored; /* of the worlds that have the usual time */
+    struct swarm_times agreed, stored, folded; /* of the worlds that have the usual time */
     json_t *failures;
 };
 
@@ -46,7 +46,8 @@ struct swarm {
 
 static unsigned swarm_with(const struct swarm *sw)
 {
-    return (sw->stores ? SIM_WITH_STORES : 0) | (sw->events ? SIM_WITH_EVENTS : 0);
+    return (sw->stores ? SIM_WITH_STORES : 0) | (sw->events ? SIM_WITH_EVENTS : 0) |
+           (sw->aggregates ? SIM_WITH_AGGREGATES : 0);
 }
 
 static bool swarm_hash(const char *text, uint64_t *seed)
@@ -132,6 +133,7 @@ static int swarm_list(void)
     printf("%-12s  %s\n", "agree", "after the healing all views of the core agree, and keep to it");
     printf("%-12s  %s\n", "converge", "and later all its stores are equal: what they show, roots, contexts");
     printf("%-12s  %s\n", "settle", "and later all its members have settled all events of each other");
+    printf("%-12s  %s\n", "fold", "and later all answers of aggregates are what their members give");
     return KI_EXIT_OK;
 }
 
@@ -161,6 +163,8 @@ static void swarm_again(const struct swarm *sw, uint64_t seed, const struct sim_
         fputs(" --stores", to);
     if (sw->events)
         fputs(" --events", to);
+    if (sw->aggregates)
+        fputs(" --aggregates", to);
     if (sw->canary)
         fprintf(to, " --canary %s", sw->canary);
     fclose(to);
@@ -327,7 +331,8 @@ static bool swarm_take(struct swarm *sw, const struct ki_swarm_result *r)
         swarm_failure(sw, r);
     else if (r->verdict.allowed_us == SIM_SWARM_AGREE_US)
         return swarm_time(&sw->agreed, r->verdict.agreed_us) &&
-               (!sw->stores || swarm_time(&sw->stored, r->verdict.stored_us));
+               (!sw->stores || swarm_time(&sw->stored, r->verdict.stored_us)) &&
+               (!sw->aggregates || swarm_time(&sw->folded, r->verdict.folded_us));
     return true;
 }
 
@@ -360,15 +365,18 @@ static int swarm_report_json(const struct swarm *sw, const char *digest, double 
                              "wall_s", wall_s, "seeds_per_s", rate);
     if (sw->stores)
         json_object_set_new(root, "stored_ms", swarm_times_json(&sw->stored));
+    if (sw->aggregates)
+        json_object_set_new(root, "folded_ms", swarm_times_json(&sw->folded));
     return ki_json_print(root, KI_SIM_JSON_REALS);
 }
 
 static int swarm_report(struct swarm *sw, double wall_s)
 {
-    if (sw->agreed.count > 0)
-        qsort(sw->agreed.ms, sw->agreed.count, sizeof *sw->agreed.ms, ki_rank_order);
-    if (sw->stored.count > 0)
-        qsort(sw->stored.ms, sw->stored.count, sizeof *sw->stored.ms, ki_rank_order);
+    struct swarm_times *all[] = {&sw->agreed, &sw->stored, &sw->folded};
+    for (size_t i = 0; i < KI_COUNT(all); i++) {
+        if (all[i]->count > 0)
+            qsort(all[i]->ms, all[i]->count, sizeof *all[i]->ms, ki_rank_order);
+    }
     double rate = wall_s > 0 ? (double)sw->run / wall_s : 0;
     int code = sw->failed ? KI_EXIT_FAILED : KI_EXIT_OK;
     if (ki_sim_interrupted())
@@ -383,6 +391,7 @@ static int swarm_report(struct swarm *sw, double wall_s)
            (unsigned long long)sw->failed, wall_s, rate, digest);
     swarm_times_text(&sw->agreed, "healed cores", SIM_SWARM_AGREE_US);
     swarm_times_text(&sw->stored, "their stores", SIM_SWARM_AGREE_US + SIM_SWARM_STORE_US);
+    swarm_times_text(&sw->folded, "their aggregates", SIM_SWARM_AGGREGATES_US);
     return code;
 }
 
@@ -424,6 +433,7 @@ static int swarm_run(struct swarm *sw)
     code = fine ? code : KI_EXIT_FAILED;
     free(sw->agreed.ms);
     free(sw->stored.ms);
+    free(sw->folded.ms);
     json_decref(sw->failures);
     return code;
 }
@@ -438,6 +448,7 @@ int ki_cmd_sim_swarm(int argc, char **argv)
         {"nodes", KI_FLAG_UINT_GIVEN, &sw.nodes, "n", "Of one seed's nodes the first."},
         {"stores", KI_FLAG_BOOL, &sw.stores, NULL, "Every world has stores, which are written to: other worlds."},
         {"events", KI_FLAG_BOOL, &sw.events, NULL, "Members send events and ask queries: other worlds."},
+        {"aggregates", KI_FLAG_BOOL, &sw.aggregates, NULL, "Members contribute to aggregates: other worlds."},
         {"jobs", KI_FLAG_UINT_GIVEN, &sw.jobs, "n", "Processes at a time; otherwise as many as there are processors."},
         {"shrink", KI_FLAG_BOOL, &sw.shrink, NULL, "Of what fails, finds the fewest faults and nodes that still do."},
         {"trace", KI_FLAG_BOOL, &sw.trace, NULL, "Prints every seed's plan, and what happens: its last 200,000 lines."},

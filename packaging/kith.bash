@@ -6,7 +6,7 @@ _kith_sim()
     case $1 in
     run) echo "-nodes -for -seed -warm -until-full -profile -mix -compress -key -latency -loss -duplicate -reorder -check
             -trace -report -kill -crash -leave -restart -pause -slow -partition" ;;
-    swarm) echo "-seeds -seed -only -nodes -jobs -stores -events -shrink -trace -list-checkers" ;;
+    swarm) echo "-seeds -seed -only -nodes -jobs -stores -events -aggregates -shrink -trace -list-checkers" ;;
     spread) echo "-nodes -mode -stop -k -fanout -loss -runs -seed -report" ;;
     aggregate) echo "-nodes -function -algorithm -overlay -loss -churn -cycles -retries -sample -q -seed -report" ;;
     lifeguard) echo "-nodes -runs -seed -quick -report" ;;

@@ -20,7 +20,7 @@ struct sim_checker {
 #define SIM_CHECKERS(X)                                                                                  \
     X(incarnation) X(left) X(self) X(size) X(deadline) X(limits) X(memory) X(quiet) X(address) X(answer) \
     X(events) X(storm) X(store) X(holder) X(withhold) X(changes) X(once) X(order) X(gaps) X(certificate) \
-    X(asks)
+    X(asks) X(places) X(edges)
 
 #define SIM_CHECKER_DECLARE(name) extern const struct sim_checker ki_sim_check_##name;
 SIM_CHECKERS(SIM_CHECKER_DECLARE)

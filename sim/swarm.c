@@ -102,13 +102,17 @@ void ki_sim_swarm_run(struct sim_swarm *w, uint64_t until_us)
 {
     while (!kith_sim_violation(w->s)) {
         uint64_t work_us = w->plan->stores ? w->work_us : KITH_NEVER, talk_us = w->plan->events ? w->talk_us : KITH_NEVER;
-        if (ki_min_u64(work_us, talk_us) >= until_us)
+        uint64_t give_us = w->plan->aggregates ? w->give_us : KITH_NEVER;
+        uint64_t next_us = ki_min_u64(work_us, ki_min_u64(talk_us, give_us));
+        if (next_us >= until_us)
             break;
-        ki_sim_swarm_pass(w, ki_min_u64(work_us, talk_us));
-        if (work_us <= talk_us)
+        ki_sim_swarm_pass(w, next_us);
+        if (work_us == next_us)
             ki_sim_swarm_work(w);
-        else
+        else if (talk_us == next_us)
             ki_sim_swarm_talk(w);
+        else
+            ki_sim_swarm_give(w);
     }
     ki_sim_swarm_pass(w, until_us);
 }
@@ -140,6 +144,7 @@ static void swarm_verdict(const struct sim_swarm *w, struct sim_verdict *out)
                                 .virtual_us = kith_sim_now_us(w->s),
                                 .agreed_us = w->agreed_us,
                                 .stored_us = w->stored_us,
+                                .folded_us = w->folded_us,
                                 .allowed_us = w->plan->agree_us};
     const char *violation = kith_sim_violation(w->s);
     if (!violation)

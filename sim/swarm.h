@@ -18,6 +18,7 @@
 #define SIM_SWARM_AGREE_US (30 * KITH_SIM_SECOND) /* within which a healed core of profile lan agrees */
 #define SIM_SWARM_STORE_US (60 * KITH_SIM_SECOND) /* so much later its stores do */
 #define SIM_SWARM_EVENTS_US (60 * KITH_SIM_SECOND) /* and so much later its last events are settled */
+#define SIM_SWARM_AGGREGATES_US (60 * KITH_SIM_SECOND) /* and its answers are right so long after the last values */
 #define SIM_SWARM_FAULTS   64
 #define SIM_SWARM_RACKS    8 /* each node is in one; partitions run between them */
 
@@ -75,6 +76,9 @@ struct sim_plan {
     bool small_log;      /* few past events are kept */
     bool last_loss;      /* the last words are said over links that lose a third */
     uint32_t talk_us;    /* between two steps of the events' workload, on average */
+    bool aggregates;     /* members contribute to them */
+    bool give_loss;      /* the last values are given over links that lose a third */
+    uint32_t give_us;    /* between two steps of the aggregates' workload, on average */
     uint64_t heal_us;    /* when the faults end */
     uint64_t agree_us;   /* within which the core must agree then */
     struct sim_plan_node nodes[SIM_SWARM_NODES];
@@ -97,10 +101,11 @@ struct sim_verdict {
     uint64_t agreed_us; /* after the healing, */
     uint64_t allowed_us; /* and how long it might have taken */
     uint64_t stored_us;  /* likewise of its stores; 0: there are none, or no two */
+    uint64_t folded_us;  /* after the last values, its aggregates */
     uint64_t digest, events, virtual_us;
 };
 
-enum { SIM_WITH_STORES = 1, SIM_WITH_EVENTS = 2 };
+enum { SIM_WITH_STORES = 1, SIM_WITH_EVENTS = 2, SIM_WITH_AGGREGATES = 4 };
 
 /* with: SIM_WITH_ flags, what the world has.  A seed is another world then. */
 void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, unsigned with);
@@ -138,9 +143,11 @@ struct sim_swarm {
     uint64_t overheard;               /* datagrams in all */
     uint64_t agreed_us;
     uint64_t stored_us;
+    uint64_t folded_us;
     uint64_t work_us;                 /* when the workload's next step is due, */
     uint64_t work_step;               /* and its number */
-    uint64_t talk_us, talk_step;      /* likewise of the events' workload */
+    uint64_t talk_us, talk_step;      /* likewise of the events' workload, */
+    uint64_t give_us, give_step;      /* and the aggregates' */
 };
 
 bool ki_sim_swarm_runs(const struct sim_swarm *w, uint32_t node); /* it has been added, is up, and not paused */
@@ -171,5 +178,12 @@ void ki_sim_swarm_event_config(const struct sim_swarm *w, struct kith_config *c)
 void ki_sim_swarm_talk(struct sim_swarm *w);                    /* a step of the workload */
 void ki_sim_swarm_pass(struct sim_swarm *w, uint64_t until_us); /* the world, without workloads; queries are answered */
 void ki_sim_swarm_events_wait(struct sim_swarm *w);             /* until all are settled, or says that they are not */
+
+/* ---- swarm_aggregates.c ---- */
+
+void ki_sim_plan_aggregates(struct sim_plan *plan, struct ki_rng *rng);       /* makes it a world with aggregates */
+void ki_sim_plan_aggregate_faults(struct sim_plan *plan, struct ki_rng *rng); /* more faults */
+void ki_sim_swarm_give(struct sim_swarm *w);            /* a step of the workload */
+void ki_sim_swarm_aggregates_wait(struct sim_swarm *w); /* until all answers are right, or says which is not */
 
 #endif

@@ -200,6 +200,8 @@ void ki_sim_swarm_heal(struct sim_swarm *w)
                 ki_sim_swarm_stores_wait(w, start_us);
             if (w->plan->events && !kith_sim_violation(w->s))
                 ki_sim_swarm_events_wait(w);
+            if (w->plan->aggregates && !kith_sim_violation(w->s))
+                ki_sim_swarm_aggregates_wait(w);
             return;
         }
         if (agreed_us == KITH_NEVER && at_us - start_us > w->plan->agree_us)

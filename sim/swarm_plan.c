@@ -1,7 +1,7 @@
 /* A number -> a world and its misfortunes.
  *
  * Generators split from the seed, one for what the world is, one for its faults, one for who belongs to the core, one each
- * for its stores and its events:
+ * for its stores, its events and its aggregates:
  * leaving a fault out, or drawing one more, moves nothing else.  Each fault carries whatever luck it needs.
  *
  * Small worlds are drawn most: most bugs of membership need few nodes, and small worlds are quick.  What is not loss of
@@ -186,23 +186,28 @@ static void plan_faults(struct sim_plan *plan, struct ki_rng *rng)
 
 void ki_sim_plan_draw(struct sim_plan *plan, uint64_t seed, unsigned with)
 {
-    struct ki_rng world, faults, core, store, events;
+    struct ki_rng world, faults, core, store, events, aggregates;
     ki_rng_init(&world, seed);
     ki_rng_init(&faults, seed ^ 0x666175c7);
     ki_rng_init(&core, seed ^ 0xc07e);
     ki_rng_init(&store, seed ^ 0x5704e);
     ki_rng_init(&events, seed ^ 0xe7e275);
+    ki_rng_init(&aggregates, seed ^ 0xa66e6a7e);
     *plan = (struct sim_plan){.seed = seed};
     plan_world(plan, &world);
     if (with & SIM_WITH_STORES)
         ki_sim_plan_stores(plan, &store);
     if (with & SIM_WITH_EVENTS)
         ki_sim_plan_events(plan, &events);
+    if (with & SIM_WITH_AGGREGATES)
+        ki_sim_plan_aggregates(plan, &aggregates);
     plan_faults(plan, &faults);
     if (with & SIM_WITH_STORES)
         ki_sim_plan_store_faults(plan, &store);
     if (with & SIM_WITH_EVENTS)
         ki_sim_plan_event_faults(plan, &events);
+    if (with & SIM_WITH_AGGREGATES)
+        ki_sim_plan_aggregate_faults(plan, &aggregates);
     plan_core(plan, &core);
 }
 
@@ -303,6 +308,9 @@ void ki_sim_plan_print(const struct sim_plan *plan, FILE *to)
     if (plan->events)
         fprintf(to, ", an event each %.0f ms%s%s", (double)plan->talk_us / 1e3, plan->small_log ? ", few kept" : "",
                 plan->last_loss ? ", the last words with loss" : "");
+    if (plan->aggregates)
+        fprintf(to, ", a value each %.0f ms%s", (double)plan->give_us / 1e3,
+                plan->give_loss ? ", the last ones with loss" : "");
     fprintf(to, ", datagrams of %u bytes, ", plan->datagram_max);
     plan_print_link(&plan->link, to);
     fputc('\n', to);

@@ -30,7 +30,10 @@
     X(HUSH, "hush", "gaps", "says nothing of what is lost")                                     \
     X(VOUCH, "vouch", "certificate", "counts those that have not confirmed")                    \
     X(PARROT, "parrot", "asks", "tells every answer as often as it comes")                      \
-    X(SHY, "shy", "settle", "asks once for what is missing, and waits for it for ever")
+    X(SHY, "shy", "settle", "asks once for what is missing, and waits for it for ever")         \
+    X(HAUNT, "haunt", "places", "folds what the dead have contributed, too")                    \
+    X(JUMPY, "jumpy", "edges", "does not wait until what is watched has held")                  \
+    X(SKIP, "skip", "fold", "takes what it is told last for all there is")
 
 enum {
     KI_CANARY_NONE,

@@ -8,6 +8,7 @@
  * Deliberately not here: what an edge is (aggregate/watch.c), answers. */
 #include "node/aggregate.h"
 
+#include "base/canary.h"
 #include "base/real.h"
 
 #define WATCH_LOOK_US 200000
@@ -111,7 +112,8 @@ void ki_watches_tick(struct kith *k, struct ki_aggregates *a)
             return;
         }
         bool is_so = at->watch.below ? measure < at->watch.limit : measure > at->watch.limit;
-        (void)ki_holding_look(&at->holding, k->now.mono_us, is_so, (uint64_t)at->watch.hold_ms * 1000);
+        uint64_t hold_us = KI_CANARY(JUMPY) ? 0 : (uint64_t)at->watch.hold_ms * 1000;
+        (void)ki_holding_look(&at->holding, k->now.mono_us, is_so, hold_us);
         return;
     }
 }

@@ -19,7 +19,7 @@
 
 static struct sim_plan plan;
 
-/* Some look at stores, some at events, which only worlds with such have. */
+/* Some look at stores, some at events, some at aggregates, which only worlds with such have. */
 static unsigned looks_at(const char *checker)
 {
     static const struct {
@@ -28,7 +28,8 @@ static unsigned looks_at(const char *checker)
     } those[] = {{"store", SIM_WITH_STORES},    {"holder", SIM_WITH_STORES},   {"withhold", SIM_WITH_STORES},
                  {"changes", SIM_WITH_STORES},  {"converge", SIM_WITH_STORES}, {"once", SIM_WITH_EVENTS},
                  {"order", SIM_WITH_EVENTS},    {"gaps", SIM_WITH_EVENTS},     {"certificate", SIM_WITH_EVENTS},
-                 {"asks", SIM_WITH_EVENTS},     {"settle", SIM_WITH_EVENTS}};
+                 {"asks", SIM_WITH_EVENTS},     {"settle", SIM_WITH_EVENTS},  {"places", SIM_WITH_AGGREGATES},
+                 {"edges", SIM_WITH_AGGREGATES}, {"fold", SIM_WITH_AGGREGATES}};
     for (size_t i = 0; i < KI_COUNT(those); i++) {
         if (strcmp(checker, those[i].checker) == 0)
             return those[i].with;
@@ -69,13 +70,17 @@ static void without_any_all_is_well(void **state)
     (void)state;
     ki_canary = KI_CANARY_NONE;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        static const char *const names[] = {"", " with stores", " with events"};
-        for (unsigned with = 0; with < (seed <= SEEDS / 3 ? KI_COUNT(names) : 1); with++) { /* these cost more */
+        static const struct {
+            unsigned with;
+            const char *name;
+        } kinds[] = {{0, ""}, {SIM_WITH_STORES, " with stores"}, {SIM_WITH_EVENTS, " with events"},
+                     {SIM_WITH_AGGREGATES, " with aggregates"}};
+        for (unsigned i = 0; i < (seed <= SEEDS / 3 ? KI_COUNT(kinds) : 1); i++) { /* these cost more */
             struct sim_verdict verdict;
-            ki_sim_plan_draw(&plan, seed, with);
+            ki_sim_plan_draw(&plan, seed, kinds[i].with);
             ki_sim_plan_run(&plan, 0, NULL, &verdict);
             if (verdict.failed)
-                fail_msg("seed %llu%s: %s", (unsigned long long)seed, names[with], verdict.sentence);
+                fail_msg("seed %llu%s: %s", (unsigned long long)seed, kinds[i].name, verdict.sentence);
         }
     }
 }

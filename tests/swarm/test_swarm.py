@@ -27,6 +27,7 @@ SOAK_LOG = SOURCE / "tests/regress/soak.log"
 SEEDS = 400
 STORE_SEEDS = 80
 EVENT_SEEDS = 80
+AGGREGATE_SEEDS = 80
 SOAK_SEEDS = 20000
 
 
@@ -81,13 +82,29 @@ def worlds_with_events():
         assert first == swarm("--events", "--seeds", "1..10", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
 
 
+def worlds_with_aggregates():
+    found = swarm("--aggregates", "--seeds", f"1..{AGGREGATE_SEEDS}")
+    assert found["run"] == AGGREGATE_SEEDS
+    agreed, folded = found["agreed_ms"], found["folded_ms"]
+    assert folded["worlds"] == agreed["worlds"] > AGGREGATE_SEEDS // 4, found
+    assert folded["p50"] <= folded["p99"] <= folded["max"] <= 60000, folded
+    print(f"  {AGGREGATE_SEEDS} seeds in {found['wall_s']:.1f} s; aggregates of {folded['worlds']} worlds agree after "
+          f"{folded['p50']} ms (p50), {folded['p99']} ms (p99), {folded['max']} ms (max)")
+    first = swarm("--aggregates", "--seeds", "1..20", "--jobs", "1")["digest"]
+    assert first == swarm("--aggregates", "--seeds", "1..20", "--jobs", "3")["digest"]
+    assert first != swarm("--seeds", "1..20")["digest"]
+    if OTHER and Path(OTHER).exists():
+        assert first == swarm("--aggregates", "--seeds", "1..20", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+    assert "folded_ms" not in swarm("--seeds", "1..2")
+
+
 def worlds_that_failed_before():
     lines = (SOURCE / "tests/regress/seeds.txt").read_text(encoding="utf-8").splitlines()
     seeds = [line.split("#")[0].split() for line in lines]
     seeds = [(int(seed[0]), *seed[1:]) for seed in seeds if seed]
     assert len(seeds) >= 10 and len(set(seeds)) == len(seeds), seeds
     for seed, *has in seeds:
-        assert has in ([], ["stores"], ["events"]), has
+        assert has in ([], ["stores"], ["events"], ["aggregates"]), has
         swarm("--seed", str(seed), "--jobs", "1", *("--" + word for word in has))
     print(f"  {len(seeds)} seeds of old")
 
@@ -138,8 +155,9 @@ def a_failure_says_what_is_needed():
     assert [bool(failure["trace"]) for failure in many] == [i < 3 for i in range(len(many))] and len(many) > 3, many
 
 
-def failures_of_stores_and_events_say_so():
-    for kind, canary, checker in (("--stores", "eager", "store"), ("--events", "twice", "once")) if PLANTED else ():
+def failures_of_other_worlds_say_so():
+    kinds = (("--stores", "eager", "store"), ("--events", "twice", "once"), ("--aggregates", "jumpy", "edges"))
+    for kind, canary, checker in kinds if PLANTED else ():
         result = run(kind, "--seeds", "1..3", "--canary", canary, "--shrink", program=[PLANTED])
         assert result.returncode == 1, result
         assert re.search(rf"^seed \d+ FAILED: \S+ node-\d+: {checker}: .*$", result.stdout, re.M), result.stdout
@@ -248,20 +266,20 @@ def bad_input_is_one_line():
         assert result.stderr.count("\n") == 1 and word in result.stderr, (arguments, result.stderr)
     listed = run("--list-checkers")
     for checker in ("agree", "incarnation", "store", "holder", "withhold", "changes", "converge", "once", "order",
-                    "gaps", "certificate", "asks", "settle"):
+                    "gaps", "certificate", "asks", "settle", "places", "edges", "fold"):
         assert listed.returncode == 0 and re.search(f"^{checker} ", listed.stdout, re.M), listed
 
 
 def soak():
-    """Seeds that were not run yet, without more, with stores, with events; the log says how far it has come."""
+    """Seeds that were not run yet, without more, with stores, events, aggregates; the log says how far it has come."""
     text = SOAK_LOG.read_text(encoding="utf-8")
     last = max([int(number) for number in re.findall(r"\.\.(\d+)", text)], default=100000)
     git = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty"], capture_output=True, text=True)
     failures = []
-    for has in ([], ["--stores"], ["--events"]):
+    for has in ([], ["--stores"], ["--events"], ["--aggregates"]):
         found = run("--json", "--seeds", f"{last + 1}..{last + SOAK_SEEDS}", *has)
         report = json.loads(found.stdout)
-        agreed = report["stored_ms" if has == ["--stores"] else "agreed_ms"]
+        agreed = report[{"--stores": "stored_ms", "--aggregates": "folded_ms"}.get("".join(has), "agreed_ms")]
         with SOAK_LOG.open("a", encoding="utf-8") as log:
             log.write(f"{datetime.date.today()}  {git.stdout.strip() or '-'}  {last + 1}..{last + SOAK_SEEDS}  "
                       f"{report['failed']} violations  {''.join(has)[2:]} agreed p50 {agreed['p50']} "
@@ -273,8 +291,9 @@ def soak():
 
 
 def main():
-    tests = [random_worlds, worlds_with_stores, worlds_with_events, worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
-             a_failure_says_what_is_needed, failures_of_stores_and_events_say_so,
+    tests = [random_worlds, worlds_with_stores, worlds_with_events, worlds_with_aggregates,
+             worlds_that_failed_before, the_commits_own_world, one_seed_is_one_run,
+             a_failure_says_what_is_needed, failures_of_other_worlds_say_so,
              what_shrinking_leaves_has_a_command, an_interrupt_ends_the_shrinking,
              the_bar_goes_on_after_a_failure, many_seeds_take_memory_as_they_come, bad_input_is_one_line]
     if os.environ.get("KITH_SOAK"):
