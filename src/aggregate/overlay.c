@@ -36,33 +36,32 @@ uint64_t ki_overlay_place(uint64_t hash, uint32_t ring)
 void ki_overlay_begin(struct ki_overlay *o, struct ki_overlay_name self)
 {
     *o = (struct ki_overlay){.self = self};
+    for (uint32_t ring = 0; ring < KI_OVERLAY_RINGS; ring++)
+        o->at[ring] = ki_overlay_place(self.hash, ring);
 }
 
-/* Whether, going up the ring from `from`, one comes to `a` before `b`.  Three different members. */
-static bool overlay_first(uint32_t ring, const struct ki_overlay_name *from, const struct ki_overlay_name *a,
-                          const struct ki_overlay_name *b)
+/* Whether one comes to `a` before `b`, going up the ring from ourselves.  In one place names go up; so in ours, those
+ * beyond our name come first of all, and those before it last. */
+static bool overlay_first(struct ki_span self, const struct ki_overlay_beside *a, const struct ki_overlay_beside *b)
 {
-    uint64_t start = ki_overlay_place(from->hash, ring);
-    uint64_t to_a = ki_overlay_place(a->hash, ring) - start, to_b = ki_overlay_place(b->hash, ring) - start;
-    /* in our own place names go up: those below ours come last of all */
-    bool a_last = to_a == 0 && ki_span_compare(a->name, from->name) < 0;
-    bool b_last = to_b == 0 && ki_span_compare(b->name, from->name) < 0;
+    bool a_last = a->ahead == 0 && ki_span_compare(a->who.name, self) < 0;
+    bool b_last = b->ahead == 0 && ki_span_compare(b->who.name, self) < 0;
     if (a_last != b_last)
         return b_last;
-    if (to_a != to_b)
-        return to_a < to_b;
-    return ki_span_compare(a->name, b->name) < 0;
+    return a->ahead != b->ahead ? a->ahead < b->ahead : ki_span_compare(a->who.name, b->who.name) < 0;
 }
 
 void ki_overlay_offer(struct ki_overlay *o, struct ki_overlay_name other, uint32_t member)
 {
-    if (other.hash == o->self.hash && ki_span_equal(other.name, o->self.name))
+    struct ki_span self = o->self.name;
+    if (other.hash == o->self.hash && ki_span_equal(other.name, self))
         return;
-    struct ki_overlay_beside beside = {.who = other, .member = member};
     for (uint32_t ring = 0; ring < KI_OVERLAY_RINGS; ring++) {
-        if (!o->any || overlay_first(ring, &o->self, &other, &o->after[ring].who))
+        struct ki_overlay_beside beside = {
+            .who = other, .ahead = ki_overlay_place(other.hash, ring) - o->at[ring], .member = member};
+        if (!o->any || overlay_first(self, &beside, &o->after[ring]))
             o->after[ring] = beside;
-        if (!o->any || overlay_first(ring, &o->self, &o->before[ring].who, &other))
+        if (!o->any || overlay_first(self, &o->before[ring], &beside))
             o->before[ring] = beside;
     }
     o->any = true;

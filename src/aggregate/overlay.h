@@ -15,12 +15,14 @@ struct ki_overlay_name {
 
 struct ki_overlay_beside { /* the best so far */
     struct ki_overlay_name who;
+    uint64_t ahead; /* how far, going up the ring from our place */
     uint32_t member;
 };
 
 struct ki_overlay {
     struct ki_overlay_name self;
-    bool any; /* somebody has been offered */
+    uint64_t at[KI_OVERLAY_RINGS]; /* our places */
+    bool any;                      /* somebody has been offered */
     struct ki_overlay_beside before[KI_OVERLAY_RINGS], after[KI_OVERLAY_RINGS];
 };
 
