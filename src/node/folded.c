@@ -67,8 +67,7 @@ static struct ki_folded *folded_new(struct kith *k, struct ki_messages *m, const
     if (ask->filters.len > 0)
         f->ask.filters = folded_copy(&w, ask->filters);
     f->ask.payload = folded_copy(&w, ask->payload);
-    ki_store_be(f->key, ask->id, 8);
-    f->position = ki_folded_position(f, ki_name_of(k->cfg.name));
+    f->position = ki_fold_position(ask->id, ki_name_of(k->cfg.name));
     m->folded = f;
     m->folded_count++;
     return f;

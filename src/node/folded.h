@@ -64,7 +64,6 @@ struct ki_folded {
     kith_ticket ticket;   /* of ours */
     uint64_t handle;
     uint64_t position;    /* where we stand */
-    uint8_t key[16];      /* of positions */
     enum ki_fold_own own;
     double value;
     uint64_t deadline_us; /* until when our application may answer, */
@@ -94,7 +93,6 @@ void ki_folded_free(struct kith *k, struct ki_messages *m); /* all of them */
 
 /* ---- folded_tree.c ---- */
 
-uint64_t ki_folded_position(const struct ki_folded *f, struct ki_span name);
 /* Begins, or begins anew, what `parent` wants, and waits for it at most so long.  NULL: memory is out, nothing changed. */
 struct ki_fold_duty *ki_folded_duty(struct kith *k, struct ki_folded *f, uint32_t parent, uint64_t span,
                                     uint64_t wait_us);

@@ -30,7 +30,7 @@ static struct result_names result_names(const struct kith *k, const struct ki_fo
         names.silent[i] = KI_NO_MEMBER;
     for (uint32_t id = 0; id < k->table.used && p->top_count + p->named > 0; id++) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        uint64_t position = member ? ki_folded_position(f, ki_member_name(member)) : 0;
+        uint64_t position = member ? ki_fold_position(f->ask.id, ki_member_name(member)) : 0;
         for (uint32_t i = 0; i < p->top_count && member; i++) {
             if (p->top[i].position == position)
                 names.top[i] = id;

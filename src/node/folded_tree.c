@@ -27,11 +27,6 @@
 
 /* ---- who ---- */
 
-uint64_t ki_folded_position(const struct ki_folded *f, struct ki_span name)
-{
-    return ki_siphash(f->key, name.ptr, name.len);
-}
-
 static bool tree_lives(const struct ki_member *member)
 {
     return member && (member->state == KI_ALIVE || member->state == KI_SUSPECT);
@@ -110,7 +105,7 @@ static bool tree_collect(struct kith *k, const struct ki_folded *f, struct ki_fo
     uint32_t count = 0;
     for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && duty->span > 0; id = tree_next(&walk)) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        uint64_t behind = ki_folded_position(f, ki_member_name(member)) - f->position;
+        uint64_t behind = ki_fold_position(f->ask.id, ki_member_name(member)) - f->position;
         if (behind == 0 || behind > duty->span || !tree_lives(member) || !ki_speaks_kith(member))
             continue;
         if (!ki_list_room(&k->mem, (void **)&duty->targets, sizeof *duty->targets, count, &duty->target_cap))
@@ -131,7 +126,7 @@ static uint32_t tree_known(const struct kith *k, const struct ki_folded *f, uint
     struct tree_walk walk = tree_walk(k, f);
     uint32_t count = 0;
     for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER; id = tree_next(&walk))
-        count += ki_folded_position(f, ki_member_name(ki_table_at(&k->table, id))) - from <= span;
+        count += ki_fold_position(f->ask.id, ki_member_name(ki_table_at(&k->table, id))) - from <= span;
     return count;
 }
 
@@ -142,7 +137,7 @@ void ki_folded_unable(struct kith *k, struct ki_folded *f, struct ki_partial *pa
         const struct ki_member *member = ki_table_at(&k->table, id);
         if (tree_lives(member) && !ki_speaks_kith(member) &&
             ki_filters_match(&k->mem, f->ask.filters, ki_member_name(member), ki_member_meta(member)) == KI_FILTER_PASS)
-            ki_partial_silent(partial, ki_folded_position(f, ki_member_name(member)));
+            ki_partial_silent(partial, ki_fold_position(f->ask.id, ki_member_name(member)));
     }
 }
 

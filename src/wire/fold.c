@@ -16,6 +16,7 @@
  * Deliberately not here: merging (aggregate/partial.c). */
 #include "wire/fold.h"
 
+#include "base/hash.h"
 #include "base/real.h"
 #include "base/varint.h"
 #include "wire/kith.h"
@@ -51,6 +52,13 @@ static struct ki_span fold_take_name(struct ki_reader *r)
     if (len == 0)
         r->bad = true;
     return name;
+}
+
+uint64_t ki_fold_position(uint64_t id, struct ki_span member)
+{
+    uint8_t key[16] = {0};
+    ki_store_be(key, id, 8);
+    return ki_siphash(key, member.ptr, member.len);
 }
 
 /* ---- asking ---- */

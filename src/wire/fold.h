@@ -18,8 +18,10 @@ enum ki_fold_kind { /* 40 to 4f: of folded queries */
     KI_FOLD_REPLY = 0x42 /* this */
 };
 
-/* Members stand at positions on a circle that each query draws anew.  Who is asked speaks for itself and for those at the
- * `span` positions behind it. */
+/* Members stand at positions on a circle that each query draws anew. */
+uint64_t ki_fold_position(uint64_t id, struct ki_span member);
+
+/* Who is asked speaks for itself and for those at the `span` positions behind it. */
 struct ki_fold_ask {
     uint64_t id;            /* of the query: random */
     uint64_t ltime;         /* its Lamport time */
