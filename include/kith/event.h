@@ -47,7 +47,7 @@ KITH_API int kith_send_event(kith *k, struct kith_time now, const struct kith_us
 
 /** A query to ask. */
 struct kith_query {
-    struct kith_str name;         /* 1..255 bytes; those that begin with "_serf_" are Serf's own */
+    struct kith_str name;         /* 1..255 bytes; those that begin with "_serf_" are Serf's own, "_kith_gauge" is kith's */
     struct kith_str payload;      /* with the name and the filters at most query_size_max bytes */
     const struct kith_str *nodes; /* only these members answer; count 0: any */
     size_t node_count;
@@ -90,6 +90,9 @@ KITH_API int kith_respond(kith *k, struct kith_time now, uint64_t query, struct 
  * soon as all have answered: result 0, or KITH_ERR_TIMEOUT if somebody is silent; `count` is how many answered.  Before it
  * come one KITH_EVENT_SILENT for each silent member that can be named (64 at most; result KITH_ERR_VERSION: of Serf's kind),
  * its name in message.origin, and KITH_EVENT_FOLDED.  If there was no room or memory for that one, DONE says so.
+ *
+ * Members answer the query "_kith_gauge" themselves, with what they contribute to the aggregate (aggregate.h) that the
+ * payload names: what it comes to this very moment.  Who contributes nothing does not count.
  *
  * kith_ask() does not look at `ack` and `relay_factor` then, and also returns KITH_ERR_STATE with config.stock,
  * KITH_ERR_ARG for a fold_top beyond its limit, and KITH_ERR_TOO_LONG for what does not fit one datagram.  A member is

@@ -89,7 +89,7 @@ static int aggregate_state(const struct kith *k)
     return !ki_active(k) || k->bare || k->cfg.stock ? KITH_ERR_STATE : 0;
 }
 
-static struct ki_aggregate *aggregate_open_at(const struct ki_aggregates *a, struct ki_span name)
+struct ki_aggregate *ki_aggregates_open_at(const struct ki_aggregates *a, struct ki_span name)
 {
     for (uint32_t i = 0; a && i < a->open_count; i++) {
         if (ki_span_equal(a->open[i].schema->meaning.name, name))
@@ -140,7 +140,7 @@ int kith_aggregate_open(struct kith *k, struct kith_time now, struct kith_str na
     if (!aggregate_meaning(name, schema, &meaning))
         return KITH_ERR_ARG;
     struct ki_aggregates *a = ki_aggregates(k);
-    const struct ki_aggregate *open = aggregate_open_at(a, meaning.name);
+    const struct ki_aggregate *open = ki_aggregates_open_at(a, meaning.name);
     if (open)
         return open->schema->id == ki_schema_id(ki_span(bytes, ki_schema_encode(bytes, &meaning))) ? 0 : KITH_ERR_TYPE;
     if (a && a->open_count >= k->cfg.aggregates_max)
@@ -161,7 +161,7 @@ static struct ki_aggregate *aggregate_input(struct kith *k, struct kith_time now
 {
     ki_input(k, now);
     *error = aggregate_state(k);
-    struct ki_aggregate *open = *error ? NULL : aggregate_open_at(k->aggregates, ki_name_of(name));
+    struct ki_aggregate *open = *error ? NULL : ki_aggregates_open_at(k->aggregates, ki_name_of(name));
     if (!open && !*error)
         *error = KITH_ERR_NOT_FOUND;
     return open;
@@ -244,7 +244,7 @@ static void aggregate_tally(const struct kith *k, struct ki_aggregates *a)
 
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name)
 {
-    struct ki_aggregate_group group = {.open = aggregate_open_at(a, name)};
+    struct ki_aggregate_group group = {.open = ki_aggregates_open_at(a, name)};
     const struct ki_schemas *schemas = &a->contributions.schemas;
     uint32_t first = ki_schemas_first(schemas, name), all = 0;
     if (group.open)

@@ -116,6 +116,7 @@ void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to 
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation);
 /* All under this name. */
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name);
+struct ki_aggregate *ki_aggregates_open_at(const struct ki_aggregates *a, struct ki_span name); /* here; NULL: it is not */
 struct kith_schema ki_schema_shown(const struct ki_schema *schema);
 
 /* A member that is not known to be gone. */

@@ -4,7 +4,8 @@
  *   another's: ASK --> QUERY to the application, a duty to whoever asked --> its part, and kept for a while: it may be lost
  *
  * Each asks our application once, whoever brings it and however often; what it says counts for all of them.  Whom the
- * filters leave out is not asked, and counted as such: only the member itself knows its present tags.
+ * filters leave out is not asked, and counted as such: only the member itself knows its present tags.  The query
+ * _kith_gauge we answer ourselves, with what we contribute to the aggregate that it names.
  *
  * A query is known again by its Lamport time and its number, within the window of Serf's queries: one that is said again
  * when it is over, by whoever has heard it, is old.
@@ -14,6 +15,7 @@
 #include "node/folded.h"
 
 #include "base/decimal.h"
+#include "node/aggregate.h"
 #include "serf/filter.h"
 
 /* ---- the list ---- */
@@ -96,7 +98,16 @@ int ki_folded_note(struct kith *k, struct ki_messages *m, const struct ki_folded
     return seen == KI_SEEN_NOMEM ? KITH_ERR_NOMEM : KITH_ERR_FULL;
 }
 
-/* ---- our application ---- */
+/* ---- what we say ---- */
+
+/* Who contributes nothing is not meant. */
+static void folded_own_gauge(const struct kith *k, struct ki_folded *f)
+{
+    const struct ki_aggregate *open = ki_aggregates_open_at(k->aggregates, f->ask.payload);
+    bool has = open && open->has_value;
+    f->own = has ? KI_FOLD_NUMBER : KI_FOLD_UNCONCERNED;
+    f->value = has ? open->value : 0;
+}
 
 static void folded_own_tell(struct kith *k, struct ki_folded *f)
 {
@@ -115,7 +126,10 @@ void ki_folded_own_begin(struct kith *k, struct ki_folded *f)
 {
     switch (ki_filters_match(&k->mem, f->ask.filters, ki_name_of(k->cfg.name), ki_span(k->meta, k->meta_len))) {
     case KI_FILTER_PASS:
-        folded_own_tell(k, f);
+        if (ki_query_is_gauge(f->ask.name))
+            folded_own_gauge(k, f);
+        else
+            folded_own_tell(k, f);
         return;
     case KI_FILTER_REJECT:
         f->own = KI_FOLD_UNCONCERNED;

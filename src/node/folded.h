@@ -85,7 +85,7 @@ struct ki_folded *ki_folded_find(const struct ki_messages *m, uint64_t id);
 struct ki_folded *ki_folded_enter(struct kith *k, struct ki_messages *m, const struct ki_fold_ask *ask);
 void ki_folded_drop(struct kith *k, struct ki_messages *m, struct ki_folded *f); /* taken out and freed */
 int ki_folded_note(struct kith *k, struct ki_messages *m, const struct ki_folded *f); /* from now on it is known again */
-void ki_folded_own_begin(struct kith *k, struct ki_folded *f); /* asks our application, if it is meant */
+void ki_folded_own_begin(struct kith *k, struct ki_folded *f); /* asks our application, if we are meant */
 void ki_folded_tick(struct kith *k, struct ki_messages *m);
 uint64_t ki_folded_deadline(const struct ki_messages *m);
 void ki_folded_forget(struct ki_messages *m, uint32_t id);

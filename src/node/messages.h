@@ -283,6 +283,7 @@ void ki_query_in_free(struct kith *k, struct ki_query_in *in); /* taken out and 
 
 bool ki_query_is_own(struct ki_span name); /* Serf's */
 bool ki_query_is_ping(struct ki_span name, size_t payload_len); /* the one of them that anybody may ask */
+bool ki_query_is_gauge(struct ki_span name); /* kith's: a folded one that members answer themselves */
 bool ki_query_changes_key(struct ki_span name);
 /* Answers one of Serf's own queries; `in` is freed, or waits for the disk. */
 void ki_query_own(struct kith *k, const struct ki_serf_query *query, struct ki_query_in *in);

@@ -217,7 +217,8 @@ static int ask_check(struct kith *k, const struct kith_query *query)
     if (k->life != KI_LIFE_LIVE || k->bare)
         return KITH_ERR_STATE;
     if (query->name.len == 0 || query->name.len > ASK_NAME_MAX ||
-        (ki_query_is_own(ki_name_of(query->name)) && !ki_query_is_ping(ki_name_of(query->name), query->payload.len)))
+        (ki_query_is_own(ki_name_of(query->name)) && !ki_query_is_ping(ki_name_of(query->name), query->payload.len)) ||
+        (ki_query_is_gauge(ki_name_of(query->name)) && !query->fold))
         return KITH_ERR_ARG;
     for (size_t i = 0; i < query->tag_count; i++) {
         int error = ask_check_expression(k, ki_name_of(query->tags[i].value));

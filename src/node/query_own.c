@@ -20,6 +20,11 @@ bool ki_query_is_own(struct ki_span name)
     return name.len >= strlen(OWN_PREFIX) && memcmp(name.ptr, OWN_PREFIX, strlen(OWN_PREFIX)) == 0;
 }
 
+bool ki_query_is_gauge(struct ki_span name)
+{
+    return own_is(name, "_kith_gauge");
+}
+
 bool ki_query_is_ping(struct ki_span name, size_t payload_len)
 {
     return payload_len == 0 && own_is(name, "_serf_ping");

@@ -1,6 +1,8 @@
 /* Folded queries in pools of 1 to 300: the result is that of a plain fold over all answers, each application is asked once,
  * the asker hears from a few only; some are silent, late, dead or of Serf's kind, and datagrams are lost.
  * ctest: TIMEOUT 240 COST 60 */
+#include <kith/aggregate.h>
+
 #include "folded_pool.h"
 
 static bool is_even(unsigned n)
@@ -352,6 +354,46 @@ static void cancelled(void **state)
     world_free(w);
 }
 
+/* ---- gauges ---- */
+
+/* Members answer it themselves; who contributes nothing is not missed. */
+static void gauges(void **state)
+{
+    (void)state;
+    struct world *w = fold_pool(30, 0, third_is_web);
+    struct kith_schema schema;
+    kith_schema_init(&schema);
+    for (unsigned n = 0; n < 30; n++) {
+        assert_int_equal(kith_aggregate_open(world_node(w, n), world_now(w), STR("load"), &schema), 0);
+        if (is_even(n))
+            assert_int_equal(kith_aggregate_set(world_node(w, n), world_now(w), STR("load"), fold_value(n)), 0);
+    }
+    static const struct kith_tag role = {TEXT("role"), TEXT("web")};
+    struct kith_query query = {.name = STR("_kith_gauge"), .payload = STR("load"), .fold = true, .fold_top = 3};
+    kith_ticket ticket;
+    for (unsigned asker = 0; asker < 2; asker++) {
+        struct outcome *o = fold_ask(w, asker, &query);
+        fold_run(w, SECOND / 10); /* long before all contributions are known everywhere */
+        fold_says(o, 30, is_even);
+        assert_int_equal(o->folded.members, 15);
+        assert_int_equal(o->top_count, 3);
+    }
+    query.tags = &role;
+    query.tag_count = 1;
+    struct outcome *o = fold_ask(w, 3, &query);
+    fold_run(w, SECOND / 10);
+    assert_true(o->dones == 1 && o->folded.answers == 5 && o->folded.members == 5); /* 0, 6, 12, 18, 24 */
+    query.payload = STR("unknown");
+    o = fold_ask(w, 3, &query);
+    fold_run(w, SECOND / 10);
+    assert_true(o->dones == 1 && o->folded.members == 0 && o->result == 0 && o->folded.average <= 0);
+    for (unsigned n = 0; n < 30; n++)
+        assert_int_equal(fold.asked[n], 0);
+    query.fold = false;
+    assert_int_equal(kith_ask(world_node(w, 0), world_now(w), &query, &ticket), KITH_ERR_ARG);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_third_of_all_datagrams_is_lost),
         cmocka_unit_test(several_at_once),
         cmocka_unit_test(cancelled),
+        cmocka_unit_test(gauges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
