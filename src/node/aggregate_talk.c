@@ -149,7 +149,8 @@ static bool talk_compare(struct kith *k, struct ki_aggregates *a, const struct k
         owner->is_named = true;
     if (owner && (generation > theirs->generation || (is_same && head > theirs->head)))
         (void)ki_values_add(k, more, owner, is_same ? theirs->head : 0);
-    if (id == k->self || (owner && (generation > theirs->generation || (is_same && head >= theirs->head))))
+    bool has_all = owner && (generation > theirs->generation || (is_same && head >= theirs->head));
+    if (id == k->self || has_all || a->is_full) /* where nothing finds room it is asked for more rarely */
         return false;
     struct ki_aggregate_head wanted = {theirs->name, theirs->generation, is_same ? head : 0};
     (void)talk_add(want, &wanted);

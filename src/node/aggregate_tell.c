@@ -198,6 +198,8 @@ void ki_aggregates_tick(struct kith *k)
         tell_own(k, a);
     if (a->pass_us <= now_us)
         tell_pass_on(k, a);
+    if (a->contributions.gaps == 0)
+        a->is_full = false; /* whatever found no room is gone */
     if (tell_want_us(a) <= now_us) {
         a->want_us = now_us + (a->is_full ? TELL_WANT_FULL_US : KI_AGGREGATE_WANT_US);
         a->is_full = false;
