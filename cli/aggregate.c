@@ -59,7 +59,7 @@ static int aggregate_ask(struct aggregate *a, struct ki_aggregate_answer *answer
     ki_pack_text(&body, "Bottom");
     ki_pack_uint(&body, a->bottom);
     if (!ki_rpc_call(&a->client, "kith-aggregate", &body, KI_RPC_WAIT_MS, &object))
-        return ki_client_failed(&a->client, KI_EXIT_FAILED, aggregate_failure);
+        return ki_aggregate_failed(&a->client, aggregate_failure);
     if (ki_aggregate_answer_read(answer, object))
         return KI_EXIT_OK;
     fprintf(stderr, "%s: the agent's answer is malformed\n", aggregate_failure);
@@ -98,6 +98,13 @@ static int aggregate_wait(struct aggregate *a, struct ki_aggregate_answer *answe
 
 /* ---- printing ---- */
 
+/* That there are more than are shown is said; the network engine keeps the ends only. */
+static void aggregate_tell_kept(const char *which, uint32_t wanted, size_t shown, double count)
+{
+    if (shown < wanted && (double)shown < count - 0.5)
+        fprintf(stderr, "kith aggregate: only the %zu %s are known: the network engine keeps no more\n", shown, which);
+}
+
 static int aggregate_print(const struct aggregate *a, const struct ki_aggregate_answer *answer)
 {
     int code = KI_EXIT_OK;
@@ -106,9 +113,8 @@ static int aggregate_print(const struct aggregate *a, const struct ki_aggregate_
     else
         ki_aggregate_answer_print(stdout, answer, a->name, &a->wanted);
     fflush(stdout);
-    if (a->wanted.sorted && (double)answer->bottom.count < answer->count - 0.5)
-        fprintf(stderr, "kith aggregate: only the smallest %zu are in order: the network engine keeps no more\n",
-                answer->bottom.count);
+    aggregate_tell_kept("largest", a->top, answer->top.count, answer->count);
+    aggregate_tell_kept("smallest", a->bottom, answer->bottom.count, answer->count);
     if (aggregate_is_settled(answer))
         return code;
     fprintf(stderr, "kith aggregate: not converged after %.3g s: ask again, or wait longer (-timeout)\n",
@@ -178,7 +184,7 @@ static int aggregate_list(struct aggregate *a)
     struct ki_span object;
     int code = KI_EXIT_OK;
     if (!ki_rpc_call(&a->client, "kith-aggregates", NULL, KI_RPC_WAIT_MS, &object)) {
-        code = ki_client_failed(&a->client, KI_EXIT_FAILED, aggregate_failure);
+        code = ki_aggregate_failed(&a->client, aggregate_failure);
     } else if (!ki_aggregate_list_read(&list, object)) {
         fprintf(stderr, "%s: the agent's answer is malformed\n", aggregate_failure);
         code = KI_EXIT_FAILED;

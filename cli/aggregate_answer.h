@@ -42,6 +42,9 @@ struct ki_aggregate_answer {
 bool ki_aggregate_answer_read(struct ki_aggregate_answer *answer, struct ki_span object);
 void ki_aggregate_answer_free(struct ki_aggregate_answer *answer);
 
+/* Prints "what: why the last call failed" to standard error.  Returns the exit code. */
+int ki_aggregate_failed(const struct ki_rpc_client *client, const char *what);
+
 /* What of an answer was asked for beyond the sums. */
 struct ki_aggregate_wanted {
     bool top, bottom, sorted; /* sorted: the bottom, as all of the order */

@@ -1,4 +1,5 @@
-/* Which aggregates an agent knows: reading the list, and showing it as JSON or in columns.
+/* Which aggregates an agent knows: reading the list, and showing it as JSON or in columns.  And how a command about
+ * aggregates fails: an agent that hangs up at the question has none.
  *
  * One list has two uses: all that members contribute to (`kith aggregate`), and what this agent contributes itself
  * (`kith gauge list`).
@@ -12,6 +13,14 @@
 #include <string.h>
 
 #include "wire/msgpack.h"
+
+int ki_aggregate_failed(const struct ki_rpc_client *client, const char *what)
+{
+    if (!ki_rpc_unsupported(client))
+        return ki_client_failed(client, KI_EXIT_FAILED, what);
+    fprintf(stderr, "%s: this agent knows nothing of aggregates: it is Serf's, or an older one\n", what);
+    return KI_EXIT_FAILED;
+}
 
 struct aggregate_list_one {
     struct ki_span name, own, schema;

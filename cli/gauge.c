@@ -18,6 +18,16 @@
 
 static const char gauge_failure[] = "Error setting the gauge";
 
+/* Connects and asks, as ki_client_ask() does. */
+static int gauge_ask(struct ki_rpc_client *client, const struct ki_client_options *options, const char *command,
+                     const struct ki_pack *body, const char *failure, struct ki_span *reply)
+{
+    int code = ki_client_connect(client, options);
+    if (code == KI_EXIT_OK && !ki_rpc_call(client, command, body, KI_RPC_WAIT_MS, reply))
+        code = ki_aggregate_failed(client, failure);
+    return code;
+}
+
 /* ---- set ---- */
 
 struct gauge_set {
@@ -101,7 +111,7 @@ static int gauge_run_set(const struct gauge_set *set, const char *name, double v
         ki_pack_nil(&body);
     ki_pack_text(&body, "Value");
     ki_pack_double(&body, value);
-    int code = ki_client_ask(&client, &set->options, "kith-gauge-set", &body, gauge_failure, &reply);
+    int code = gauge_ask(&client, &set->options, "kith-gauge-set", &body, gauge_failure, &reply);
     if (code == KI_EXIT_OK)
         code = gauge_say(set, name, value, reply);
     free(buf);
@@ -162,7 +172,7 @@ static int gauge_cmd_clear(int argc, char **argv)
     ki_pack_map(&body, 1);
     ki_pack_text(&body, "Name");
     ki_pack_text(&body, name);
-    code = ki_client_ask(&client, &options, "kith-gauge-clear", &body, "Error clearing the gauge", NULL);
+    code = gauge_ask(&client, &options, "kith-gauge-clear", &body, "Error clearing the gauge", NULL);
     if (code == KI_EXIT_OK && options.json)
         code = ki_json_print(json_pack("{s:o, s:b}", "name", ki_json_bytes(ki_span(name, strlen(name))), "cleared", 1), 0);
     free(buf);
@@ -184,7 +194,7 @@ static int gauge_cmd_list(int argc, char **argv)
     int first, code;
     if (!ki_flags_parse(&usage, argc, argv, &first, &code))
         return code;
-    code = ki_client_ask(&client, &options, "kith-aggregates", NULL, failure, &object);
+    code = gauge_ask(&client, &options, "kith-aggregates", NULL, failure, &object);
     if (code == KI_EXIT_OK && !ki_aggregate_list_read(&list, object)) {
         fprintf(stderr, "%s: the agent's answer is malformed\n", failure);
         code = KI_EXIT_FAILED;

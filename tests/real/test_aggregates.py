@@ -151,6 +151,7 @@ def command_line(pool):
                  ["gauge", "set", "x", "1", "-interval", "soon"]):
         says(kith(one, *args, code=2), "-help")
     says(lib.run(lib.KITH, "aggregate", "-rpc-addr", "127.0.0.99:7373"), "refused")
+    says(kith(pool.start("serf"), "aggregate", code=1), "knows nothing of aggregates")
     # another schema at another member: set, with a warning, and seen from both sides
     done = kith(two, "gauge", "set", "jobs", "5", "-unit", "tasks")
     says(done, "warning", "jobs", "another schema at 1 other member")
@@ -235,4 +236,4 @@ def switched_off(pool):
     says(kith(bare, "gauge", "set", "x", "1", code=1), "bare memberlist")
 
 
-lib.main(__doc__, needs=("kith",))
+lib.main(__doc__)
