@@ -33,6 +33,8 @@ static bool aggregate_answer_array(struct ki_span raw, struct ki_reader *r, size
 {
     uint32_t claimed = 0;
     *r = ki_reader(raw.ptr, raw.len);
+    *items = NULL;
+    *count = 0;
     if (raw.ptr && !ki_unpack_array(r, &claimed))
         return false;
     *items = claimed > 0 ? calloc(claimed, size) : NULL;
