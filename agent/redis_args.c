@@ -67,7 +67,7 @@ void ki_redis_error_of(struct ki_redis_call *call, int error)
     default:
         snprintf(text, sizeof text, "ERR %s", kith_strerror(error));
         if (error == KITH_ERR_STATE && call->views) /* there is the aggregate, but not this of it */
-            snprintf(text, sizeof text, "ERR too large a pool for an order: 'kith aggregate NAME -top 9' shows its end");
+            snprintf(text, sizeof text, "ERR the network engine keeps no order: 'kith aggregate NAME -top 9' shows its end");
         ki_redis_error(call, text);
     }
 }

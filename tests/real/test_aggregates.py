@@ -74,8 +74,13 @@ def ten(pool):
         check([p["rank"] for p in told["sorted"]] == list(range(10)), told)
         check([(p["member"], p["value"], p["rank"]) for p in told["top"]] == [("node9", 9, 9), ("node8", 8, 8)], told)
         check([(q["q"], q["value"], q["rank_error"]) for q in told["quantiles"]] == [(0.5, 4, 0), (1, 9, 0)], told)
+        engines(agents)
+        done = kith(first, "aggregate", "memory", "-engine=network", "-timeout", "1ms", code=1)
+        check("Converged             no" in done.out, "it is printed all the same:", done)
+        says(done, "not converged after 0.001 s", "-timeout")
         lost(pool, agents)
         divided(pool, lab, agents[:9])
+        engines(agents[:9])
         last.start()  # a gauge lives as long as its agent
         pool.full(agents, 60)
         agree(agents, "members", 20, count=10, min=10, max=10, converged=True)
@@ -88,6 +93,19 @@ def ten(pool):
         check(uptime["min"] < uptime["max"], "one has started later:", uptime)
     finally:
         lab.close()
+
+
+def engines(agents):
+    """The network engine says what the exact one does, as exactly as it says that it does."""
+    exact = answer(agents[0], "temp", "-quantile", "0.25", "-sorted")
+    began = time.monotonic()
+    for agent in agents[:3] + agents[-1:]:
+        told = answer(agent, "temp", "-engine", "network", "-quantile", "0.25", "-sorted")
+        check(told["engine"] == "network" and told["converged"], told)
+        check(abs(told["average"] - exact["average"]) <= told["error"] < 0.2, told, exact)
+        check(abs(told["count"] - exact["count"]) < 0.02 and abs(told["sum"] - exact["sum"]) < 0.2, told, exact)
+        check(all(told[key] == exact[key] for key in ("min", "max", "sorted", "quantiles", "unit")), told, exact)
+    print("  four answers of the network engine took %.1f s" % (time.monotonic() - began))
 
 
 def lost(pool, agents):

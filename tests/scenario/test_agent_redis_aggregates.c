@@ -70,6 +70,9 @@ static int set_up(void **state)
             assert_int_equal(world_join(b->world, n, 0, NULL), 0);
     }
     assert_int_equal(kith_aggregate_open(world_node(b->world, 0), world_now(b->world), str("empty"), &schema), 0);
+    schema.engine = KITH_ENGINE_NETWORK;
+    assert_int_equal(kith_aggregate_open(world_node(b->world, 0), world_now(b->world), str("flow"), &schema), 0);
+    assert_int_equal(kith_aggregate_set(world_node(b->world, 0), world_now(b->world), str("flow"), 4), 0);
     world_run(b->world, 10000000);
     b->redis.random = 88172645463325252u;
     b->client.redis = &b->redis;
@@ -203,6 +206,12 @@ static void test_order(void **state)
         {"ZCARD kith:order:empty", ":0"},
         {"TYPE kith:order:empty", "+zset"},
         {"ZRANGE kith:order:nothing 0 -1", "*0"},
+        /* the network engine has sums, and no order */
+        {"HMGET kith:aggregate:flow engine max", "*2 $7 network $1 4"},
+        {"EXISTS kith:order:flow", ":1"},
+        {"ZCARD kith:order:flow", "-ERR the network engine keeps no order: 'kith aggregate NAME -top 9' shows its end"},
+        {"ZUNION 2 " ORDER " kith:order:flow",
+         "-ERR the network engine keeps no order: 'kith aggregate NAME -top 9' shows its end"},
         /* another type */
         {"ZCARD " LOAD, "-WRONGTYPE Operation against a key holding the wrong kind of value"},
         {"HGET " ORDER " node-1", "-WRONGTYPE Operation against a key holding the wrong kind of value"},
