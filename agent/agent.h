@@ -45,8 +45,8 @@ void ki_agent_forget(struct ki_agent *agent, const void *arg);
 
 /* ---- events, queries, keys (event.h says what these take and return) ---- */
 
-/* One ANSWER (query, keys) or UNCONFIRMED (event) of an ask that goes on; borrowed for the call, in which the agent may not
- * be asked anything. */
+/* One ANSWER (query, keys), SILENT or FOLDED (folded query) or UNCONFIRMED (event) of an ask that goes on; borrowed for the
+ * call, in which the agent may not be asked anything. */
 typedef void ki_agent_answer(void *arg, const struct kith_event *event);
 
 /* done's count: how many members are known to have it, if confirmation was asked for. */

@@ -98,7 +98,7 @@ int ki_ask_tags_commit(struct ki_agent *agent, const struct kith_tag *set, size_
 bool ki_ask_own_tags(struct ki_agent *agent, struct ki_tags *out); /* false: out of memory */
 
 /* ask_message.c */
-void ki_ask_answer(struct ki_agent *agent, const struct kith_event *event); /* ANSWER or UNCONFIRMED */
+void ki_ask_answer(struct ki_agent *agent, const struct kith_event *event); /* ANSWER, SILENT, FOLDED or UNCONFIRMED */
 
 /* keys_agent.c */
 void ki_keys_changed(struct ki_agent *agent, uint64_t change); /* the keyring's, as KITH_EVENT_KEYS tells it */

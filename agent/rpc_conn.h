@@ -5,6 +5,7 @@
  *     rpc_commands.c  the commands that look
  *     rpc_asks.c      the commands that change something, and end later
  *     rpc_messages.c  event, query, respond, and kith's own event
+ *     rpc_fold.c      kith's own query, whose answers are folded
  *     rpc_keys.c      the keyring's commands
  *     rpc_aggregates.c  aggregates and gauges
  *     rpc_gather.c    what members answer, gathered for one answer
@@ -117,7 +118,7 @@ struct ki_rpc_query {
 
 /* What members say to one ask. */
 enum ki_rpc_group {
-    KI_RPC_MISSING,  /* kith-event: names */
+    KI_RPC_MISSING,  /* kith-event, kith-query: names */
     KI_RPC_UNABLE,   /* likewise */
     KI_RPC_MESSAGES, /* keys: name and text */
     KI_RPC_KEYS,     /* keys: in base64, and how many have it */
@@ -127,6 +128,8 @@ struct ki_rpc_gather {
     struct ki_rpc_said *said[KI_RPC_GROUP_COUNT];
     size_t counts[KI_RPC_GROUP_COUNT];
     uint32_t nodes, responses, errors;
+    uint8_t *folded; /* what a folded query has come to, as the core tells it; NULL: nothing yet */
+    size_t folded_len;
     bool lost; /* some of it found no memory, or no room */
 };
 
@@ -240,6 +243,25 @@ ki_rpc_run ki_rpc_run_event, ki_rpc_run_query, ki_rpc_run_respond, ki_rpc_run_ki
 uint64_t ki_rpc_pend(struct ki_rpc_conn *conn, const struct kith_message *query);
 /* Ends the client's own queries. */
 void ki_rpc_drop_queries(struct ki_rpc_conn *conn);
+
+#define KI_RPC_ERROR_TEXT 512 /* bytes of an error */
+
+/* A query as a client wants it. */
+struct ki_rpc_asked {
+    struct kith_query query;
+    struct kith_str *nodes; /* what it borrows, */
+    struct kith_tag *tags;  /* besides the body */
+};
+/* False: malformed, or no memory.  Free it in either case. */
+bool ki_rpc_read_query(struct ki_reader *body, struct ki_rpc_asked *asked);
+void ki_rpc_free_query(struct ki_rpc_asked *asked);
+/* Why a query is refused. */
+void ki_rpc_query_error(struct ki_rpc_conn *conn, int status, const struct kith_query *query,
+                        char out[KI_RPC_ERROR_TEXT]);
+
+/* ---- rpc_fold.c ---- */
+
+ki_rpc_run ki_rpc_run_kith_query;
 
 /* ---- rpc_keys.c ---- */
 

@@ -56,6 +56,7 @@ void ki_rpc_gather_clear(struct ki_rpc_gather *gather)
             gather->said[group] = next;
         }
     }
+    free(gather->folded);
     memset(gather, 0, sizeof *gather);
 }
 

@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RPC_MESSAGES_TEXT       512             /* of an error */
 #define RPC_MESSAGES_CONFIRM_MS 10000           /* unless the request says how long */
 #define RPC_MESSAGES_INTERNAL   "_serf_"        /* names of Serf's own queries */
 #define RPC_MESSAGES_PING       "_serf_ping"    /* the one of them that users may ask: `serf reachability` does */
@@ -43,27 +42,27 @@ static bool rpc_messages_bad_name(struct kith_str name)
     return name.len == 0 || name.len > KITH_NAME_MAX;
 }
 
-static void rpc_messages_name_error(char out[RPC_MESSAGES_TEXT], const char *what, struct kith_str name)
+static void rpc_messages_name_error(char out[KI_RPC_ERROR_TEXT], const char *what, struct kith_str name)
 {
-    snprintf(out, RPC_MESSAGES_TEXT, "Name: the name of %s has 1 to %d bytes, this one has %zu", what, KITH_NAME_MAX,
+    snprintf(out, KI_RPC_ERROR_TEXT, "Name: the name of %s has 1 to %d bytes, this one has %zu", what, KITH_NAME_MAX,
              name.len);
 }
 
 /* ---- event ---- */
 
 static void rpc_messages_event_error(struct ki_rpc_conn *conn, int status, const struct kith_user_event *event,
-                                     char out[RPC_MESSAGES_TEXT])
+                                     char out[KI_RPC_ERROR_TEXT])
 {
     const char *common = rpc_messages_common(status);
     if (status == KITH_ERR_TOO_LONG)
-        snprintf(out, RPC_MESSAGES_TEXT,
+        snprintf(out, KI_RPC_ERROR_TEXT,
                  "user event exceeds configured limit of %u bytes: name and payload have %zu; send less, or raise "
                  "event_size_max of all agents",
                  (unsigned)ki_agent_sizes(conn->rpc->agent).event, event->name.len + event->payload.len);
     else if (status == KITH_ERR_ARG && rpc_messages_bad_name(event->name))
         rpc_messages_name_error(out, "an event", event->name);
     else
-        snprintf(out, RPC_MESSAGES_TEXT, "%s", common ? common : kith_strerror(status));
+        snprintf(out, KI_RPC_ERROR_TEXT, "%s", common ? common : kith_strerror(status));
 }
 
 struct rpc_messages_event {
@@ -89,7 +88,7 @@ bool ki_rpc_run_event(struct ki_rpc_conn *conn, struct ki_reader *body)
         KI_FIELD(struct rpc_messages_event, coalesce, "Coalesce", KI_FIELD_BOOL, 0, false),
     };
     struct rpc_messages_event request = {.coalesce = false};
-    char error[RPC_MESSAGES_TEXT] = "";
+    char error[KI_RPC_ERROR_TEXT] = "";
     if (!ki_unpack_struct(body, fields, KI_COUNT(fields), &request))
         return false;
     struct kith_user_event event = rpc_messages_event(&request);
@@ -159,7 +158,7 @@ bool ki_rpc_run_kith_event(struct ki_rpc_conn *conn, struct ki_reader *body)
         KI_FIELD(struct rpc_messages_event, timeout_ns, "Timeout", KI_FIELD_I64, 4, false),
     };
     struct rpc_messages_event request = {.confirm = false};
-    char error[RPC_MESSAGES_TEXT] = "";
+    char error[KI_RPC_ERROR_TEXT] = "";
     if (!ki_unpack_struct(body, fields, KI_COUNT(fields), &request))
         return false;
     struct kith_user_event event = rpc_messages_event(&request);
@@ -220,9 +219,44 @@ void ki_rpc_drop_queries(struct ki_rpc_conn *conn)
 struct rpc_messages_query {
     struct ki_span nodes, tags, name, payload;
     bool ack;
-    uint8_t relay_factor;
+    uint8_t relay_factor, top;
     int64_t timeout_ns;
 };
+
+bool ki_rpc_read_query(struct ki_reader *body, struct ki_rpc_asked *asked)
+{
+    static const struct ki_field fields[] = {
+        KI_FIELD(struct rpc_messages_query, nodes, "FilterNodes", KI_FIELD_RAW, 0, false),
+        KI_FIELD(struct rpc_messages_query, tags, "FilterTags", KI_FIELD_RAW, 1, false),
+        KI_FIELD(struct rpc_messages_query, ack, "RequestAck", KI_FIELD_BOOL, 5, false),
+        KI_FIELD(struct rpc_messages_query, relay_factor, "RelayFactor", KI_FIELD_U8, 4, false),
+        KI_FIELD(struct rpc_messages_query, timeout_ns, "Timeout", KI_FIELD_I64, 6, false),
+        KI_FIELD(struct rpc_messages_query, name, "Name", KI_FIELD_STR, 2, false),
+        KI_FIELD(struct rpc_messages_query, payload, "Payload", KI_FIELD_BYTES, 3, false),
+        KI_FIELD(struct rpc_messages_query, top, "Top", KI_FIELD_U8, 7, false),
+    };
+    struct rpc_messages_query request = {.ack = false};
+    *asked = (struct ki_rpc_asked){.nodes = NULL};
+    struct kith_query *query = &asked->query;
+    bool good = ki_unpack_struct(body, fields, KI_COUNT(fields), &request) &&
+                ki_rpc_read_strings(request.nodes, &asked->nodes, &query->node_count) &&
+                ki_rpc_read_tags(request.tags, &asked->tags, &query->tag_count);
+    query->name = ki_rpc_str(request.name);
+    query->payload = ki_rpc_str(request.payload);
+    query->nodes = asked->nodes;
+    query->tags = asked->tags;
+    query->ack = request.ack;
+    query->relay_factor = request.relay_factor;
+    query->timeout_ms = rpc_messages_ms(request.timeout_ns, 0);
+    query->fold_top = request.top;
+    return good;
+}
+
+void ki_rpc_free_query(struct ki_rpc_asked *asked)
+{
+    free(asked->nodes);
+    free(asked->tags);
+}
 
 static bool rpc_messages_reserved(const struct kith_query *query)
 {
@@ -232,41 +266,50 @@ static bool rpc_messages_reserved(const struct kith_query *query)
     return query->name.len >= prefix && memcmp(query->name.ptr, RPC_MESSAGES_INTERNAL, prefix) == 0 && !is_ping;
 }
 
-static void rpc_messages_query_error(struct ki_rpc_conn *conn, int status, const struct kith_query *query,
-                                     char out[RPC_MESSAGES_TEXT])
+void ki_rpc_query_error(struct ki_rpc_conn *conn, int status, const struct kith_query *query,
+                        char out[KI_RPC_ERROR_TEXT])
 {
     const char *common = rpc_messages_common(status);
     struct kith_member member;
-    snprintf(out, RPC_MESSAGES_TEXT, "%s", common ? common : kith_strerror(status));
-    if (status == KITH_ERR_TOO_LONG)
-        snprintf(out, RPC_MESSAGES_TEXT,
+    snprintf(out, KI_RPC_ERROR_TEXT, "%s", common ? common : kith_strerror(status));
+    if (status == KITH_ERR_ARG && rpc_messages_reserved(query))
+        snprintf(out, KI_RPC_ERROR_TEXT, "Queries cannot contain the '%s' prefix", RPC_MESSAGES_INTERNAL);
+    else if (status == KITH_ERR_TOO_LONG && query->fold)
+        snprintf(out, KI_RPC_ERROR_TEXT,
+                 "folded query exceeds what one datagram holds: name, payload and filters, or so many of the largest, have "
+                 "more; send less");
+    else if (status == KITH_ERR_TOO_LONG)
+        snprintf(out, KI_RPC_ERROR_TEXT,
                  "query exceeds limit of %u bytes: name, payload and filters have more; send less, or raise "
                  "query_size_max of all agents",
                  (unsigned)ki_agent_sizes(conn->rpc->agent).query);
     else if (status == KITH_ERR_ARG && rpc_messages_bad_name(query->name))
         rpc_messages_name_error(out, "a query", query->name);
+    else if (status == KITH_ERR_ARG && query->fold_top > KITH_FOLD_TOP_MAX)
+        snprintf(out, KI_RPC_ERROR_TEXT, "Top: %u of the largest are too many: %d are told at most", query->fold_top,
+                 KITH_FOLD_TOP_MAX);
     else if (status == KITH_ERR_ARG && query->tag_count > 0)
-        snprintf(out, RPC_MESSAGES_TEXT, "FilterTags: a value is no regular expression (\"%.*s\" is the first)",
+        snprintf(out, KI_RPC_ERROR_TEXT, "FilterTags: a value is no regular expression (\"%.*s\" is the first)",
                  (int)ki_min_size(query->tags[0].value.len, 100), query->tags[0].value.ptr);
     for (size_t i = 0; status == KITH_ERR_NOT_FOUND && i < query->node_count; i++) {
         struct kith_str node = query->nodes[i];
         if (kith_find(ki_agent_kith(conn->rpc->agent), node, &member) != 0)
-            snprintf(out, RPC_MESSAGES_TEXT, "FilterNodes: no member is called \"%.*s\"",
+            snprintf(out, KI_RPC_ERROR_TEXT, "FilterNodes: no member is called \"%.*s\"",
                      (int)ki_min_size(node.len, KITH_NAME_MAX), node.ptr);
     }
 }
 
 /* Asks.  Returns false when it is refused, with the error. */
-static bool rpc_messages_ask(struct ki_rpc_conn *conn, const struct kith_query *query, char error[RPC_MESSAGES_TEXT])
+static bool rpc_messages_ask(struct ki_rpc_conn *conn, const struct kith_query *query, char error[KI_RPC_ERROR_TEXT])
 {
     struct ki_rpc_query *asked = NULL;
     if (rpc_messages_reserved(query)) {
-        snprintf(error, RPC_MESSAGES_TEXT, "Queries cannot contain the '%s' prefix", RPC_MESSAGES_INTERNAL);
+        ki_rpc_query_error(conn, KITH_ERR_ARG, query, error);
         return false;
     }
     if (conn->query_count == KI_RPC_QUERIES_MAX) {
         conn->rpc->counts[KI_RPC_REFUSED_ASKS]++;
-        snprintf(error, RPC_MESSAGES_TEXT,
+        snprintf(error, KI_RPC_ERROR_TEXT,
                  "Too many queries: a connection has %d on their way at most; wait for one, or open another",
                  KI_RPC_QUERIES_MAX);
         return false;
@@ -283,42 +326,20 @@ static bool rpc_messages_ask(struct ki_rpc_conn *conn, const struct kith_query *
         return true;
     if (asked)
         rpc_messages_unlink(asked);
-    rpc_messages_query_error(conn, status, query, error);
+    ki_rpc_query_error(conn, status, query, error);
     return false;
 }
 
 bool ki_rpc_run_query(struct ki_rpc_conn *conn, struct ki_reader *body)
 {
-    static const struct ki_field fields[] = {
-        KI_FIELD(struct rpc_messages_query, nodes, "FilterNodes", KI_FIELD_RAW, 0, false),
-        KI_FIELD(struct rpc_messages_query, tags, "FilterTags", KI_FIELD_RAW, 1, false),
-        KI_FIELD(struct rpc_messages_query, ack, "RequestAck", KI_FIELD_BOOL, 5, false),
-        KI_FIELD(struct rpc_messages_query, relay_factor, "RelayFactor", KI_FIELD_U8, 4, false),
-        KI_FIELD(struct rpc_messages_query, timeout_ns, "Timeout", KI_FIELD_I64, 6, false),
-        KI_FIELD(struct rpc_messages_query, name, "Name", KI_FIELD_STR, 2, false),
-        KI_FIELD(struct rpc_messages_query, payload, "Payload", KI_FIELD_BYTES, 3, false),
-    };
-    struct rpc_messages_query request = {.ack = false};
-    struct kith_str *nodes = NULL;
-    struct kith_tag *tags = NULL;
-    struct kith_query query = {.node_count = 0};
-    char error[RPC_MESSAGES_TEXT] = "";
-    bool good = ki_unpack_struct(body, fields, KI_COUNT(fields), &request) &&
-                ki_rpc_read_strings(request.nodes, &nodes, &query.node_count) &&
-                ki_rpc_read_tags(request.tags, &tags, &query.tag_count);
+    struct ki_rpc_asked asked;
+    char error[KI_RPC_ERROR_TEXT] = "";
+    bool good = ki_rpc_read_query(body, &asked);
     if (good) {
-        query.name = ki_rpc_str(request.name);
-        query.payload = ki_rpc_str(request.payload);
-        query.nodes = nodes;
-        query.tags = tags;
-        query.ack = request.ack;
-        query.relay_factor = request.relay_factor;
-        query.timeout_ms = rpc_messages_ms(request.timeout_ns, 0);
-        (void)rpc_messages_ask(conn, &query, error);
+        (void)rpc_messages_ask(conn, &asked.query, error);
         ki_rpc_reply(conn, conn->seq, error, NULL, NULL);
     }
-    free(nodes);
-    free(tags);
+    ki_rpc_free_query(&asked);
     return good;
 }
 
@@ -335,25 +356,25 @@ uint64_t ki_rpc_pend(struct ki_rpc_conn *conn, const struct kith_message *query)
 }
 
 static void rpc_messages_respond(struct ki_rpc_conn *conn, uint64_t id, struct kith_str payload,
-                                 char error[RPC_MESSAGES_TEXT])
+                                 char error[KI_RPC_ERROR_TEXT])
 {
     struct ki_rpc_pending *slot = &conn->pending[id % KI_RPC_PENDING_MAX];
     if (id == 0 || slot->id != id || slot->until_us <= ki_net_now().mono_us) {
-        snprintf(error, RPC_MESSAGES_TEXT, "No pending queries matching ID");
+        snprintf(error, KI_RPC_ERROR_TEXT, "No pending queries matching ID");
         return;
     }
     int status = slot->answered ? KITH_ERR_NOT_FOUND : ki_agent_respond(conn->rpc->agent, slot->query, payload);
     slot->answered = slot->answered || status == 0 || status == KITH_ERR_NOT_FOUND;
     const char *common = rpc_messages_common(status);
     if (status == KITH_ERR_NOT_FOUND)
-        snprintf(error, RPC_MESSAGES_TEXT, "failed to respond to key query: response already sent");
+        snprintf(error, KI_RPC_ERROR_TEXT, "failed to respond to key query: response already sent");
     else if (status == KITH_ERR_TOO_LONG)
-        snprintf(error, RPC_MESSAGES_TEXT,
+        snprintf(error, KI_RPC_ERROR_TEXT,
                  "response of %zu bytes exceeds limit: %u bytes, or what one datagram holds when a Serf agent asks; respond "
                  "with less",
                  payload.len, (unsigned)ki_agent_sizes(conn->rpc->agent).response);
     else if (status != 0)
-        snprintf(error, RPC_MESSAGES_TEXT, "%s", common ? common : kith_strerror(status));
+        snprintf(error, KI_RPC_ERROR_TEXT, "%s", common ? common : kith_strerror(status));
 }
 
 bool ki_rpc_run_respond(struct ki_rpc_conn *conn, struct ki_reader *body)
@@ -366,7 +387,7 @@ bool ki_rpc_run_respond(struct ki_rpc_conn *conn, struct ki_reader *body)
         KI_FIELD(struct respond, id, "ID", KI_FIELD_U64, 0, false),
         KI_FIELD(struct respond, payload, "Payload", KI_FIELD_BYTES, 1, false),
     };
-    char error[RPC_MESSAGES_TEXT] = "";
+    char error[KI_RPC_ERROR_TEXT] = "";
     if (!ki_unpack_struct(body, fields, KI_COUNT(fields), &request))
         return false;
     rpc_messages_respond(conn, request.id, ki_rpc_str(request.payload), error);

@@ -55,6 +55,7 @@ static const struct ki_rpc_command rpc_request_commands[] = {
     {"kith-members", ki_rpc_run_kith_members, false},
     {"kith-info", ki_rpc_run_kith_info, false},
     {"kith-event", ki_rpc_run_kith_event, true},
+    {"kith-query", ki_rpc_run_kith_query, true},
     {"kith-stream", ki_rpc_run_kith_stream, true},
     {"kith-aggregates", ki_rpc_run_kith_aggregates, false},
     {"kith-aggregate", ki_rpc_run_kith_aggregate, true},

@@ -128,8 +128,11 @@ int ki_agent_event(struct ki_agent *a, const struct kith_user_event *event, ki_a
 int ki_agent_query(struct ki_agent *a, const struct kith_query *query, ki_agent_answer *answer, ki_agent_done *done,
                    void *arg)
 {
-    snprintf(a->asked, sizeof a->asked, "query%s relay %u %u ms", query->ack ? " ack" : "", query->relay_factor,
-             query->timeout_ms);
+    if (query->fold)
+        snprintf(a->asked, sizeof a->asked, "fold top %u %u ms", query->fold_top, query->timeout_ms);
+    else
+        snprintf(a->asked, sizeof a->asked, "query%s relay %u %u ms", query->ack ? " ack" : "", query->relay_factor,
+                 query->timeout_ms);
     note(a, " ", query->name);
     note(a, "=", query->payload);
     for (size_t i = 0; i < query->node_count; i++)

@@ -95,6 +95,107 @@ static void test_gone_while_confirming(void **state)
     assert_null(agent.answer);
 }
 
+/* ---- folded queries ---- */
+
+static void silent(const char *name, int result)
+{
+    struct kith_event event = {.kind = KITH_EVENT_SILENT, .result = result, .message.origin = str(name)};
+    answer(&event);
+}
+
+/* 1.5 and -0.5; one answer is no number, two members are silent. */
+static const char two_answers[] = "00000005 00000002 00000001 00000002"
+                                  "3ff0000000000000 3fe0000000000000 3ff0000000000000 bfe0000000000000 3ff8000000000000"
+                                  "3ff8000000000000 01 61 bfe0000000000000 00"; /* a's is the largest; one is not known */
+
+static void folded(const char *hex)
+{
+    uint8_t bytes[256];
+    struct kith_event event = {.kind = KITH_EVENT_FOLDED};
+    event.message.payload = ki_rpc_str(ki_span(bytes, hex_bytes(hex, bytes, sizeof bytes)));
+    answer(&event);
+}
+
+static void test_folded_query(void **state)
+{
+    (void)state;
+    struct peer *peer = greeted();
+    ASK(peer, "kith-query", 1, "sbnnlm", "Name", "load", "Payload", "p", "Top", "2", "Timeout", "15000000000",
+        "FilterNodes", "self", "FilterTags", "role=d.");
+    assert_string_equal(agent.asked, "fold top 2 15000 ms load=p @self role~d.");
+    ask(peer, "members", 2, NULL); /* waits its turn */
+    assert_int_equal(peer->len, 0);
+    silent("b", KITH_ERR_TIMEOUT);
+    silent("c", KITH_ERR_VERSION);
+    folded(two_answers);
+    end_ask(KITH_ERR_TIMEOUT, 3, NULL);
+    settle(peer);
+    expect_header(peer, 1, "");
+    expect_object(peer, "8c a7416e7377657273 02 a741766572616765 cb3fe0000000000000 a34d6178 cb3ff8000000000000"
+                        "a74d656d62657273 05 a34d696e cbbfe0000000000000 a74d697373696e67 91a162 a653696c656e74 02"
+                        "a353756d cb3ff0000000000000 a3546f70 92 82a64d656d626572a161a556616c7565cb3ff8000000000000"
+                        "82a64d656d626572a0a556616c7565cbbfe0000000000000 a6556e61626c65 91a163 a8556e757361626c65 01"
+                        "a856617269616e6365 cb3ff0000000000000");
+    expect_header(peer, 2, "");
+    take(peer);
+    ASK(peer, "kith-query", 3, "s", "Name", "load"); /* nothing is left of the first one; and nobody answers */
+    assert_string_equal(agent.asked, "fold top 0 0 ms load=");
+    folded("00000001 00000000 00000000 00000001 0000000000000000 0000000000000000 0000000000000000 0000000000000000"
+           "0000000000000000");
+    end_ask(KITH_ERR_TIMEOUT, 0, NULL);
+    settle(peer);
+    expect_header(peer, 3, "");
+    expect_object(peer, "8c a7416e7377657273 00 a741766572616765 c0 a34d6178 c0 a74d656d62657273 01 a34d696e c0"
+                        "a74d697373696e67 90 a653696c656e74 01 a353756d c0 a3546f70 90 a6556e61626c65 90"
+                        "a8556e757361626c65 00 a856617269616e6365 c0");
+    ASK(peer, "kith-query", 4, "s", "Name", "load");
+    end_ask(KITH_ERR_NOMEM, 0, NULL); /* without a result */
+    settle(peer);
+    expect_header(peer, 4, "the answers were lost here: too much waits to be told, or memory is out");
+    assert_true(holds(take(peer), "Missing")); /* the body comes with an error, too */
+    hang_up(peer);
+}
+
+static void test_refused_folds(void **state)
+{
+    static const struct {
+        int refusal;
+        const char *name, *top, *error;
+    } rows[] = {
+        {KITH_ERR_ARG, "load", "33", "Top: 33 of the largest are too many: 32 are told at most"},
+        {KITH_ERR_ARG, "", "1", "Name: the name of a query has 1 to 255 bytes, this one has 0"},
+        {KITH_ERR_ARG, "_serf_x", "1", "Queries cannot contain the '_serf_' prefix"},
+        {KITH_ERR_TOO_LONG, "load", "1", "folded query exceeds what one datagram holds: name, payload and filters, or so many "
+                                         "of the largest, have more; send less"},
+        {KITH_ERR_STATE, "load", "1", "not possible now: this node is leaving, or in a pool of bare memberlist nodes, which "
+                                      "have no events"},
+    };
+    (void)state;
+    struct peer *peer = greeted();
+    for (size_t i = 0; i < KI_COUNT(rows); i++) {
+        agent.refusal = rows[i].refusal;
+        ASK(peer, "kith-query", 1, "sn", "Name", rows[i].name, "Top", rows[i].top);
+        expect_header(peer, 1, rows[i].error);
+        assert_true(holds(take(peer), "Members"));
+    }
+    hang_up(peer);
+}
+
+static void test_gone_while_folding(void **state)
+{
+    (void)state;
+    struct peer *peer = greeted();
+    ASK(peer, "kith-query", 1, "s", "Name", "load");
+    silent("a", KITH_ERR_TIMEOUT);
+    folded(two_answers);
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    hang_up(peer);
+    turn();
+    assert_null(agent.done);
+    assert_null(agent.answer);
+}
+
 /* ---- queries ---- */
 
 static void answered(const char *from, const char *payload, bool is_ack)
@@ -396,6 +497,7 @@ int main(void)
         CASE(test_query),       CASE(test_query_refused),     CASE(test_query_limit),
         CASE(test_query_slow),  CASE(test_query_half_closed), CASE(test_respond),
         CASE(test_keys),        CASE(test_respond_limit),     CASE(test_bad_keys),
+        CASE(test_folded_query), CASE(test_refused_folds),    CASE(test_gone_while_folding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
