@@ -165,8 +165,8 @@ static void test_refused_folds(void **state)
         {KITH_ERR_ARG, "load", "33", "Top: 33 of the largest are too many: 32 are told at most"},
         {KITH_ERR_ARG, "", "1", "Name: the name of a query has 1 to 255 bytes, this one has 0"},
         {KITH_ERR_ARG, "_serf_x", "1", "Queries cannot contain the '_serf_' prefix"},
-        {KITH_ERR_TOO_LONG, "load", "1", "folded query exceeds what one datagram holds: name, payload and filters, or so many "
-                                         "of the largest, have more; send less"},
+        {KITH_ERR_TOO_LONG, "load", "1", "folded query exceeds what one datagram holds: name, payload and filters, or so "
+                                         "many of the largest, have more; send less"},
         {KITH_ERR_STATE, "load", "1", "not possible now: this node is leaving, or in a pool of bare memberlist nodes, which "
                                       "have no events"},
     };
