@@ -85,11 +85,12 @@ KITH_API int kith_respond(kith *k, struct kith_time now, uint64_t query, struct 
 /* A query with `fold` is asked along a tree: we ask up to eight members, they ask others, and what comes back is one result
  * of all answers.  In a pool of any size we send and receive some ten messages, not one for each member.
  *
- * Applications are asked as by any query, and answer with a decimal number, at most 1e140 either way; what is none counts as
- * unusable.  Who does not answer in time is silent.  Members of Serf's kind cannot take part, and are silent.  DONE comes as
- * soon as all have answered: result 0, or KITH_ERR_TIMEOUT if somebody is silent; `count` is how many answered.  Before it
- * come one KITH_EVENT_SILENT for each silent member that can be named (64 at most; result KITH_ERR_VERSION: of Serf's kind),
- * its name in message.origin, and KITH_EVENT_FOLDED.  If there was no room or memory for that one, DONE says so.
+ * Applications are asked as by any query, and answer with a decimal number, at most 1e140 either way; what is none counts
+ * as unusable.  Who does not answer in time is silent.  Members of Serf's kind cannot take part, and are silent; so is one
+ * that `nodes` names and that is not alive.  DONE comes as soon as all have answered: result 0, or KITH_ERR_TIMEOUT if
+ * somebody is silent; `count` is how many answered.  Before it come one KITH_EVENT_SILENT for each silent member that can
+ * be named (64 at most; result KITH_ERR_VERSION: of Serf's kind), its name in message.origin, and KITH_EVENT_FOLDED.  If
+ * there was no room or memory for that one, DONE says so.
  *
  * Members answer the query "_kith_gauge" themselves, with what they contribute to the aggregate (aggregate.h) that the
  * payload names: what it comes to this very moment.  Who contributes nothing does not count.

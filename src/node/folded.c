@@ -165,7 +165,8 @@ static int folded_begin(struct kith *k, struct ki_messages *m, const struct ki_f
 {
     struct ki_folded *f = folded_new(k, m, ask);
     struct ki_fold_duty *duty = f ? ki_folded_duty(k, f, k->self, UINT64_MAX, wait_us) : NULL;
-    int error = duty ? ki_folded_note(k, m, f) : KITH_ERR_NOMEM;
+    bool room = duty && ki_folded_unable(k, f, &duty->partial);
+    int error = room ? ki_folded_note(k, m, f) : KITH_ERR_NOMEM;
     if (error) {
         if (f)
             ki_folded_drop(k, m, f);
@@ -176,7 +177,6 @@ static int folded_begin(struct kith *k, struct ki_messages *m, const struct ki_f
     f->deadline_us = duty->deadline_us;
     f->forget_us = KITH_NEVER;
     f->ticket = *ticket = ++k->last_ticket; /* it may be over at once */
-    ki_folded_unable(k, f, &duty->partial);
     ki_count(k, KI_COUNT_folds_out);
     ki_folded_own_begin(k, f);
     ki_folded_step(k, f, duty);

@@ -43,7 +43,7 @@ struct ki_fold_duty {
     uint64_t patience_us;  /* until when we wait for others */
     uint64_t interval_us;  /* between two questions to one of them that does not answer */
     struct ki_fold_target *targets;
-    uint32_t target_count, target_cap;
+    uint32_t target_count;
     struct ki_fold_branch branches[KI_FOLD_BRANCHES_MAX];
     uint32_t branch_count, open;
     bool is_over;          /* it has been answered; what with, stays: the answer may be lost */
@@ -107,8 +107,8 @@ void ki_folded_close(struct kith *k, struct ki_folded *f, struct ki_fold_duty *d
 /* A member says that it is about it; that it has this answer. */
 void ki_folded_heard(struct kith *k, struct ki_folded *f, uint32_t id, uint64_t span);
 void ki_folded_taken(struct kith *k, struct ki_folded *f, uint32_t id, uint64_t span, const struct ki_partial *partial);
-/* Living members of Serf's kind that the query is for are silent. */
-void ki_folded_unable(struct kith *k, struct ki_folded *f, struct ki_partial *partial);
+/* Those whom the query is for and who are not asked are silent: of Serf's kind, or dead but named.  false: memory is out. */
+bool ki_folded_unable(struct kith *k, const struct ki_folded *f, struct ki_partial *partial);
 
 /* ---- folded_talk.c ---- */
 

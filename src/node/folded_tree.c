@@ -98,25 +98,45 @@ static void tree_sort(struct ki_fold_target *list, uint32_t count)
     }
 }
 
-/* Who stands behind us within the span, lives, and speaks of these things; in order.  false: memory is out. */
-static bool tree_collect(struct kith *k, const struct ki_folded *f, struct ki_fold_duty *duty)
+struct tree_list {
+    struct ki_fold_target *items;
+    uint32_t count, cap;
+};
+
+/* false: memory is out. */
+static bool tree_add(struct kith *k, const struct ki_folded *f, uint32_t id, uint64_t span, struct tree_list *list)
+{
+    uint64_t behind = ki_fold_position(f->ask.id, ki_member_name(ki_table_at(&k->table, id))) - f->position;
+    if (behind == 0 || behind > span)
+        return true;
+    if (!ki_list_room(&k->mem, (void **)&list->items, sizeof *list->items, list->count, &list->cap))
+        return false;
+    list->items[list->count++] = (struct ki_fold_target){.behind = behind, .id = id};
+    return true;
+}
+
+/* In order, and each once: filters may name one twice. */
+static void tree_tidy(struct tree_list *list)
+{
+    uint32_t count = list->count;
+    tree_sort(list->items, count);
+    list->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || list->items[i].behind != list->items[i - 1].behind)
+            list->items[list->count++] = list->items[i];
+    }
+}
+
+/* Who stands behind us within the span, lives, and speaks of these things. */
+static bool tree_collect(struct kith *k, const struct ki_folded *f, uint64_t span, struct tree_list *list)
 {
     struct tree_walk walk = tree_walk(k, f);
-    uint32_t count = 0;
-    for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && duty->span > 0; id = tree_next(&walk)) {
+    for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && span > 0; id = tree_next(&walk)) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        uint64_t behind = ki_fold_position(f->ask.id, ki_member_name(member)) - f->position;
-        if (behind == 0 || behind > duty->span || !tree_lives(member) || !ki_speaks_kith(member))
-            continue;
-        if (!ki_list_room(&k->mem, (void **)&duty->targets, sizeof *duty->targets, count, &duty->target_cap))
+        if (tree_lives(member) && ki_speaks_kith(member) && !tree_add(k, f, id, span, list))
             return false;
-        duty->targets[count++] = (struct ki_fold_target){.behind = behind, .id = id};
     }
-    tree_sort(duty->targets, count);
-    for (uint32_t i = 0; i < count; i++) { /* filters may name one twice */
-        if (i == 0 || duty->targets[i].behind != duty->targets[i - 1].behind)
-            duty->targets[duty->target_count++] = duty->targets[i];
-    }
+    tree_tidy(list);
     return true;
 }
 
@@ -130,15 +150,25 @@ static uint32_t tree_known(const struct kith *k, const struct ki_folded *f, uint
     return count;
 }
 
-void ki_folded_unable(struct kith *k, struct ki_folded *f, struct ki_partial *partial)
+bool ki_folded_unable(struct kith *k, const struct ki_folded *f, struct ki_partial *partial)
 {
     struct tree_walk walk = tree_walk(k, f);
-    for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER; id = tree_next(&walk)) {
+    struct tree_list list = {.count = 0};
+    bool room = true;
+    for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && room; id = tree_next(&walk)) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        if (tree_lives(member) && !ki_speaks_kith(member) &&
+        bool is_unable = tree_lives(member) ? !ki_speaks_kith(member) : walk.by_name;
+        if (is_unable &&
             ki_filters_match(&k->mem, f->ask.filters, ki_member_name(member), ki_member_meta(member)) == KI_FILTER_PASS)
-            ki_partial_silent(partial, ki_fold_position(f->ask.id, ki_member_name(member)));
+            room = tree_add(k, f, id, UINT64_MAX, &list);
     }
+    tree_tidy(&list);
+    for (uint32_t i = 0; i < list.count && room; i++)
+        ki_partial_silent(partial, f->position + list.items[i].behind);
+    ki_mem_free(&k->mem, list.items);
+    if (!room)
+        ki_count(k, KI_COUNT_out_of_memory);
+    return room;
 }
 
 /* ---- duties ---- */
@@ -151,12 +181,6 @@ struct ki_fold_duty *ki_folded_duty_of(const struct ki_folded *f, uint32_t paren
     return duty;
 }
 
-static void tree_free(struct kith *k, struct ki_fold_duty *duty)
-{
-    ki_mem_free(&k->mem, duty->targets);
-    ki_mem_free(&k->mem, duty);
-}
-
 void ki_folded_duty_free(struct kith *k, struct ki_folded *f, struct ki_fold_duty *duty)
 {
     struct ki_fold_duty **at = &f->duties;
@@ -164,7 +188,8 @@ void ki_folded_duty_free(struct kith *k, struct ki_folded *f, struct ki_fold_dut
         at = &(*at)->next;
     *at = duty->next;
     f->duty_count--;
-    tree_free(k, duty);
+    ki_mem_free(&k->mem, duty->targets);
+    ki_mem_free(&k->mem, duty);
 }
 
 void ki_folded_duty_forget(struct ki_fold_duty *duty, uint32_t id)
@@ -212,16 +237,17 @@ static uint64_t tree_interval_us(const struct kith *k, uint64_t wait_us)
 struct ki_fold_duty *ki_folded_duty(struct kith *k, struct ki_folded *f, uint32_t parent, uint64_t span, uint64_t wait_us)
 {
     struct ki_fold_duty *duty = ki_mem_new(&k->mem, sizeof *duty), *former = ki_folded_duty_of(f, parent);
-    if (duty) {
-        duty->parent = parent;
-        duty->span = span;
-    }
-    if (!duty || !tree_collect(k, f, duty)) {
-        if (duty)
-            tree_free(k, duty);
+    struct tree_list list = {.count = 0};
+    if (!duty || !tree_collect(k, f, span, &list)) {
+        ki_mem_free(&k->mem, duty);
+        ki_mem_free(&k->mem, list.items);
         ki_count(k, KI_COUNT_out_of_memory);
         return NULL;
     }
+    duty->parent = parent;
+    duty->span = span;
+    duty->targets = list.items;
+    duty->target_count = list.count;
     duty->interval_us = tree_interval_us(k, wait_us);
     duty->deadline_us = k->now.mono_us + wait_us;
     duty->patience_us = duty->deadline_us - ki_min_u64(wait_us / 4, TREE_LEVEL_QUESTIONS * duty->interval_us);

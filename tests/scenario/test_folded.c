@@ -197,6 +197,25 @@ static void members_of_serfs_kind_are_silent(void **state)
     world_free(w);
 }
 
+/* Who is named and dead is missed; but nobody twice. */
+static void the_named_dead_are_silent(void **state)
+{
+    static const struct kith_str nodes[] = {TEXT("node-2"), TEXT("node-4"), TEXT("node-11"), TEXT("node-4"),
+                                            TEXT("node-11"), TEXT("node-2")};
+    const struct kith_query query = {.name = STR("load"), .nodes = nodes, .node_count = 6, .fold = true};
+    (void)state;
+    struct world *w = fold_pool(12, 1, NULL);
+    world_crash(w, 4);
+    fold_run(w, 60 * SECOND);
+    for (unsigned asker = 0; asker < 3; asker++) {
+        struct outcome *o = fold_ask(w, asker, &query);
+        fold_run(w, SECOND / 10);
+        assert_true(o->dones == 1 && o->folded.members == 3 && o->folded.answers == 1 && o->folded.silent == 2);
+        assert_true(o->silent[4] && o->silent[11] && o->silent_count == 2 && o->unable_count == 1);
+    }
+    world_free(w);
+}
+
 /* ---- some are gone ---- */
 
 static bool died;
@@ -403,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_silent_are_named),
         cmocka_unit_test(late_ones_are_waited_for),
         cmocka_unit_test(members_of_serfs_kind_are_silent),
+        cmocka_unit_test(the_named_dead_are_silent),
         cmocka_unit_test(delegates_die),
         cmocka_unit_test(the_dead_are_not_missed),
         cmocka_unit_test(the_asker_is_gone),
