@@ -106,7 +106,7 @@ static void contributions_change(struct contributions *c, uint8_t what)
         (void)kith_aggregate_set(c->k, now, name, what / 7.0);
 }
 
-/* What is read of one engine agrees with itself. */
+/* What is read of the exact engine agrees with itself; the other's answers are estimates. */
 static void contributions_read(struct contributions *c, uint8_t what)
 {
     struct kith_time now = lone_time(c->now_us);
@@ -121,7 +121,7 @@ static void contributions_read(struct contributions *c, uint8_t what)
     size_t count;
     if (what & 8)
         (void)kith_aggregate_watch(c->k, now, name, &watch, &ticket);
-    if (kith_aggregate_read(c->k, now, name, engine, &answer) != 0)
+    if (kith_aggregate_read(c->k, now, name, engine, &answer) != 0 || answer.engine != KITH_ENGINE_EXACT)
         return;
     LONE_CHECK(answer.average >= answer.min && answer.average <= answer.max && answer.variance >= 0);
     LONE_CHECK(answer.coverage_ppm <= 1000000 && answer.count <= 3);

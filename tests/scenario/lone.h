@@ -309,6 +309,8 @@ static inline void lone_check_aggregates(const struct kith *k)
     }
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].schema->tally++;
+    for (uint32_t i = 0; i < a->network.count; i++)
+        a->network.runs[i]->schema->tally++;
     for (uint32_t i = 0; i < c->schemas.count; i++)
         LONE_CHECK(c->schemas.list[i]->uses == c->schemas.list[i]->tally && c->schemas.list[i]->uses > 0);
     LONE_CHECK(c->gaps == gaps && c->bytes == bytes && ki_contributions_of(c, k->self) == a->own);

@@ -62,12 +62,15 @@ static void a_table_that_is_too_large(void **state)
     for (unsigned n = 0; n < 3; n++) { /* both run for a while */
         const struct ki_aggregates *a = world_node(w, n)->aggregates;
         assert_true(a->exact_is_off && contributions_at(w, n) == 2 * MANY + 3);
-        assert_int_equal(read_by(w, n, KITH_ENGINE_EXACT, &answer), KITH_ERR_STATE);
+        assert_int_equal(read_by(w, n, KITH_ENGINE_AUTO, &answer), 0);
+        assert_true(answer.engine == KITH_ENGINE_EXACT && answer.converged);
     }
     world_run(w, 40 * SECOND);
     for (unsigned n = 0; n < 3; n++) {
         assert_int_equal(contributions_at(w, n), 0);
         assert_int_equal(read_by(w, n, KITH_ENGINE_EXACT, &answer), KITH_ERR_STATE);
+        assert_int_equal(read_by(w, n, KITH_ENGINE_AUTO, &answer), 0);
+        assert_true(answer.engine == KITH_ENGINE_NETWORK);
     }
     set(w, 0, 1234); /* is not told any more */
     uint64_t out = counter_of_all(w, "contributions_out");
@@ -130,6 +133,7 @@ static void what_the_schema_says(void **state)
     }
     assert_int_equal(kith_aggregate_read(world_node(w, 0), world_now(w), STR("network"), KITH_ENGINE_EXACT, &answer),
                      KITH_ERR_STATE);
+    assert_int_equal(contributions_at(w, 1), 3); /* of "exact" alone */
     assert_int_equal(kith_aggregate_find(world_node(w, 0), STR("network"), &found), 0);
     assert_true(found.contributors == 1 && found.schema.engine == KITH_ENGINE_NETWORK);
     world_free(w);
