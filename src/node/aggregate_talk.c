@@ -1,8 +1,8 @@
 /* Who knows how much of whom: comparing what members know of contributions, a bucket of owners at a time.
  *
  *   ping: ROOT of a bucket -->  the same: nothing.  Another: HEADS of that bucket
- *   HEADS                  -->  WANT of what is lacking, VALUES of what the other lacks; and if anything was lacking,
- *                               the ROOT of the next bucket at once: so whoever is new gets all of it from one member
+ *   HEADS                  -->  WANT of what is lacking, VALUES of what the other lacks; and if it is all of an owner,
+ *                               the ROOT of the next bucket at once: so whoever is new gets everything from one member
  *   WANT                   -->  VALUES
  *
  * Owners are in 2^bits buckets by their names, so many that the heads of one fit a datagram; each ping says the root of the
@@ -132,7 +132,8 @@ static bool talk_heads_fine(struct ki_reader r)
     return true;
 }
 
-/* One head that another has: what we lack of it is wanted, what it lacks goes into `more`.  True if we lack something. */
+/* One head that another has: what we lack of it is wanted, what it lacks goes into `more`.  True if we know nothing of that
+ * owner. */
 static bool talk_compare(struct kith *k, struct ki_aggregates *a, const struct ki_aggregate_head *theirs,
                          struct ki_writer *want, struct ki_values *more)
 {
@@ -154,7 +155,7 @@ static bool talk_compare(struct kith *k, struct ki_aggregates *a, const struct k
         return false;
     struct ki_aggregate_head wanted = {theirs->name, theirs->generation, is_same ? head : 0};
     (void)talk_add(want, &wanted);
-    return true;
+    return !owner;
 }
 
 static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id, struct ki_reader *r)
@@ -165,7 +166,7 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     struct ki_values more;
     uint8_t buf[KI_AGGREGATE_DATAGRAM];
     struct ki_writer want = ki_writer(buf, talk_room(k));
-    bool is_whole, lacks = false;
+    bool is_whole, is_new = false;
     if (!ki_decode_aggregates_heads_front(r, &bucket, &is_whole) || !talk_heads_fine(*r))
         return KITH_ERR_MALFORMED;
     for (uint32_t i = 0; i < c->count; i++)
@@ -173,17 +174,17 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     ki_encode_aggregates_want_front(&want);
     ki_values_begin(k, &more, KI_AGGREGATES_VALUES, id, true);
     while (r->left > 0 && ki_decode_aggregates_head(r, &head))
-        lacks = talk_compare(k, a, &head, &want, &more) || lacks;
+        is_new = talk_compare(k, a, &head, &want, &more) || is_new;
     for (uint32_t i = 0; is_whole && i < c->count; i++) {
         if (!c->list[i]->is_named && talk_is_in(k, c->list[i], &bucket) && !ki_values_add(k, &more, c->list[i], 0))
             break;
     }
     ki_values_end(k, &more);
-    if (!lacks)
-        return 0;
-    talk_send(k, id, &want);
-    ki_count(k, KI_COUNT_contributions_wanted);
-    if (bucket.bits > 0) { /* there may be more in the next */
+    if (want.len > 2) {
+        talk_send(k, id, &want);
+        ki_count(k, KI_COUNT_contributions_wanted);
+    }
+    if (is_new && bucket.bits > 0) { /* there may be more in the next; of what is merely newer the pings will tell */
         struct ki_writer w = ki_writer(buf, sizeof buf);
         ki_aggregates_root(k, id, &w);
         talk_send(k, id, &w);
