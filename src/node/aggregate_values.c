@@ -63,22 +63,59 @@ static size_t values_used(const struct ki_values *v)
     return VALUES_FRONT + v->table.len + v->body.len;
 }
 
-/* Its place in the table, where it is entered if both it and a value under it fit; or the size of the table. */
+/* Its place in the table, or the size of the table. */
+static unsigned values_place(const struct ki_values *v, const struct ki_schema *schema)
+{
+    unsigned place = 0;
+    while (place < v->schema_count && v->schemas[place] != schema)
+        place++;
+    return place;
+}
+
+static size_t values_schema_len(const struct ki_values *v, const struct ki_schema *schema)
+{
+    return 1 + (v->with_schemas ? schema->len : 8);
+}
+
+static size_t values_owner_len(struct ki_span name)
+{
+    return KI_VALUES_OWNER_MAX - 255 + name.len;
+}
+
+static size_t values_value_len(const struct ki_contributor *owner, uint64_t base, uint32_t at)
+{
+    uint64_t before = at > 0 && owner->list[at - 1].version > base ? owner->list[at - 1].version : base;
+    return KI_VALUE_MAX - KI_VARINT_LEN_MAX + ki_varint_len(owner->list[at].version - before);
+}
+
+/* What these values of an owner need at most; of which no more than one message holds is counted. */
+static size_t values_need(const struct ki_values *v, const struct ki_contributor *owner, struct ki_span name,
+                          uint64_t base, uint32_t at, uint32_t end)
+{
+    size_t len = values_owner_len(name);
+    for (; at < end && len <= v->room; at++) {
+        const struct ki_schema *schema = owner->list[at].schema;
+        len += values_value_len(owner, base, at);
+        len += values_place(v, schema) == v->schema_count ? values_schema_len(v, schema) : 0;
+    }
+    return len;
+}
+
+/* Its place in the table, where it is entered if both it and a value of this length fit; or KI_VALUES_SCHEMAS_MAX. */
 static unsigned values_schema(struct ki_values *v, const struct ki_schema *schema, size_t used)
 {
-    for (unsigned i = 0; i < v->schema_count; i++) {
-        if (v->schemas[i] == schema)
-            return i;
-    }
-    size_t len = 1 + (v->with_schemas ? schema->len : 8);
-    if (v->schema_count == KI_VALUES_SCHEMAS_MAX || used + len + KI_VALUE_MAX > v->room)
+    unsigned place = values_place(v, schema);
+    size_t len = place == v->schema_count ? values_schema_len(v, schema) : 0;
+    if (used + len > v->room)
         return KI_VALUES_SCHEMAS_MAX;
+    if (len == 0 || place == KI_VALUES_SCHEMAS_MAX)
+        return place;
     struct ki_values_schema told = {.id = schema->id};
     if (v->with_schemas)
         told.bytes = ki_span(schema->bytes, schema->len);
     ki_encode_values_schema(&v->table, &told);
-    v->schemas[v->schema_count] = schema;
-    return v->schema_count++;
+    v->schemas[v->schema_count++] = schema;
+    return place;
 }
 
 /* One part: the values from at on that fit, up to end.  Returns the place behind them, or UINT32_MAX: nothing fits. */
@@ -87,16 +124,17 @@ static uint32_t values_part(struct kith *k, struct ki_values *v, const struct ki
 {
     uint8_t places[VALUES_PART_MAX];
     struct ki_span name = ki_member_name(ki_table_at(&k->table, owner->id));
-    size_t len = KI_VALUES_OWNER_MAX - 255 + name.len;
+    size_t len = values_owner_len(name);
     uint32_t to = at;
     if (values_used(v) + len > v->room)
         return UINT32_MAX;
-    for (; to < end && to - at < VALUES_PART_MAX && values_used(v) + len + KI_VALUE_MAX <= v->room; to++) {
-        unsigned place = values_schema(v, owner->list[to].schema, values_used(v) + len);
+    for (; to < end && to - at < VALUES_PART_MAX; to++) {
+        size_t more = values_value_len(owner, base, to);
+        unsigned place = values_schema(v, owner->list[to].schema, values_used(v) + len + more);
         if (place == KI_VALUES_SCHEMAS_MAX)
             break;
         places[to - at] = (uint8_t)place;
-        len += KI_VALUE_MAX;
+        len += more;
     }
     if (to == at && at < end)
         return UINT32_MAX;
@@ -119,6 +157,9 @@ bool ki_values_add(struct kith *k, struct ki_values *v, const struct ki_contribu
 {
     uint32_t at = ki_contributor_after(owner, base), end = ki_contributor_after(owner, owner->head);
     bool is_done = base > owner->head;
+    struct ki_span name = ki_member_name(ki_table_at(&k->table, owner->id));
+    if (v->body.len > 0 && values_used(v) + values_need(v, owner, name, base, at, end) > v->room)
+        values_send(k, v); /* its parts may go different ways: it has one, if one message can hold it */
     while (!is_done && v->left > 0) {
         uint32_t to = values_part(k, v, owner, base, at, end);
         if (to == UINT32_MAX && v->body.len == 0)
@@ -335,7 +376,7 @@ int ki_values_take(struct kith *k, struct ki_aggregates *a, uint32_t id, enum ki
             ki_schemas_drop(&a->contributions.schemas, in.used[i]);
     }
     const struct ki_member *member = ki_table_at(&k->table, id);
-    if (in.want.len > 2 && member) {
+    if (in.want.len > 0 && member) {
         struct kith_addr to = ki_addr_of(member);
         ki_count(k, KI_COUNT_contributions_wanted);
         (void)ki_write_to(k, ki_span(in.want_bytes, in.want.len), &to, id);
