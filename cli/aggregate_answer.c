@@ -16,8 +16,7 @@
 
 /* ---- reading ---- */
 
-/* A number, or nil.  A sum that no double holds is not there either. */
-static bool aggregate_answer_real(struct ki_span raw, struct ki_aggregate_real *out)
+bool ki_aggregate_real_read(struct ki_span raw, struct ki_aggregate_real *out)
 {
     struct ki_reader r = ki_reader(raw.ptr, raw.len);
     double value = 0;
@@ -47,7 +46,7 @@ struct aggregate_answer_place {
     uint64_t rank;
 };
 
-static bool aggregate_answer_read_places(struct ki_span raw, struct ki_aggregate_places *places)
+bool ki_aggregate_places_read(struct ki_span raw, struct ki_aggregate_places *places)
 {
     static const struct ki_field fields[] = {
         KI_FIELD(struct aggregate_answer_place, member, "Member", KI_FIELD_STR, 0, false),
@@ -61,7 +60,7 @@ static bool aggregate_answer_read_places(struct ki_span raw, struct ki_aggregate
     for (size_t i = 0; good && i < places->count; i++) {
         struct aggregate_answer_place place = {.rank = 0};
         struct ki_aggregate_real value = {.value = 0};
-        good = ki_unpack_struct(&r, fields, KI_COUNT(fields), &place) && aggregate_answer_real(place.value, &value) &&
+        good = ki_unpack_struct(&r, fields, KI_COUNT(fields), &place) && ki_aggregate_real_read(place.value, &value) &&
                value.is_there;
         places->items[i] =
             (struct ki_aggregate_place){.member = place.member, .value = value.value, .rank = place.rank};
@@ -88,8 +87,8 @@ static bool aggregate_answer_read_quantiles(struct ki_span raw, struct ki_aggreg
         struct aggregate_answer_quantile one = {.q = {NULL, 0}};
         struct ki_aggregate_quantile *out = &answer->quantiles[i];
         struct ki_aggregate_real q = {.value = 0};
-        good = ki_unpack_struct(&r, fields, KI_COUNT(fields), &one) && aggregate_answer_real(one.q, &q) &&
-               aggregate_answer_real(one.rank_error, &out->rank_error) && aggregate_answer_real(one.value, &out->value);
+        good = ki_unpack_struct(&r, fields, KI_COUNT(fields), &one) && ki_aggregate_real_read(one.q, &q) &&
+               ki_aggregate_real_read(one.rank_error, &out->rank_error) && ki_aggregate_real_read(one.value, &out->value);
         out->q = q.value;
     }
     return good;
@@ -116,7 +115,7 @@ static bool aggregate_answer_read_reals(const struct aggregate_answer_raw *raw, 
         {raw->min, &answer->min},     {raw->max, &answer->max},         {raw->error, &answer->error},
     };
     for (size_t i = 0; i < KI_COUNT(rows); i++) {
-        if (!aggregate_answer_real(rows[i].raw, rows[i].out))
+        if (!ki_aggregate_real_read(rows[i].raw, rows[i].out))
             return false;
     }
     answer->count = always[0].value;
@@ -151,7 +150,7 @@ bool ki_aggregate_answer_read(struct ki_aggregate_answer *answer, struct ki_span
     *answer = (struct ki_aggregate_answer){.age_ms = 0};
     if (!ki_unpack_struct(&r, fields, KI_COUNT(fields), &raw) || !aggregate_answer_read_reals(&raw, answer) ||
         !aggregate_answer_read_quantiles(raw.quantiles, answer) ||
-        !aggregate_answer_read_places(raw.top, &answer->top) || !aggregate_answer_read_places(raw.bottom, &answer->bottom))
+        !ki_aggregate_places_read(raw.top, &answer->top) || !ki_aggregate_places_read(raw.bottom, &answer->bottom))
         return false;
     answer->engine = raw.engine;
     answer->unit = raw.unit;
@@ -171,7 +170,7 @@ void ki_aggregate_answer_free(struct ki_aggregate_answer *answer)
 
 /* ---- JSON ---- */
 
-static json_t *aggregate_answer_json_real(struct ki_aggregate_real real)
+json_t *ki_aggregate_real_json(struct ki_aggregate_real real)
 {
     return real.is_there ? json_real(real.value) : json_null();
 }
@@ -206,7 +205,7 @@ json_t *ki_aggregate_answer_json(const struct ki_aggregate_answer *answer, const
     } reals[] = {{"sum", answer->sum},           {"average", answer->average}, {"error", answer->error},
                  {"variance", answer->variance}, {"min", answer->min},         {"max", answer->max}};
     for (size_t i = 0; i < KI_COUNT(reals); i++)
-        json_object_set_new(document, reals[i].key, aggregate_answer_json_real(reals[i].real));
+        json_object_set_new(document, reals[i].key, ki_aggregate_real_json(reals[i].real));
     json_object_set_new(document, "effective_n", json_real(answer->effective_n));
     json_object_set_new(document, "coverage", json_real(answer->coverage));
     json_object_set_new(document, "conflicts", json_integer((json_int_t)answer->conflicts));
@@ -215,8 +214,8 @@ json_t *ki_aggregate_answer_json(const struct ki_aggregate_answer *answer, const
     for (size_t i = 0; i < answer->quantile_count; i++) {
         const struct ki_aggregate_quantile *one = &answer->quantiles[i];
         json_array_append_new(quantiles, json_pack("{s:f, s:o, s:o}", "q", one->q, "value",
-                                                   aggregate_answer_json_real(one->value), "rank_error",
-                                                   aggregate_answer_json_real(one->rank_error)));
+                                                   ki_aggregate_real_json(one->value), "rank_error",
+                                                   ki_aggregate_real_json(one->rank_error)));
     }
     json_object_set_new(document, "quantiles", quantiles);
     if (wanted->top)

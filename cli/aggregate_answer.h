@@ -10,6 +10,10 @@ struct ki_aggregate_real {
     bool is_there;
 };
 
+/* A number, or nil: then, and if it is not finite, it is not there.  False: malformed. */
+bool ki_aggregate_real_read(struct ki_span raw, struct ki_aggregate_real *out);
+json_t *ki_aggregate_real_json(struct ki_aggregate_real real); /* null */
+
 struct ki_aggregate_quantile {
     double q;
     struct ki_aggregate_real value, rank_error;
@@ -25,6 +29,9 @@ struct ki_aggregate_places {
     struct ki_aggregate_place *items;
     size_t count;
 };
+
+/* An array, or nil; a place may be without a rank.  As below; items are to be released with free(). */
+bool ki_aggregate_places_read(struct ki_span raw, struct ki_aggregate_places *places);
 
 struct ki_aggregate_answer {
     struct ki_span engine, unit;

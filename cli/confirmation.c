@@ -13,7 +13,7 @@
 
 #include "wire/msgpack.h"
 
-static bool confirmation_read_names(struct ki_confirmation_names *names, struct ki_span raw)
+bool ki_confirmation_names_read(struct ki_confirmation_names *names, struct ki_span raw)
 {
     uint32_t count = 0;
     struct ki_reader r = ki_reader(raw.ptr, raw.len);
@@ -45,8 +45,8 @@ bool ki_confirmation_read(struct ki_confirmation *confirmation, struct ki_span o
     *confirmation = (struct ki_confirmation){.confirmed = 0};
     struct ki_reader r = ki_reader(object.ptr, object.len);
     return ki_unpack_struct(&r, fields, KI_COUNT(fields), confirmation) &&
-           confirmation_read_names(&confirmation->missing, confirmation->raw_missing) &&
-           confirmation_read_names(&confirmation->unable, confirmation->raw_unable);
+           ki_confirmation_names_read(&confirmation->missing, confirmation->raw_missing) &&
+           ki_confirmation_names_read(&confirmation->unable, confirmation->raw_unable);
 }
 
 void ki_confirmation_free(struct ki_confirmation *confirmation)
@@ -62,7 +62,7 @@ bool ki_confirmation_is_whole(const struct ki_confirmation *confirmation)
            confirmation->confirmed >= confirmation->members;
 }
 
-static json_t *confirmation_json_names(const struct ki_confirmation_names *names)
+json_t *ki_confirmation_names_json(const struct ki_confirmation_names *names)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < names->count; i++)
@@ -74,8 +74,8 @@ void ki_confirmation_json(const struct ki_confirmation *confirmation, json_t *ob
 {
     json_object_set_new(object, "confirmed", json_integer((json_int_t)ki_min_u64(confirmation->confirmed, INT64_MAX)));
     json_object_set_new(object, "members", json_integer((json_int_t)ki_min_u64(confirmation->members, INT64_MAX)));
-    json_object_set_new(object, "missing", confirmation_json_names(&confirmation->missing));
-    json_object_set_new(object, "unable", confirmation_json_names(&confirmation->unable));
+    json_object_set_new(object, "missing", ki_confirmation_names_json(&confirmation->missing));
+    json_object_set_new(object, "unable", ki_confirmation_names_json(&confirmation->unable));
 }
 
 static void confirmation_print_names(FILE *to, const char *title, const struct ki_confirmation_names *names)

@@ -16,6 +16,10 @@ struct ki_confirmation {
     struct ki_confirmation_names unable;  /* are of Serf's kind, and cannot say so */
 };
 
+/* Names in an array, or nil.  As below; to be released with free(). */
+bool ki_confirmation_names_read(struct ki_confirmation_names *names, struct ki_span raw);
+json_t *ki_confirmation_names_json(const struct ki_confirmation_names *names);
+
 /* Reads one; spans are borrowed from the object.  Returns false when it is malformed or memory is out.  Free it in either
  * case. */
 bool ki_confirmation_read(struct ki_confirmation *confirmation, struct ki_span object);

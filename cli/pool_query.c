@@ -38,7 +38,7 @@ static void pool_query_pack_tags(struct ki_pack *p, const struct ki_flag_list *t
 }
 
 /* The memory behind it is the caller's to free. */
-static struct ki_pack pool_query_pack(const struct ki_pool_query *query)
+static struct ki_pack pool_query_pack(const struct ki_pool_query *query, bool folds)
 {
     size_t cap = strlen(query->name) + query->payload.len + 192;
     for (size_t i = 0; i < query->nodes->count; i++)
@@ -47,17 +47,22 @@ static struct ki_pack pool_query_pack(const struct ki_pool_query *query)
         cap += strlen(query->tags->items[i]) + 10;
     uint8_t *buf = malloc(cap);
     struct ki_pack p = ki_pack(buf, buf ? cap : 0, true);
-    ki_pack_map(&p, 7);
+    ki_pack_map(&p, folds ? 6 : 7);
     ki_pack_text(&p, "FilterNodes");
     ki_pack_array(&p, query->nodes->count);
     for (size_t i = 0; i < query->nodes->count; i++)
         ki_pack_text(&p, query->nodes->items[i]);
     ki_pack_text(&p, "FilterTags");
     pool_query_pack_tags(&p, query->tags);
-    ki_pack_text(&p, "RequestAck");
-    ki_pack_bool(&p, query->wants_acks);
-    ki_pack_text(&p, "RelayFactor");
-    ki_pack_uint(&p, query->relay_factor);
+    if (folds) {
+        ki_pack_text(&p, "Top");
+        ki_pack_uint(&p, query->top);
+    } else {
+        ki_pack_text(&p, "RequestAck");
+        ki_pack_bool(&p, query->wants_acks);
+        ki_pack_text(&p, "RelayFactor");
+        ki_pack_uint(&p, query->relay_factor);
+    }
     ki_pack_text(&p, "Timeout");
     ki_pack_int(&p, (int64_t)query->timeout_ms * 1000000);
     ki_pack_text(&p, "Name");
@@ -69,10 +74,18 @@ static struct ki_pack pool_query_pack(const struct ki_pool_query *query)
 
 bool ki_pool_query_send(struct ki_rpc_client *client, const struct ki_pool_query *query)
 {
-    struct ki_pack body = pool_query_pack(query);
+    struct ki_pack body = pool_query_pack(query, false);
     bool sent = ki_rpc_call(client, "query", &body, KI_RPC_WAIT_MS, NULL);
     free(body.w.start);
     return sent;
+}
+
+bool ki_pool_query_fold(struct ki_rpc_client *client, const struct ki_pool_query *query, struct ki_span *object)
+{
+    struct ki_pack body = pool_query_pack(query, true);
+    bool answered = ki_rpc_call(client, "kith-query", &body, ki_client_wait_ms(query->timeout_ms), object);
+    free(body.w.start);
+    return answered;
 }
 
 bool ki_query_record_read(struct ki_query_record *record, struct ki_span object)

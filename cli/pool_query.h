@@ -15,6 +15,7 @@ struct ki_pool_query {
     uint32_t timeout_ms;              /* 0: the agent's own */
     uint8_t relay_factor;
     bool wants_acks;
+    uint32_t top; /* ki_pool_query_fold(): so many of the largest answers */
 };
 
 enum ki_query_kind { KI_QUERY_ACK, KI_QUERY_RESPONSE, KI_QUERY_DONE };
@@ -30,6 +31,9 @@ bool ki_query_record_read(struct ki_query_record *record, struct ki_span object)
 /* Both return whether it worked; the reason is in the client otherwise. */
 bool ki_pool_query_send(struct ki_rpc_client *client, const struct ki_pool_query *query);
 bool ki_pool_query_next(struct ki_rpc_client *client, const struct ki_pool_query *query, struct ki_query_record *record);
+
+/* Asks for one answer of all, without acks and relays.  Out: object  borrowed until the next call (fold_answer.h). */
+bool ki_pool_query_fold(struct ki_rpc_client *client, const struct ki_pool_query *query, struct ki_span *object);
 
 /* ---- answers that are kept ---- */
 

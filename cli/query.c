@@ -5,6 +5,8 @@
  * exit code is 1; so are members that -node names and that are not alive or not there.  With -no-ack nobody says that he
  * has got it, and nobody is missed.
  *
+ * With -fold there is one answer of all, and the rest is that of query_fold.c.
+ *
  * A pattern of -tag matches any part of the tag's value, as in Serf, while that of `kith members` must match all of it.
  * A bad one is named here; members would only ignore the query. */
 #include "cli/cli.h"
@@ -15,6 +17,7 @@
 #include "base/pattern.h"
 #include "cli/payload.h"
 #include "cli/pool_query.h"
+#include "cli/query_fold.h"
 
 enum query_form { QUERY_TEXT, QUERY_SERF_JSON, QUERY_JSON };
 
@@ -223,15 +226,54 @@ static bool query_check_tags(const struct ki_usage *usage, const struct ki_flag_
     return true;
 }
 
+/* What -fold and -gauge ask for.  Returns the exit code, and has asked if it should have. */
+static int query_folded(const struct ki_usage *usage, struct query *query, char **operands, int count, const char *text,
+                        bool is_gauge)
+{
+    enum ki_fold_want want;
+    uint8_t *memory = NULL;
+    const char *wrong = ki_fold_want_read(text, &want, &query->ask.top);
+    if (!ki_flag_fits(usage, "fold", text, wrong))
+        return KI_EXIT_USAGE;
+    if (is_gauge && count > 1)
+        return ki_usage_error(usage, "-gauge takes the name of a gauge, and no payload");
+    query->ask.name = is_gauge ? KI_QUERY_GAUGE : operands[0];
+    if (is_gauge)
+        query->ask.payload = ki_span(operands[0], strlen(operands[0]));
+    else if (!ki_payload_take(count > 1 ? operands[1] : NULL, &query->ask.payload, &memory))
+        return KI_EXIT_FAILED;
+    int code = ki_query_fold(&query->client_options, &query->ask, want);
+    free(memory);
+    return code;
+}
+
+/* What the flags of one kind have no meaning for in the other. */
+static bool query_check_kind(const struct ki_usage *usage, bool folds, bool is_gauge, bool no_ack, uint32_t relay_factor,
+                             const char *format)
+{
+    const char *wrong = !folds && is_gauge     ? "-gauge goes with -fold"
+                        : folds && no_ack      ? "-fold wants no acks: leave -no-ack away"
+                        : folds && relay_factor ? "-relay-factor is not for -fold: whoever is not heard of is asked again"
+                        : folds && strcmp(format, "text") != 0 ? "-fold has no form of Serf's: use -json"
+                                                               : NULL;
+    if (wrong)
+        (void)ki_usage_error(usage, "%s", wrong);
+    return !wrong;
+}
+
 int ki_cmd_query(int argc, char **argv)
 {
     struct query query = {.client_options = ki_client_options(), .client.line.fd = -1};
     struct ki_flag_list nodes = {.count = 0}, tags = {.count = 0};
-    bool no_ack = false;
+    bool no_ack = false, is_gauge = false;
     uint32_t relay_factor = 0;
-    const char *format = "text", *timeout = NULL;
+    const char *format = "text", *timeout = NULL, *fold = NULL;
     const struct ki_flag flags[] = {
+        {"fold", KI_FLAG_TEXT, &fold, "count|sum|avg|min|max|top:K",
+         "Answers are numbers: print what they come to, with one answer for\nall of the pool.  top:K: the K largest (32 at "
+         "most), and whose."},
         {"format", KI_FLAG_TEXT, &format, "text|json", "Output format; json has Serf's shape."},
+        {"gauge", KI_FLAG_BOOL, &is_gauge, NULL, "With -fold: name is a gauge, whose values are folded (kith gauge)."},
         {"no-ack", KI_FLAG_BOOL, &no_ack, NULL, "Do not have members acknowledge it; then nobody is missed."},
         {"node", KI_FLAG_LIST, &nodes, "name", "Only this member; may be given several times."},
         {"relay-factor", KI_FLAG_UINT, &relay_factor, "0",
@@ -244,7 +286,8 @@ int ki_cmd_query(int argc, char **argv)
     };
     const struct ki_usage usage = {"query", "name [payload]",
                                    "Asks members something, and prints who has got it and what they answer.\n"
-                                   "  A payload of - is standard input.  Fails if not all that are asked acknowledge it.",
+                                   "  A payload of - is standard input.  Fails if not all that are asked acknowledge it, or,"
+                                   "\n  with -fold, answer.",
                                    flags, KI_COUNT(flags), 1, 2};
     static const char *const forms[] = {"text", "json"}; /* as in enum query_form */
     size_t form;
@@ -253,12 +296,15 @@ int ki_cmd_query(int argc, char **argv)
         return code;
     if (!ki_flag_choice(&usage, "format", format, forms, KI_COUNT(forms), &form) ||
         !ki_flag_within(&usage, "relay-factor", relay_factor, 0, 255) ||
-        !ki_client_duration(&usage, "timeout", timeout, &query.ask.timeout_ms))
+        !ki_client_duration(&usage, "timeout", timeout, &query.ask.timeout_ms) ||
+        !query_check_kind(&usage, fold != NULL, is_gauge, no_ack, relay_factor, format))
         return KI_EXIT_USAGE;
     query.form = query.client_options.json ? QUERY_JSON : (enum query_form)form;
-    query.ask.name = argv[first];
     query.ask.nodes = &nodes;
     query.ask.tags = &tags;
+    if (fold)
+        return query_folded(&usage, &query, argv + first, argc - first, fold, is_gauge);
+    query.ask.name = argv[first];
     query.ask.relay_factor = (uint8_t)relay_factor;
     query.ask.wants_acks = !no_ack;
     uint8_t *memory;

@@ -1,12 +1,13 @@
-/* What an agent may answer to `kith keys`, `kith event -confirm`, `kith aggregate` and `kith gauge`: any bytes are refused,
- * or printed as text that drives no terminal and as JSON that parses again.  And what the sorted maps and the lists hold
- * lies in what came. */
+/* What an agent may answer to `kith keys`, `kith event -confirm`, `kith query -fold`, `kith aggregate` and `kith gauge`: any
+ * bytes are refused, or printed as text that drives no terminal and as JSON that parses again.  And what the sorted maps and
+ * the lists hold lies in what came. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/aggregate_answer.h"
 #include "cli/confirmation.h"
+#include "cli/fold_answer.h"
 #include "cli/key_answer.h"
 #include "scenario/lone.h"
 
@@ -162,8 +163,38 @@ static void answers_aggregates(struct ki_span object)
     ki_aggregate_list_free(&list);
 }
 
+static void answers_folded(const struct ki_fold_answer *answer, enum ki_fold_want want)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *file = open_memstream(&text, &len);
+    LONE_CHECK(file);
+    ki_fold_answer_print(file, answer, want);
+    ki_fold_answer_complain(file, answer, want);
+    fclose(file);
+    answers_text(text, len);
+    LONE_CHECK(!ki_fold_answer_is_whole(answer, want) || answer->silent == 0);
+    json_t *document = json_object();
+    ki_fold_answer_json(answer, want, document);
+    answers_json(document);
+}
+
+static void answers_fold(struct ki_span object)
+{
+    struct ki_fold_answer answer;
+    if (ki_fold_answer_read(&answer, object)) {
+        answers_places(object, &answer.top);
+        answers_names(object, &answer.missing);
+        answers_names(object, &answer.unable);
+        for (unsigned want = KI_FOLD_WANT_COUNT; want <= KI_FOLD_WANT_TOP; want++)
+            answers_folded(&answer, (enum ki_fold_want)want);
+    }
+    ki_fold_answer_free(&answer);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    answers_fold(ki_span(data, size));
     answers_aggregate(ki_span(data, size));
     answers_aggregates(ki_span(data, size));
     answers_keys(ki_span(data, size));
