@@ -8,6 +8,9 @@
  * Deviations are merged by Chan, Golub and LeVeque's rule (1979): the standard deviation that comes of them is off by some
  * 2^-50 of the largest magnitude, which is what the averages between are rounded by.
  *
+ * Nobody answers twice, but one whom the asker misses from the beginning, since it is named and dead, may be waited for by
+ * another, to whom it is not dead yet: whoever is named as silent in both parts counts once.
+ *
  * Invariants: what ki_decode_fold_reply() lets through and what is made here can be merged, up to KI_FOLD_MEMBERS_MAX;
  * the result decodes again.
  *
@@ -76,18 +79,21 @@ static void partial_add_top(struct ki_partial *p, const struct ki_fold_place *pl
     p->top[at] = *place;
 }
 
-/* Those at the lowest positions are kept. */
-static void partial_add_named(struct ki_partial *p, uint64_t position)
+/* Those at the lowest positions are kept.  false: it is one of them already. */
+static bool partial_add_named(struct ki_partial *p, uint64_t position)
 {
     unsigned at = p->named;
     while (at > 0 && p->silent_at[at - 1] > position)
         at--;
-    if (at == KI_FOLD_NAMED_MAX || (at > 0 && p->silent_at[at - 1] == position))
-        return;
+    if (at > 0 && p->silent_at[at - 1] == position)
+        return false;
+    if (at == KI_FOLD_NAMED_MAX)
+        return true;
     p->named += p->named < KI_FOLD_NAMED_MAX;
     for (unsigned i = p->named - 1u; i > at; i--)
         p->silent_at[i] = p->silent_at[i - 1];
     p->silent_at[at] = position;
+    return true;
 }
 
 /* ---- parts ---- */
@@ -106,12 +112,13 @@ void ki_partial_merge(struct ki_partial *into, const struct ki_partial *from, un
     }
     for (unsigned i = 0; i < from->top_count; i++)
         partial_add_top(into, &from->top[i], top);
+    uint32_t twice = 0;
     for (unsigned i = 0; i < from->named; i++)
-        partial_add_named(into, from->silent_at[i]);
-    into->members += from->members;
+        twice += !partial_add_named(into, from->silent_at[i]);
+    into->members += from->members - twice;
     into->answers += from->answers;
     into->unusable += from->unusable;
-    into->silent += from->silent;
+    into->silent += from->silent - twice;
 }
 
 void ki_partial_answer(struct ki_partial *p, uint64_t position, double value, unsigned top)
@@ -142,8 +149,8 @@ void ki_partial_silent_many(struct ki_partial *p, uint32_t count)
 
 void ki_partial_silent(struct ki_partial *p, uint64_t position)
 {
-    ki_partial_silent_many(p, 1);
-    partial_add_named(p, position);
+    if (partial_add_named(p, position))
+        ki_partial_silent_many(p, 1);
 }
 
 void ki_partial_unconcerned(struct ki_partial *p)

@@ -206,6 +206,11 @@ static void the_named_dead_are_silent(void **state)
     (void)state;
     struct world *w = fold_pool(12, 1, NULL);
     world_crash(w, 4);
+    for (unsigned ms = 0; ms < 12; ms++) { /* some know it before others do */
+        struct outcome *o = fold_ask(w, ms % 4, &query);
+        fold_run(w, 3 * SECOND);
+        assert_int_equal(o->folded.members, o->dones ? 3 : 0);
+    }
     fold_run(w, 60 * SECOND);
     for (unsigned asker = 0; asker < 3; asker++) {
         struct outcome *o = fold_ask(w, asker, &query);

@@ -214,6 +214,23 @@ static void of_nobody(void **state)
     assert_true(ki_partial_average(&p) <= 0 && p.members == 5 && p.silent == 4 && p.named == 1);
 }
 
+/* Who is missed by two counts once, as far as it is named. */
+static void missed_by_two(void **state)
+{
+    (void)state;
+    struct ki_partial one = {.members = 0}, other = {.members = 0};
+    for (uint64_t i = 0; i < 3; i++)
+        ki_partial_silent(&one, 10 * i);
+    ki_partial_silent(&one, 10);
+    assert_true(one.members == 3 && one.silent == 3 && one.named == 3);
+    for (uint64_t i = 1; i < 5; i++)
+        ki_partial_silent(&other, 10 * i);
+    ki_partial_silent_many(&other, 2);
+    ki_partial_answer(&other, 99, 1, 1);
+    ki_partial_merge(&one, &other, 1);
+    assert_true(one.members == 8 && one.silent == 7 && one.named == 5 && one.answers == 1);
+}
+
 static void there_is_one_zero(void **state)
 {
     (void)state;
@@ -250,7 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_tree_says_the_same), cmocka_unit_test(nothing_small_is_lost),
         cmocka_unit_test(of_nobody),              cmocka_unit_test(there_is_one_zero),
-        cmocka_unit_test(who_is_spoken_for),
+        cmocka_unit_test(who_is_spoken_for),      cmocka_unit_test(missed_by_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
