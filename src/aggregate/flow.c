@@ -24,8 +24,10 @@
  * that it held at two nodes.)
  *
  * Invariants: a flow is finite and within range.most, and that is all that a hostile neighbour can take from us or give us;
- * what it tells of its estimate counts only within what the schema allows.  Our estimate is recomputed from value and rows
- * each time, so rounding does not add up.
+ * what it tells of its estimate counts only within what the schema allows, widened by as much on either side.  (Estimates
+ * overshoot; held to the range itself, too much at one node could not flow off where the truth lies at the range's end,
+ * as the share of those who contribute does when all do.)  Our estimate is recomputed from value and rows each time, so
+ * rounding does not add up.
  *
  * Deliberately not here: who the neighbours are (overlay.c), when they are asked, messages as bytes. */
 #include "aggregate/flow.h"
@@ -107,8 +109,9 @@ static bool flow_hear(const struct ki_flow_range *range, struct ki_flow_row *row
         return false;
     }
     for (size_t i = 0; i < KI_FLOW_WIDTH; i++) {
+        double width = range->high[i] - range->low[i]; /* honest ones overshoot on their way to the truth */
         row->flow[i] = -message->flow[i];
-        row->estimate[i] = flow_within(message->estimate[i], range->low[i], range->high[i]);
+        row->estimate[i] = flow_within(message->estimate[i], range->low[i] - width, range->high[i] + width);
     }
     row->is_known = true;
     return true;

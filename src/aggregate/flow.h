@@ -8,7 +8,7 @@
 #define KI_FLOW_WIDTH  3  /* x, its square, and 1 for who contributes */
 #define KI_FLOW_BEHIND 64 /* numbers by which a late request may be behind the newest; beyond: its sender began anew */
 
-/* What a schema allows: an estimate lies in low..high, a flow in -most..most. */
+/* What a schema allows: values lie in low..high, a flow in -most..most. */
 struct ki_flow_range {
     double low[KI_FLOW_WIDTH], high[KI_FLOW_WIDTH], most[KI_FLOW_WIDTH];
 };

@@ -24,6 +24,7 @@
 #define NETWORK_STRANGER_TICKS 5    /* without a word, and a row that is no neighbour's goes */
 #define NETWORK_STRANGERS (KI_NETWORK_ROWS - KI_OVERLAY_NEIGHBOURS)
 #define NETWORK_TRIES 3             /* of a request, and they fit a tick */
+#define NETWORK_ANNOUNCE_TICKS 8    /* after so many, who has not been heard is told again: announcements may be lost */
 #define NETWORK_FAST_TICKS 20       /* the first of a run are half as long: it begins far from what it will say */
 
 void ki_network_init(struct kith *k, struct ki_network *n)
@@ -400,8 +401,10 @@ static uint64_t network_interval_us(const struct ki_network *n)
     return KI_NETWORK_TICK_US;
 }
 
-static void network_sweep(struct kith *k, struct ki_network_run *run)
+void ki_network_sweep(struct kith *k, struct ki_network_run *run)
 {
+    if (k->aggregates->network.swept_epoch == k->table.epoch)
+        return;
     const struct ki_short_entry *next, *entry = ki_shortlist_newer(&run->list, 0, KI_SHORT_NOBODY);
     for (; entry; entry = next) {
         next = ki_shortlist_next(&run->list, entry, KI_SHORT_NOBODY);
@@ -430,12 +433,12 @@ static bool network_agree(const struct kith *k, const struct ki_network *n, stru
 
 static void network_beat_run(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run)
 {
-    if (a->network.swept_epoch != k->table.epoch)
-        network_sweep(k, run);
+    ki_network_sweep(k, run);
     ki_shortlist_tidy(&run->list, k->now.mono_us);
     network_rows_check(k, &a->network, run);
     ki_network_contribute(k, a, run);
     run->ticks++;
+    run->is_new = run->is_new || run->ticks % NETWORK_ANNOUNCE_TICKS == 0;
     run->agreed = network_agree(k, &a->network, run) ? run->agreed + 1 : 0;
 }
 

@@ -41,7 +41,7 @@ struct ki_network_run {
     uint32_t number;          /* of this run: what we tell of our changes is about it; not 0 */
     uint32_t ticks, agreed;   /* how many there were, and in how many, in a row, all neighbours agreed with us */
     uint32_t seq;             /* of the next request */
-    bool is_new;              /* neighbours have not been told that it is wanted */
+    bool is_new;              /* neighbours that have not been heard are to be told that it is wanted */
     uint8_t asked;            /* the row of who is asked now, or KI_NETWORK_ROWS */
     struct ki_flow_range range;
     double value[KI_FLOW_WIDTH]; /* our own */
@@ -111,6 +111,7 @@ static inline bool ki_network_is_silent(const struct kith *k, const struct ki_ne
 /* What we contribute counts, and is told if it is time. */
 void ki_network_contribute(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run);
 void ki_network_changed(struct kith *k, struct ki_aggregates *a, const struct ki_schema *schema);
+void ki_network_sweep(struct kith *k, struct ki_network_run *run); /* the dead leave its shortlist */
 /* Somebody has told this of us. */
 void ki_network_heard_own(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run,
                           const struct ki_short_claim *claim);
