@@ -69,8 +69,11 @@ void ki_aggregates_forget(struct kith *k, uint32_t id)
     ki_network_forget(k, k->aggregates, id);
 }
 
-void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation)
+void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard)
 {
+    uint64_t last = ki_max_u64(heard, a->own->generation), generation = last + 1;
+    if (last == UINT64_MAX)
+        return; /* no later one can be told: somebody has accused us in the last life there is */
     ki_contributor_renew(&a->contributions, a->own, generation);
     a->own->is_off = a->exact_is_off && a->off_us == KITH_NEVER;
     for (uint32_t i = 0; i < a->open_count; i++)
@@ -183,7 +186,7 @@ static void aggregate_take_back(struct kith *k, struct ki_aggregate *open)
     open->has_value = false;
     aggregate_changed(k, open);
     if (open->is_told)
-        ki_aggregates_renew(k, a, a->own->generation + 1);
+        ki_aggregates_renew(k, a, a->own->generation);
 }
 
 int kith_aggregate_close(struct kith *k, struct kith_time now, struct kith_str name)

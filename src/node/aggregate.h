@@ -112,8 +112,8 @@ struct ki_aggregates {
 struct ki_aggregates *ki_aggregates(struct kith *k);
 void ki_aggregates_free(struct kith *k);
 void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */
-/* Another generation of ours, or a later one than that: whatever we contribute is to be told again. */
-void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t generation);
+/* Another generation of ours, later than this one, too: whatever we contribute is to be told again. */
+void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard);
 /* All under this name. */
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name);
 struct ki_aggregate *ki_aggregates_open_at(const struct ki_aggregates *a, struct ki_span name); /* here; NULL: it is not */

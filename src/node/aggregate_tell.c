@@ -68,7 +68,7 @@ static void tell_drop(struct kith *k, struct ki_aggregates *a)
 {
     struct ki_schemas *schemas = &a->contributions.schemas;
     a->off_us = KITH_NEVER;
-    ki_aggregates_renew(k, a, a->own->generation + 1);
+    ki_aggregates_renew(k, a, a->own->generation);
     for (uint32_t i = schemas->count; i-- > 0;) {
         if (!ki_aggregates_carry(a, schemas->list[i]))
             ki_contributions_clear(&a->contributions, schemas->list[i]);
@@ -88,7 +88,7 @@ static void tell_check(struct kith *k, struct ki_aggregates *a)
     } else if (a->exact_is_off && a->rest_us <= k->now.mono_us && living <= TELL_MEMBERS_MAX / 4 * 3 &&
                tell_bytes_at_most(k, a) <= max / 4 * 3) {
         a->exact_is_off = false;
-        ki_aggregates_renew(k, a, a->own->generation + 1);
+        ki_aggregates_renew(k, a, a->own->generation);
         for (uint32_t i = 0; i < a->contributions.count; i++) { /* what was read over is asked for */
             if (a->contributions.list[i] != a->own)
                 ki_contributor_doubt(&a->contributions, a->contributions.list[i]);

@@ -266,7 +266,7 @@ void ki_values_own(struct kith *k, struct ki_aggregates *a, uint64_t generation,
     struct ki_contributor *own = a->own;
     bool is_more = generation > own->generation || (generation == own->generation && head > own->head);
     if (is_more && generation >> 32 <= k->incarnation)
-        ki_aggregates_renew(k, a, generation + 1);
+        ki_aggregates_renew(k, a, generation);
 }
 
 /* The owner as it is known, in the generation that is told of; NULL: there is nothing to take. */

@@ -233,6 +233,10 @@ static void network_tell(struct kith *k, struct ki_aggregates *a, struct ki_netw
     struct ki_short_claim *own = &run->own;
     own->hash = ki_shortlist_hash(ki_name_of(k->cfg.name));
     own->owner = k->self;
+    if (own->version >= INT64_MAX) { /* nobody believes a later one: somebody has made it up */
+        ki_aggregates_renew(k, a, own->generation);
+        own->version = 0;
+    }
     own->generation = ki_max_u64(own->generation, a->own->generation);
     own->version = ki_max_u64(own->version + 1, k->now.mono_us / 1000 + 1);
     own->cleared = !value;
@@ -284,10 +288,6 @@ void ki_network_heard_own(struct kith *k, struct ki_aggregates *a, struct ki_net
     }
     own->generation = claim->generation; /* it is no word of this life, or not of ours: we go on beyond it */
     own->version = claim->version;
-    if (own->version == INT64_MAX && own->generation < UINT64_MAX) {
-        ki_aggregates_renew(k, a, own->generation + 1);
-        own->version = 0;
-    }
     network_tell(k, a, run, open && open->has_value ? &open->value : NULL);
 }
 

@@ -1,0 +1,105 @@
+/* Aggregates at the ends of numbers: nothing breaks, and what somebody has made up is overtaken.
+ * ctest: TIMEOUT 240 COST 40 */
+#include "lone.h"
+#include "network_pool.h"
+#include "wire/kith.h"
+
+/* ---- lies ---- */
+
+static const struct ki_network_run *run_of(struct world *w, unsigned n)
+{
+    const struct ki_network *network = &world_node(w, n)->aggregates->network;
+    assert_int_equal(network->count, 1);
+    return network->runs[0];
+}
+
+/* Node 0 hears from node 1 what it has said itself. */
+static void inject_claim(struct world *w, uint64_t generation, uint64_t version)
+{
+    uint8_t buf[512] = {KI_MSG_USER};
+    struct ki_writer writer = ki_writer(buf + 1, sizeof buf - 1);
+    struct ki_network_front front = {.id = run_of(w, 0)->schema->id, .run = 1, .lease_s = 60};
+    struct ki_network_claim claim = {.name = ki_span("node-0", 6), .generation = generation, .version = version, .value = 7};
+    ki_encode_network_front(&writer, KI_NETWORK_CLAIMS, &front);
+    ki_encode_network_claim(&writer, &claim);
+    world_inject(w, 0, 1, buf, writer.len + 1);
+}
+
+/* The last version that there is, of a generation that is over: what we say next is of another generation. */
+static void the_last_version_of_a_former_generation(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = networked(4, NULL);
+    converges_within(w, 40);
+    assert_int_equal(kith_aggregate_open(world_node(w, 0), world_now(w), STR("other"), &schema), 0);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), STR("other"), 1), 0);
+    world_run(w, 3 * SECOND);
+    assert_int_equal(kith_aggregate_close(world_node(w, 0), world_now(w), STR("other")), 0);
+    uint64_t former = run_of(w, 0)->own.generation;
+    assert_true(world_node(w, 0)->aggregates->own->generation > former);
+    inject_claim(w, former, INT64_MAX);
+    world_run(w, SECOND);
+    set(w, 0, 12345);
+    converges_within(w, 40);
+    world_free(w);
+}
+
+/* However near to the last version we are brought, what we say later is heard. */
+static void versions_come_to_their_end(void **state)
+{
+    (void)state;
+    for (uint64_t left = 0; left < 4; left++) {
+        struct world *w = networked(4, NULL);
+        converges_within(w, 40);
+        inject_claim(w, run_of(w, 0)->own.generation, INT64_MAX - left);
+        for (unsigned i = 0; i < 4; i++) {
+            world_run(w, 2 * SECOND);
+            set(w, 0, 1000 + i);
+        }
+        converges_within(w, 60);
+        assert_int_equal(counter_of_all(w, "claims_refused"), 0);
+        world_free(w);
+    }
+}
+
+static void inject_values(struct world *w, uint64_t generation)
+{
+    uint8_t buf[512] = {KI_MSG_USER};
+    struct ki_writer writer = ki_writer(buf + 1, sizeof buf - 1);
+    struct ki_values_owner owner = {.name = ki_span("node-0", 6), .generation = generation, .last = 9};
+    ki_encode_values_front(&writer, KI_AGGREGATES_VALUES, 0);
+    ki_encode_values_owner(&writer, &owner);
+    world_inject(w, 0, 1, buf, writer.len + 1);
+}
+
+/* Accused in the last life but one that there is, node 0 is in the last one, of which the last generation is told. */
+static void generations_come_to_their_end(void **state)
+{
+    (void)state;
+    uint8_t buf[256];
+    struct world *w = contributing(3, NULL);
+    settles_within(w, SECOND);
+    struct ki_pack p = ki_pack(buf, sizeof buf, false);
+    struct ki_suspect accusation = {
+        .incarnation = UINT32_MAX - 1, .node = ki_span("node-0", 6), .from = ki_span("node-1", 6)};
+    ki_encode_suspect(&p, &accusation);
+    world_inject(w, 0, 1, buf, p.w.len);
+    assert_int_equal(world_node(w, 0)->incarnation, UINT32_MAX);
+    inject_values(w, UINT64_MAX - 1);
+    assert_true(world_node(w, 0)->aggregates->own->generation == UINT64_MAX);
+    inject_values(w, UINT64_MAX);
+    assert_int_equal(kith_aggregate_clear(world_node(w, 0), world_now(w), LOAD), 0);
+    assert_true(world_node(w, 0)->aggregates->own->generation == UINT64_MAX);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_version_of_a_former_generation),
+        cmocka_unit_test(versions_come_to_their_end),
+        cmocka_unit_test(generations_come_to_their_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
