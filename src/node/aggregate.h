@@ -119,11 +119,11 @@ struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_ag
 struct ki_aggregate *ki_aggregates_open_at(const struct ki_aggregates *a, struct ki_span name); /* here; NULL: it is not */
 struct kith_schema ki_schema_shown(const struct ki_schema *schema);
 
-/* A member that is not known to be gone. */
+/* A member of kith's kind that is not known to be gone: who has come back as one of Serf's kind takes part in nothing. */
 static inline bool ki_aggregates_lives(const struct kith *k, uint32_t id)
 {
     const struct ki_member *m = ki_table_at(&k->table, id);
-    return m && (m->state == KI_ALIVE || m->state == KI_SUSPECT);
+    return m && (m->state == KI_ALIVE || m->state == KI_SUSPECT) && (id == k->self || ki_speaks_kith(m));
 }
 
 static inline uint32_t ki_aggregates_living(const struct kith *k)

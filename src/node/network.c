@@ -362,10 +362,9 @@ static void network_pass(struct kith *k, struct ki_network *n)
         network_pass_begin(k, pass);
     uint32_t end = (uint32_t)ki_min_u64(k->table.used, (uint64_t)pass->at + NETWORK_PASS_SLICE);
     for (; pass->at < end; pass->at++) {
-        const struct ki_member *m = ki_table_at(&k->table, pass->at);
-        if (pass->at == k->self || !ki_aggregates_lives(k, pass->at) || !ki_speaks_kith(m))
+        if (pass->at == k->self || !ki_aggregates_lives(k, pass->at))
             continue;
-        struct ki_span name = ki_member_name(m);
+        struct ki_span name = ki_member_name(ki_table_at(&k->table, pass->at));
         ki_overlay_offer(&pass->overlay, (struct ki_overlay_name){.name = name, .hash = ki_overlay_hash(name)}, pass->at);
     }
     if (pass->at >= k->table.used)

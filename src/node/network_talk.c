@@ -158,7 +158,7 @@ static bool talk_claim(struct kith *k, struct ki_aggregates *a, struct ki_networ
                        const struct ki_network_claim *told)
 {
     uint32_t id = ki_table_find(&k->table, told->name);
-    if (!ki_aggregates_lives(k, id) || !ki_speaks_kith(ki_table_at(&k->table, id)))
+    if (!ki_aggregates_lives(k, id))
         return true; /* others may see it otherwise for a while */
     if (told->generation >> 32 > ki_table_at(&k->table, id)->incarnation || told->version > INT64_MAX ||
         (!told->cleared && !ki_meaning_allows(&run->schema->meaning, told->value))) {

@@ -1,4 +1,5 @@
-/* Aggregates at the ends of numbers: nothing breaks, and what somebody has made up is overtaken.
+/* Aggregates at the ends of numbers, and in pools where not everybody takes part any more: nothing breaks, and what
+ * somebody has made up is overtaken.
  * ctest: TIMEOUT 240 COST 40 */
 #include "lone.h"
 #include "network_pool.h"
@@ -94,12 +95,38 @@ static void generations_come_to_their_end(void **state)
     world_free(w);
 }
 
+/* ---- who does not take part ---- */
+
+/* The same name and address, but of Serf's kind from now on: what it once contributed is nobody's. */
+static void who_returns_as_stock_contributes_nothing(void **state)
+{
+    (void)state;
+    struct kith_config c;
+    struct world *w = contributing(4, NULL);
+    settles_within(w, SECOND);
+    crash(w, 2);
+    world_config(&c, 2);
+    c.stock = true;
+    world_run(w, 2 * SECOND);
+    world_add(w, 2, &c);
+    assert_int_equal(world_join(w, 2, 0, NULL), 0);
+    world_run(w, 10 * SECOND);
+    for (unsigned n = 0; n < 4; n++) {
+        if (n == 2)
+            continue;
+        assert_true(knows_truth(w, n));
+        assert_true(answer_of(w, n).converged);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_version_of_a_former_generation),
         cmocka_unit_test(versions_come_to_their_end),
         cmocka_unit_test(generations_come_to_their_end),
+        cmocka_unit_test(who_returns_as_stock_contributes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
