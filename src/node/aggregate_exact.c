@@ -60,8 +60,9 @@ static const struct ki_sorted *exact_sorted(struct kith *k, const struct ki_sche
 
 /* ---- answers ---- */
 
-/* Of how many living kith members something is known, and whether that is all there is. */
-static bool exact_coverage(struct kith *k, struct kith_aggregate_answer *out)
+/* Of how many living kith members something is known, and whether that is all there is.  Who leaves it to the network engine
+ * tells nothing of it here. */
+static bool exact_coverage(struct kith *k, const struct ki_schema *schema, struct kith_aggregate_answer *out)
 {
     const struct ki_contributions *c = &k->aggregates->contributions;
     struct ki_messages *m = ki_messages(k);
@@ -71,7 +72,7 @@ static bool exact_coverage(struct kith *k, struct kith_aggregate_answer *out)
     bool gap = false;
     for (uint32_t i = 0; i < c->count; i++) {
         bool lives = ki_aggregates_lives(k, c->list[i]->id);
-        known += lives;
+        known += lives && !(c->list[i]->is_off && schema->meaning.engine == KI_SCHEMA_AUTO);
         gap = gap || (lives && c->list[i]->head < c->list[i]->heard);
     }
     out->coverage_ppm = (uint32_t)(ki_min_u64(known, living) * 1000000 / living);
@@ -82,7 +83,7 @@ static bool exact_coverage(struct kith *k, struct kith_aggregate_answer *out)
 static int exact_read(struct kith *k, struct ki_schema *schema, struct kith_aggregate_answer *out)
 {
     const struct ki_sorted *s = exact_sorted(k, schema);
-    if (!s || !exact_coverage(k, out))
+    if (!s || !exact_coverage(k, schema, out))
         return KITH_ERR_NOMEM;
     struct ki_fold fold = ki_fold(s->list, s->count);
     out->engine = KITH_ENGINE_EXACT;

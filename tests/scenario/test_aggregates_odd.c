@@ -1,5 +1,5 @@
-/* Aggregates at the ends of numbers, and in pools where not everybody takes part any more: nothing breaks, and what
- * somebody has made up is overtaken.
+/* Aggregates at the ends of numbers, and in pools where not everybody takes part any more: nothing breaks, what somebody has
+ * made up is overtaken, and an answer that lacks something says so.
  * ctest: TIMEOUT 240 COST 40 */
 #include "lone.h"
 #include "network_pool.h"
@@ -97,6 +97,29 @@ static void generations_come_to_their_end(void **state)
 
 /* ---- who does not take part ---- */
 
+static void leaves_it_early(struct kith_config *c, unsigned n)
+{
+    if (n == 1)
+        c->aggregate_bytes_max = 1024;
+}
+
+/* Who leaves it to the network engine is no longer in the exact answers of the others, and they say that they lack it. */
+static void what_is_left_to_the_network_is_missed(void **state)
+{
+    (void)state;
+    struct world *w = contributing(20, leaves_it_early);
+    settles_within(w, SECOND);
+    world_run(w, 60 * SECOND);
+    for (unsigned n = 0; n < 20; n++) {
+        struct kith_aggregate_answer answer = answer_of(w, n);
+        if (n == 1)
+            continue;
+        assert_true(answer.engine == KITH_ENGINE_EXACT && answer.count == 19);
+        assert_true(answer.coverage_ppm == 950000 && !answer.converged);
+    }
+    world_free(w);
+}
+
 /* The same name and address, but of Serf's kind from now on: what it once contributed is nobody's. */
 static void who_returns_as_stock_contributes_nothing(void **state)
 {
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(the_last_version_of_a_former_generation),
         cmocka_unit_test(versions_come_to_their_end),
         cmocka_unit_test(generations_come_to_their_end),
+        cmocka_unit_test(what_is_left_to_the_network_is_missed),
         cmocka_unit_test(who_returns_as_stock_contributes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
