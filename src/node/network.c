@@ -167,6 +167,8 @@ static void network_end(struct kith *k, struct ki_aggregates *a, uint32_t at)
 {
     struct ki_network_run *run = a->network.runs[at];
     a->network.runs[at] = a->network.runs[--a->network.count];
+    if (a->network.count == 0)
+        a->network.pass.is_on = false; /* nobody goes on with it */
     ki_shortlist_free(&run->list);
     ki_schemas_drop(&a->contributions.schemas, run->schema);
     ki_mem_free(&k->mem, run);

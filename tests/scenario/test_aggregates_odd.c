@@ -143,6 +143,58 @@ static void who_returns_as_stock_contributes_nothing(void **state)
     world_free(w);
 }
 
+/* ---- pools that take more than one call to look through ---- */
+
+static void import_member(kith *k, struct kith_time now, unsigned i)
+{
+    char name[16];
+    snprintf(name, sizeof name, "m%u", i);
+    struct kith_member m = {.name = {name, strlen(name)},
+                            .addr = {.ip = {10, 1, (uint8_t)(i >> 8), (uint8_t)i}, .ip_len = 4, .port = 7946},
+                            .status = KITH_STATUS_ALIVE,
+                            .state = KITH_STATE_ALIVE,
+                            .incarnation = 5,
+                            .versions = {1, 5, 2, 2, 5, 5}};
+    assert_int_equal(kith_import_members(k, now, &m, 1), 0);
+}
+
+static void take_datagrams(kith *k, struct kith_time now)
+{
+    static uint8_t buf[65536];
+    struct kith_addr to;
+    size_t len;
+    while (kith_poll_datagram(k, now, &to, buf, sizeof buf, &len))
+        continue;
+}
+
+/* The last aggregate is given up while its neighbours are being looked for: there is nothing to do at once any more. */
+static void given_up_amid_looking(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct kith_config c;
+    lone_config(&c);
+    schema.engine = NETWORK;
+    kith *k = lone_new(&c);
+    struct kith_time now = lone_time(2 * LONE_SECOND);
+    for (unsigned i = 0; i < 9000; i++)
+        import_member(k, now, i);
+    assert_int_equal(kith_aggregate_open(k, now, LOAD, &schema), 0);
+    while (k->aggregates->network.has_neighbours == false || k->aggregates->network.pass.is_on)
+        kith_tick(k, now);
+    assert_int_equal(kith_aggregate_close(k, now, LOAD), 0);
+    now.mono_us = k->aggregates->network.runs[0]->lease_us;
+    import_member(k, now, 9000);
+    kith_tick(k, now);
+    assert_int_equal(k->aggregates->network.count, 0);
+    for (unsigned i = 0; i < 100 && kith_deadline(k) <= now.mono_us; i++) {
+        take_datagrams(k, now);
+        kith_tick(k, now);
+    }
+    assert_true(kith_deadline(k) > now.mono_us);
+    kith_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +203,7 @@ int main(void)
         cmocka_unit_test(generations_come_to_their_end),
         cmocka_unit_test(what_is_left_to_the_network_is_missed),
         cmocka_unit_test(who_returns_as_stock_contributes_nothing),
+        cmocka_unit_test(given_up_amid_looking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
