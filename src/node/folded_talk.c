@@ -123,6 +123,14 @@ static void talk_new(struct kith *k, struct ki_messages *m, uint32_t id, const s
     ki_folded_step(k, f, duty);
 }
 
+/* A number stands for one question: whoever brings another one with it is not answered, nor does it count for the first. */
+static bool talk_is_same(const struct ki_fold_ask *a, const struct ki_fold_ask *b)
+{
+    return a->ltime == b->ltime && a->top == b->top && ki_span_equal(a->asker, b->asker) &&
+           ki_span_equal(a->name, b->name) && ki_span_equal(a->filters, b->filters) &&
+           ki_span_equal(a->payload, b->payload);
+}
+
 static int talk_ask(struct kith *k, struct ki_messages *m, uint32_t id, struct ki_reader *r)
 {
     struct ki_fold_ask ask;
@@ -132,6 +140,10 @@ static int talk_ask(struct kith *k, struct ki_messages *m, uint32_t id, struct k
     struct ki_fold_duty *duty = f ? ki_folded_duty_of(f, id) : NULL;
     if (f && f->is_ours)
         return 0; /* nobody can ask us for it */
+    if (f && !talk_is_same(&f->ask, &ask)) {
+        ki_count(k, KI_COUNT_fold_asks_refused);
+        return 0;
+    }
     if (duty && duty->span == ask.span && duty->is_over) {
         ki_folded_reply(k, f, duty);
     } else if (duty && duty->span == ask.span) {

@@ -113,6 +113,27 @@ static void who_knows_nobody_hides_nobody(void **state)
     world_free(w);
 }
 
+/* Everybody is asked another question in the name of the first: nobody's answer to that one counts for it. */
+static void another_question_by_the_same_number(void **state)
+{
+    (void)state;
+    struct world *w = fold_pool(20, 0, NULL);
+    struct outcome *o = fold_ask(w, 0, &plain);
+    const struct ki_fold_ask *asked = &world_node(w, 0)->messages->folded->ask;
+    const struct ki_fold_ask other = {.id = asked->id,
+                                      .ltime = asked->ltime,
+                                      .left_ms = 60000,
+                                      .asker = ki_span("node-0", 6),
+                                      .name = ki_span("_kith_gauge", 11)};
+    for (unsigned n = 1; n < 20; n++)
+        inject_ask(w, n, n == 7 ? 8 : 7, &other);
+    fold_run(w, 20 * SECOND);
+    assert_true(o->dones == 1 && o->result == KITH_ERR_TIMEOUT);
+    assert_true(o->folded.answers == 1 && o->folded.silent == 19);
+    assert_in_range(fold_counted(w, 20, "fold_asks_refused"), 19, UINT64_MAX);
+    world_free(w);
+}
+
 /* ---- repetitions ---- */
 
 static uint8_t heard[64][1400];
@@ -473,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_lies_speaks_for_its_own),
         cmocka_unit_test(who_knows_nobody_hides_nobody),
+        cmocka_unit_test(another_question_by_the_same_number),
         cmocka_unit_test(what_was_heard_is_said_again),
         cmocka_unit_test(who_asks_without_end_is_not_answered),
         cmocka_unit_test(as_many_as_there_is_room_for),
