@@ -78,7 +78,7 @@ bool ki_decode_network_front(struct ki_reader *r, enum ki_network_kind kind, str
         network_take_reals(r, front->flow);
         network_take_reals(r, front->estimate);
     }
-    return !r->bad && lease_s <= UINT16_MAX && front->base <= front->upto;
+    return !r->bad && front->run != 0 && lease_s <= UINT16_MAX && front->base <= front->upto;
 }
 
 void ki_encode_network_claim(struct ki_writer *w, const struct ki_network_claim *claim)

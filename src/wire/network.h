@@ -19,11 +19,11 @@ enum ki_network_kind { /* 38 to 3f: of aggregates, 30 to 37 being the exact engi
 /* All but the claims. */
 struct ki_network_front {
     uint64_t id;           /* of the schema */
-    uint32_t run;          /* of the sender: since when it numbers its changes */
+    uint32_t run;          /* of the sender, never 0: what it tells of its changes is about it */
     uint16_t lease_s;      /* for how long somebody wants it computed, as far as the sender knows */
     struct ki_span schema; /* its bytes; none: the receiver has said something about it before */
     uint64_t base, upto;   /* these are the sender's changes behind `base` up to `upto`; base <= upto */
-    uint32_t heard_run;    /* the receiver's run, of which the sender has all changes */
+    uint32_t heard_run;    /* the receiver's run of which the sender has all changes; 0: of none */
     uint64_t heard;        /* up to this one */
     uint64_t digest;       /* of all of the sender's claims */
     uint32_t seq;          /* REQUEST, REPLY: and what is in ki_flow_message */

@@ -106,12 +106,40 @@ static void contributions_change(struct contributions *c, uint8_t what)
         (void)kith_aggregate_set(c->k, now, name, what / 7.0);
 }
 
-/* What is read of the exact engine agrees with itself; the other's answers are estimates. */
+static bool contributions_within(double value, double low, double high)
+{
+    return value >= low && value <= high; /* and is a number */
+}
+
+/* Flows may say anything that a schema allows: here all have the same range. */
+static void contributions_read_network(struct contributions *c, struct kith_str name, const struct kith_aggregate_answer *a)
+{
+    const enum kith_engine engine = KITH_ENGINE_NETWORK;
+    const double bounds[2] = {-1, 1};
+    struct kith_time now = lone_time(c->now_us);
+    struct kith_place places[8];
+    struct kith_rank rank;
+    double value, error, counts[3];
+    size_t count;
+    LONE_CHECK(contributions_within(a->count, 0, 3) && contributions_within(a->average, -1e15, 1e15));
+    LONE_CHECK(contributions_within(a->variance, 0, 1e31) && contributions_within(a->sum, -3e15, 3e15));
+    LONE_CHECK(contributions_within(a->min, -1e15, 1e15) && contributions_within(a->max, a->min, 1e15));
+    LONE_CHECK(contributions_within(a->error, 0, 1e17) && a->coverage_ppm <= 1000000);
+    LONE_CHECK(kith_aggregate_list(c->k, now, name, engine, true, 0, places, 8, &count) == 0 && count <= 3);
+    LONE_CHECK((kith_aggregate_quantile(c->k, now, name, engine, 0.5, &value, &error) == 0) == (count > 0));
+    LONE_CHECK(count == 0 || contributions_within(error, 0, 1));
+    LONE_CHECK(kith_aggregate_histogram(c->k, now, name, engine, bounds, 2, counts) == 0);
+    LONE_CHECK(contributions_within(counts[0] + counts[1] + counts[2], 0, 3));
+    LONE_CHECK(kith_aggregate_pick(c->k, now, name, engine, places, 8, &count) == 0 && count <= 3);
+    (void)kith_aggregate_rank(c->k, now, name, engine, (struct kith_str){NULL, 0}, &rank);
+}
+
+/* What is read of the exact engine agrees with itself. */
 static void contributions_read(struct contributions *c, uint8_t what)
 {
     struct kith_time now = lone_time(c->now_us);
     struct kith_str name = contributions_name(what);
-    enum kith_engine engine = (enum kith_engine)(what >> 2 & 1);
+    enum kith_engine engine = (enum kith_engine)(what & 128 ? KITH_ENGINE_NETWORK : what >> 2 & 1);
     struct kith_aggregate_answer answer;
     struct kith_place places[8];
     struct kith_rank rank;
@@ -121,8 +149,12 @@ static void contributions_read(struct contributions *c, uint8_t what)
     size_t count;
     if (what & 8)
         (void)kith_aggregate_watch(c->k, now, name, &watch, &ticket);
-    if (kith_aggregate_read(c->k, now, name, engine, &answer) != 0 || answer.engine != KITH_ENGINE_EXACT)
+    if (kith_aggregate_read(c->k, now, name, engine, &answer) != 0)
         return;
+    if (answer.engine == KITH_ENGINE_NETWORK) {
+        contributions_read_network(c, name, &answer);
+        return;
+    }
     LONE_CHECK(answer.average >= answer.min && answer.average <= answer.max && answer.variance >= 0);
     LONE_CHECK(answer.coverage_ppm <= 1000000 && answer.count <= 3);
     LONE_CHECK(kith_aggregate_list(c->k, now, name, engine, what & 16, 0, places, 8, &count) == 0);

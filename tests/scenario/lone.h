@@ -291,6 +291,27 @@ static inline void lone_check_owner(const struct kith *k, const struct ki_contri
     }
 }
 
+static inline void lone_check_run(const struct kith *k, const struct ki_network *n, const struct ki_network_run *run)
+{
+    const struct ki_short_entry *entry = ki_shortlist_newer(&run->list, 0, KI_SHORT_NOBODY);
+    uint32_t live = 0, gone = 0, strangers = 0;
+    for (; entry; entry = ki_shortlist_next(&run->list, entry, KI_SHORT_NOBODY)) {
+        LONE_CHECK(ki_table_at(&k->table, entry->claim.owner) != NULL);
+        LONE_CHECK(entry->claim.cleared ? entry->gone : ki_meaning_allows(&run->schema->meaning, entry->claim.value));
+        *(entry->gone ? &gone : &live) += 1;
+    }
+    LONE_CHECK(live == run->list.live && gone == run->list.gone && gone <= KI_SHORT_GONE);
+    for (uint32_t row = 0; row < KI_NETWORK_ROWS; row++) {
+        uint32_t id = run->flows[row].peer;
+        LONE_CHECK(id == KI_NO_MEMBER || (ki_table_at(&k->table, id) != NULL && ki_network_row(run, id) == row));
+        strangers += id != KI_NO_MEMBER && !ki_network_is_neighbour(n, id);
+        LONE_CHECK(run->rows[row].told <= run->list.taken);
+    }
+    for (uint32_t i = 0; i < n->neighbour_count; i++)
+        LONE_CHECK(ki_network_row(run, n->neighbours[i].member) < KI_NETWORK_ROWS);
+    LONE_CHECK(ki_network_find(n, run->schema->id) == run && strangers <= KI_NETWORK_ROWS);
+}
+
 /* Each schema is used as often as somebody has it. */
 static inline void lone_check_aggregates(const struct kith *k)
 {
@@ -309,8 +330,10 @@ static inline void lone_check_aggregates(const struct kith *k)
     }
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].schema->tally++;
-    for (uint32_t i = 0; i < a->network.count; i++)
+    for (uint32_t i = 0; i < a->network.count; i++) {
         a->network.runs[i]->schema->tally++;
+        lone_check_run(k, &a->network, a->network.runs[i]);
+    }
     for (uint32_t i = 0; i < c->schemas.count; i++)
         LONE_CHECK(c->schemas.list[i]->uses == c->schemas.list[i]->tally && c->schemas.list[i]->uses > 0);
     LONE_CHECK(c->gaps == gaps && c->bytes == bytes && ki_contributions_of(c, k->self) == a->own);

@@ -11,7 +11,7 @@
 #include "wire/network.h"
 
 #define FRONT_1 "0102030405060708 0a0b0c0d 3c 03 616263 05 ac02 01020304 07 1112131415161718"
-#define FRONT_2 "0000000000000000 00000000 ffff03 00 00 00 00000000 00 0000000000000000"
+#define FRONT_2 "0000000000000000 00000001 ffff03 00 00 00 00000000 00 0000000000000000"
 #define FLOWS                                                              \
     "00000009 3ff0000000000000 bff0000000000000 0000000000000000"          \
     "4008000000000000 4022000000000000 3fe0000000000000"
@@ -35,8 +35,8 @@ static const struct {
       .flow = {1, -1, 0},
       .estimate = {3, 9, 0.5}}},
     {KI_NETWORK_REPLY, FRONT_2 FLOWS,
-     {.lease_s = UINT16_MAX, .seq = 9, .flow = {1, -1, 0}, .estimate = {3, 9, 0.5}}},
-    {KI_NETWORK_CLAIMS, FRONT_2, {.lease_s = UINT16_MAX}},
+     {.run = 1, .lease_s = UINT16_MAX, .seq = 9, .flow = {1, -1, 0}, .estimate = {3, 9, 0.5}}},
+    {KI_NETWORK_CLAIMS, FRONT_2, {.run = 1, .lease_s = UINT16_MAX}},
 };
 
 static bool decodes(enum ki_network_kind kind, const uint8_t *bytes, size_t len, struct ki_network_front *front)
@@ -85,6 +85,7 @@ static void fronts_out_of_range(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
+        "0102030405060708 00000000 00 00 00 00 00000000 00 0000000000000000",     /* no run */
         "0102030405060708 0a0b0c0d 808004 00 00 00 00000000 00 0000000000000000", /* a lease of 65536 */
         "0102030405060708 0a0b0c0d 00 00 06 05 00000000 00 0000000000000000",     /* backwards */
         "0102030405060708 0a0b0c0d 00 00 8600 06 00000000 00 0000000000000000",   /* not in its shortest form */
@@ -156,7 +157,8 @@ static void the_largest_fit(void **state)
     (void)state;
     static uint8_t bytes[255];
     uint8_t buf[KI_NETWORK_FRONT_MAX];
-    const struct ki_network_front front = {.lease_s = UINT16_MAX,
+    const struct ki_network_front front = {.run = UINT32_MAX,
+                                           .lease_s = UINT16_MAX,
                                            .schema = ki_span(bytes, KI_NETWORK_SCHEMA_MAX),
                                            .base = UINT64_MAX,
                                            .upto = UINT64_MAX,
