@@ -88,21 +88,21 @@ uint32_t ki_network_row_made(struct kith *k, const struct ki_network *n, struct 
     return row;
 }
 
-/* Gives up rows of the dead, of strangers that say no more, and what has flowed to a neighbour that has fallen silent. */
+/* Gives up what has flowed to the dead and the silent, and the rows of those among them that are no neighbours. */
 static void network_rows_check(struct kith *k, const struct ki_network *n, struct ki_network_run *run)
 {
     for (uint32_t row = 0; row < KI_NETWORK_ROWS; row++) {
         uint32_t id = run->flows[row].peer;
-        uint64_t quiet_us = k->now.mono_us - run->rows[row].heard_us;
+        uint64_t heard_us = run->rows[row].heard_us, quiet_us = k->now.mono_us - heard_us;
         if (id == KI_NO_MEMBER)
             continue;
-        bool is_neighbour = ki_network_is_neighbour(n, id);
-        if (!ki_aggregates_lives(k, id) || (!is_neighbour && quiet_us > NETWORK_STRANGER_TICKS * KI_NETWORK_TICK_US)) {
-            network_row_set(k, run, row, KI_NO_MEMBER);
-        } else if (ki_network_is_silent(k, &run->rows[row]) && run->rows[row].run != 0) {
-            uint64_t heard_us = run->rows[row].heard_us;
+        bool lives = ki_aggregates_lives(k, id);
+        if (!ki_network_is_neighbour(n, id)) {
+            if (!lives || quiet_us > NETWORK_STRANGER_TICKS * KI_NETWORK_TICK_US)
+                network_row_set(k, run, row, KI_NO_MEMBER);
+        } else if (run->rows[row].run != 0 && (!lives || ki_network_is_silent(k, &run->rows[row]))) {
             network_row_set(k, run, row, id);
-            run->rows[row].heard_us = heard_us; /* it is still silent */
+            run->rows[row].heard_us = heard_us; /* what was silent still is */
         }
     }
 }
