@@ -103,6 +103,8 @@ struct ki_aggregates {
     bool others_are_off;    /* as most others do that we know of */
     uint64_t off_us;        /* when what is told so is dropped; KITH_NEVER: it has been, or is not to be */
     uint64_t rest_us;       /* we do not change our mind before it */
+    bool network_answers;   /* what is asked of AUTO, */
+    uint64_t hand_over_us;  /* from then on if we leave it to that one, else until then */
     uint64_t check_us;      /* nor look at it */
 };
 

@@ -8,8 +8,10 @@
  *
  * AUTO leaves it to the network engine when the pool has more than 4,096 members or contributions take more than
  * aggregate_bytes_max.  For half a minute both run; then others are told, by another generation, that ours are gone, and
- * what they have told is dropped.  Below three quarters it comes back, ten minutes later at the earliest; and whoever finds
- * that most others leave it to the network reads there, too, whatever its own choice.
+ * what they have told is dropped.  Below three quarters it comes back, ten minutes later at the earliest, and again both
+ * run for half a minute.  Answers are the old one's until the new one has had time to know, and the new one's before
+ * anybody can have dropped anything.  Whoever finds that most others leave it to the network reads there, too, whatever
+ * its own choice.
  *
  * Invariant: what is told is in the table of contributions, under the version that it is told with.
  * Deliberately not here: messages. */
@@ -20,7 +22,8 @@
 #define TELL_LEAST_US 1000000   /* between two messages of ours */
 #define TELL_WANT_FULL_US 30000000
 #define TELL_MEMBERS_MAX 4096   /* for which AUTO means exact */
-#define TELL_BOTH_US 30000000   /* both engines run */
+#define TELL_BOTH_US 30000000   /* both engines run, */
+#define TELL_READY_US 20000000  /* and from then on the new one answers: members do not begin at the same time */
 #define TELL_REST_US 600000000  /* until the exact one may be back */
 #define TELL_CHECK_US 1000000
 
@@ -28,13 +31,13 @@
 
 bool ki_aggregates_exact(const struct ki_aggregates *a, const struct ki_schema *schema)
 {
-    bool is_off = (a->exact_is_off && a->off_us == KITH_NEVER) || a->others_are_off;
+    bool is_off = a->network_answers || a->others_are_off;
     return schema->meaning.engine == KI_SCHEMA_EXACT || (schema->meaning.engine == KI_SCHEMA_AUTO && !is_off);
 }
 
 bool ki_aggregates_networked(const struct ki_aggregates *a, const struct ki_schema *schema)
 {
-    bool is_off = a->exact_is_off || a->others_are_off;
+    bool is_off = a->exact_is_off || a->network_answers || a->others_are_off;
     return schema->meaning.engine == KI_SCHEMA_NETWORK || (schema->meaning.engine == KI_SCHEMA_AUTO && is_off);
 }
 
@@ -80,14 +83,18 @@ static void tell_check(struct kith *k, struct ki_aggregates *a)
     uint64_t living = ki_aggregates_living(k), bytes = a->contributions.bytes, max = k->cfg.aggregate_bytes_max;
     a->check_us = k->now.mono_us + TELL_CHECK_US;
     tell_look_at_others(k, a);
+    if (a->hand_over_us <= k->now.mono_us)
+        a->network_answers = a->exact_is_off;
     ki_network_want_open(k, a);
     if (!a->exact_is_off && (living > TELL_MEMBERS_MAX || bytes > max)) {
         a->exact_is_off = true;
         a->off_us = k->now.mono_us + TELL_BOTH_US;
+        a->hand_over_us = k->now.mono_us + TELL_READY_US;
         a->rest_us = k->now.mono_us + TELL_REST_US;
     } else if (a->exact_is_off && a->rest_us <= k->now.mono_us && living <= TELL_MEMBERS_MAX / 4 * 3 &&
                tell_bytes_at_most(k, a) <= max / 4 * 3) {
         a->exact_is_off = false;
+        a->hand_over_us = k->now.mono_us + TELL_BOTH_US;
         ki_aggregates_renew(k, a, a->own->generation);
         for (uint32_t i = 0; i < a->contributions.count; i++) { /* what was read over is asked for */
             if (a->contributions.list[i] != a->own)
