@@ -182,28 +182,19 @@ void ki_network_free(struct kith *k, struct ki_aggregates *a)
     ki_debts_free(&a->network.debts);
 }
 
-/* Those that are computed only because others want it have a limit of their own. */
-static bool network_has_room(const struct kith *k, const struct ki_aggregates *a)
-{
-    uint32_t others = 0;
-    for (uint32_t i = 0; i < a->network.count; i++)
-        others += network_open(a, a->network.runs[i]->schema) == NULL;
-    return others < k->cfg.aggregates_max;
-}
-
 struct ki_network_run *ki_network_want(struct kith *k, struct ki_aggregates *a, const struct ki_meaning *meaning,
                                        uint32_t lease_s)
 {
     struct ki_schemas *schemas = &a->contributions.schemas;
     struct ki_schema *schema = ki_schemas_use(schemas, meaning);
     struct ki_network_run *run = schema ? ki_network_find(&a->network, schema->id) : NULL;
-    bool is_new = schema && !run, has_room = is_new && (network_open(a, schema) || network_has_room(k, a));
-    if (has_room)
+    bool is_new = schema && !run;
+    if (is_new)
         run = network_begin(k, a, schema);
-    if (schema && (!is_new || !run))
+    if (schema && !(is_new && run))
         ki_schemas_drop(schemas, schema); /* a run has one use of it */
     if (!run) {
-        ki_count(k, is_new && !has_room ? KI_COUNT_flows_refused : KI_COUNT_out_of_memory);
+        ki_count(k, KI_COUNT_out_of_memory);
         return NULL;
     }
     uint64_t lease_us = k->now.mono_us + ki_min_u64(lease_s, KI_NETWORK_LEASE_S) * 1000000;

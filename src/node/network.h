@@ -88,7 +88,7 @@ uint64_t ki_network_deadline(const struct kith *k, const struct ki_network *n);
 void ki_network_forget(struct kith *k, struct ki_aggregates *a, uint32_t id); /* a member is about to be forgotten */
 /* One that is computed; NULL: it is not. */
 struct ki_network_run *ki_network_find(const struct ki_network *n, uint64_t schema_id);
-/* Has it computed for at least so long from now on.  NULL: no memory, and counted, or too many. */
+/* Has it computed for at least so long from now on.  NULL: no memory, and counted. */
 struct ki_network_run *ki_network_want(struct kith *k, struct ki_aggregates *a, const struct ki_meaning *meaning,
                                        uint32_t lease_s);
 uint16_t ki_network_lease_s(const struct kith *k, const struct ki_network_run *run);

@@ -126,8 +126,9 @@ void ki_network_announce(struct kith *k, const struct ki_network *n, struct ki_n
 /* The run that a message is about: one that is not computed here yet begins with it. */
 static struct ki_network_run *talk_run(struct kith *k, struct ki_aggregates *a, const struct ki_network_front *front)
 {
+    const struct ki_schemas *schemas = &a->contributions.schemas;
     struct ki_network_run *run = ki_network_find(&a->network, front->id);
-    const struct ki_schema *known = run ? run->schema : ki_schemas_find(&a->contributions.schemas, front->id);
+    const struct ki_schema *known = run ? run->schema : ki_schemas_find(schemas, front->id);
     struct ki_meaning meaning;
     if (front->lease_s == 0 && !run)
         return NULL;
@@ -135,7 +136,10 @@ static struct ki_network_run *talk_run(struct kith *k, struct ki_aggregates *a, 
         return ki_network_want(k, a, &known->meaning, front->lease_s);
     if (!ki_schema_decode(front->schema, &meaning) || ki_schema_id(front->schema) != front->id)
         return NULL; /* it will be told, once we have been silent for long enough */
-    return ki_network_want(k, a, &meaning, front->lease_s);
+    if (schemas->count - a->open_count < k->cfg.aggregates_max) /* those open here are counted apart */
+        return ki_network_want(k, a, &meaning, front->lease_s);
+    ki_count(k, KI_COUNT_flows_refused);
+    return NULL;
 }
 
 /* The neighbour's run is another than before: what either has is to be told anew. */
