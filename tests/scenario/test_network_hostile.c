@@ -1,5 +1,5 @@
-/* What a hostile member can do to aggregates that are computed in the network: flows and claims that cannot be, claims in the
- * name of others, questions without end, aggregates without number. */
+/* What a hostile member can do to aggregates that are computed in the network: flows and claims that cannot be, claims in
+ * the name of others, questions without end, aggregates without number. */
 #include "network_pool.h"
 
 #include "aggregate/schema.h"
