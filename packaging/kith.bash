@@ -50,6 +50,7 @@ _kith()
     -size | size) words="16 24 32" ;;
     -coalesce | coalesce) words="true false" ;;
     -engine | engine) words="auto exact network" ;;
+    -fold | fold) words="count sum avg min max top:" ;;
     -gauges | gauges) words="true false" ;;
     -mode | mode) words="push pull push-pull" ;;
     -function | function) words="avg sum count max quantile order" ;;
@@ -78,7 +79,7 @@ _kith()
         del | incr | watch) words=$door ;;
         keys) words="-install -use -remove -list -rpc-addr -rpc-auth $door" ;;
         event) words="-coalesce -confirm -timeout $client" ;;
-        query) words="-format -no-ack -node -relay-factor -tag -timeout $client" ;;
+        query) words="-fold -format -gauge -no-ack -node -relay-factor -tag -timeout $client" ;;
         reachability) words="-verbose $client" ;;
         stream)
             words="-from $client"
