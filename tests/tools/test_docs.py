@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("KITH_SOURCE_DIR", Path(__file__).parent.parent.parent)).resolve()
 PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")
-LINES_MAX = {"ARCHITECTURE.md": 400}
+LINES_MAX = {"ARCHITECTURE.md": 430}
 FOLDERS = "include src net sim agent cli tests tools bench examples packaging docs".split()
 PLANNED = {"src/aggregate"}  # ARCHITECTURE.md, "What comes next"
 # Functions of C, POSIX and other programs that the pages may name.
