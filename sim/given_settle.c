@@ -210,9 +210,9 @@ static bool settle_fold(const struct settle *e, const struct kith_aggregate_answ
     long double sum = 0, squares = 0;
     double off = SETTLE_ROUNDING * settle_magnitude(e->t->truth, n);
     for (size_t i = 0; i < n; i++)
-        sum += at[i].value;
+        sum += (long double)at[i].value;
     for (size_t i = 0; i < n; i++)
-        squares += (at[i].value - sum / n) * (at[i].value - sum / n);
+        squares += ((long double)at[i].value - sum / n) * ((long double)at[i].value - sum / n);
     double variance = (double)(squares / n);
     if (a->count != (double)n || a->effective_n != (double)n || !settle_near(a->sum, (double)sum, off) ||
         !settle_near(a->average, (double)(sum / n), off / (double)n) || a->min != at[0].value ||
