@@ -52,7 +52,7 @@ static struct kith_member member_of(struct world *w, unsigned n, const char *nam
 static void flows_that_cannot_be(void **state)
 {
     (void)state;
-    static const double bad[] = {NAN, INFINITY, -INFINITY, 1e9, -1e9, 1.7e308};
+    static const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 1e9, -1e9, 1.7e308};
     uint8_t schema[KI_SCHEMA_LEN_MAX];
     struct world *w = networked(8, NULL);
     struct ki_network_front front = front_of(0, schema);
@@ -116,8 +116,8 @@ static void claims_that_cannot_be(void **state)
     const struct ki_network_claim claims[] = {
         {name, generation, 1u << 30, 1e6 + 1, false},             /* beyond the range */
         {name, generation, 1u << 30, -1, false},
-        {name, generation, 1u << 30, NAN, false},
-        {name, generation, 1u << 30, INFINITY, false},
+        {name, generation, 1u << 30, (double)NAN, false},
+        {name, generation, 1u << 30, (double)INFINITY, false},
         {name, generation + (1ull << 32), 1, 500, false},         /* of a life that has not been */
         {name, generation, (uint64_t)INT64_MAX + 1, 500, false},  /* a version beyond all */
     };

@@ -129,7 +129,7 @@ static void test_reading_refused(void **state)
         expect_header(peer, i, rows[i].error);
         expect_object(peer, "80");
     }
-    ask_aggregate(peer, 99, "load", "auto", (const double[]){NAN}, 1, 1, 1);
+    ask_aggregate(peer, 99, "load", "auto", (const double[]){(double)NAN}, 1, 1, 1);
     expect_header(peer, 99, "Quantiles: each is from 0 to 1");
     expect_object(peer, "80");
     hang_up(peer);

@@ -84,7 +84,7 @@ static void pack_network(struct ki_pack *p)
     ki_pack_map(p, 9);
     pack_word(p, "Engine", "network");
     pack_real(p, "Count", 5000.75);
-    pack_real(p, "Sum", INFINITY); /* of values that no double can add up */
+    pack_real(p, "Sum", (double)INFINITY); /* of values that no double can add up */
     pack_real(p, "Average", 1e15);
     pack_real(p, "Coverage", 0.5);
     pack_number(p, "Conflicts", 2);
@@ -231,7 +231,7 @@ static void test_places_have_values(void **state)
         if (way == 0)
             pack_place(&p, "a", 0, 1);
         else if (way == 1)
-            pack_place(&p, "a", 0, NAN);
+            pack_place(&p, "a", 0, (double)NAN);
         else
             ki_pack_map(&p, 0);
         assert_int_equal(ki_aggregate_answer_read(&answer, ki_span(buf, p.w.len)), way == 0);

@@ -172,10 +172,10 @@ static const struct {
     {"the smallest flow", -160, 5, false},
     {"a larger one", 160.0001, 5, true},
     {"a smaller one", -160.0001, 5, true},
-    {"no number", NAN, 5, true},
-    {"an infinite flow", INFINITY, 5, true},
-    {"an estimate that is no number", 0, NAN, true},
-    {"an infinite estimate", 0, -INFINITY, true},
+    {"no number", (double)NAN, 5, true},
+    {"an infinite flow", (double)INFINITY, 5, true},
+    {"an estimate that is no number", 0, (double)NAN, true},
+    {"an infinite estimate", 0, -(double)INFINITY, true},
     {"an estimate beyond what can be", 0, 1e300, false},
 };
 
