@@ -1,13 +1,16 @@
-/* Messages about aggregates, told: who knows how much of whom, and who contributes how many values.
+/* Messages about aggregates, told: who knows how much of whom, who contributes how many values, and what neighbours say
+ * where an aggregate is computed in the network.
  *
  *   aggregates-root bucket 3 of 8 | aggregates-heads 5, all of bucket 0 of 1 | aggregates-want alpha after 7
  *   aggregates-values of alpha 7 to 9, 2, schemas 1 | aggregates-values-on of k1 0 to 0
+ *   network-request of 4966295930231396029 seq 7, claims 2, schema | network-claims of 4966295930231396029, claims 40
  *
  * Values themselves are left out: a reader of traces wants to see what goes where.
  * Deliberately not here: whether a schema is one. */
 #include "node/describe.h"
 
 #include "wire/aggregate.h"
+#include "wire/network.h"
 
 static void describe_bucket(struct describe *d, const struct ki_bucket *bucket)
 {
@@ -98,6 +101,37 @@ static void describe_aggregate_values(struct describe *d, const char *what, stru
         describe_number(d, ", schemas ", schemas);
 }
 
+static bool describe_count_claims(struct ki_reader r, uint64_t *count)
+{
+    struct ki_network_claim claim;
+    for (*count = 0; r.left > 0; ++*count) {
+        if (!ki_decode_network_claim(&r, &claim))
+            return false;
+    }
+    return true;
+}
+
+static void describe_network(struct describe *d, enum ki_network_kind kind, struct ki_reader *r)
+{
+    const char *what = kind == KI_NETWORK_REQUEST ? "network-request"
+                       : kind == KI_NETWORK_REPLY ? "network-reply"
+                                                  : "network-claims";
+    struct ki_network_front front;
+    uint64_t count;
+    if (!ki_decode_network_front(r, kind, &front) || !describe_count_claims(*r, &count)) {
+        describe_malformed(d, what);
+        return;
+    }
+    describe_item(d, what);
+    describe_number(d, " of ", front.id);
+    if (kind != KI_NETWORK_CLAIMS)
+        describe_number(d, " seq ", front.seq);
+    if (count > 0)
+        describe_number(d, ", claims ", count);
+    if (front.schema.len > 0)
+        ki_text_put(&d->text, ", schema");
+}
+
 bool ki_describe_aggregate(struct describe *d, uint8_t kind, struct ki_reader *r)
 {
     switch (kind) {
@@ -115,6 +149,11 @@ bool ki_describe_aggregate(struct describe *d, uint8_t kind, struct ki_reader *r
         return true;
     case KI_AGGREGATES_VALUES_ON:
         describe_aggregate_values(d, "aggregates-values-on", r);
+        return true;
+    case KI_NETWORK_REQUEST:
+    case KI_NETWORK_REPLY:
+    case KI_NETWORK_CLAIMS:
+        describe_network(d, (enum ki_network_kind)kind, r);
         return true;
     default:
         return false;

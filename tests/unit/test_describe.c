@@ -19,6 +19,7 @@
 #define SEALED "6465666768696a6b6c6d6e6f1ae0eaebb466dd5ffa522778e76f788941c617b2"
 #define TAG    "faa3fac511ae939f714e6639fe44b139"
 #define RELAY  "080982a8446573744164647283a24950a47f000001a4506f7274cd461aa45a6f6e65a0a8446573744e616d65a5616c706861"
+#define FLOWS "4014000000000000 4039000000000000 0000000000000000 4008000000000000 4022000000000000 3fe0000000000000"
 #define AGAIN                                                                                                         \
     "0489a441646472a47f000001a5466c61677301a2494407a54c54696d6500a44e616d65a171a4506f7274cd1f0a"                     \
     "ab52656c6179466163746f7200aa536f757263654e6f6465a5616c706861a754696d656f757400"
@@ -93,6 +94,13 @@ static const struct {
     {"084b 34 01 02 4141 05 616c706861 6b3f2a0000000001 00 00 00 00 02 6b31 6b3f2a0100000000 00 00 00 00",
      "aggregates-values-on of alpha 0 to 0 of k1 0 to 0, schemas 1", 0},
     {"084b 35", "kith message 53", 0},
+    {"084b 38 44ebd3d602e916bd 00000001 3c 00 00 00 00000000 00 0000000000000000 00000007" FLOWS,
+     "network-request of 4966295930231396029 seq 7", 0},
+    {"084b 39 44ebd3d602e916bd 00000001 3c 02 4141 00 02 00000000 00 0000000000000000 00000007" FLOWS
+     "02 6b31 6b3f2a0100000000 05 00 3fe8000000000000 05 616c706861 6b3f2a0000000001 07 01",
+     "network-reply of 4966295930231396029 seq 7, claims 2, schema", 0},
+    {"084b 3a 44ebd3d602e916bd 00000001 3c 00 00 00 00000000 00 0000000000000000 02 6b31 6b3f2a0100000000 05 01",
+     "network-claims of 4966295930231396029, claims 1", 0},
     {"084b 40 0102030405060708 07 ffffffffffffffff e807 00 02 6b31 04 6c6f6164 00 3135",
      "fold-ask load ltime 7 by k1 ms 1000", 0},
     {"084b 41 0102030405060708 00000000000000ff", "fold-ack", 0},
@@ -161,6 +169,9 @@ static const struct {
     {"084b 32 02 6b31", "malformed aggregates-want", BAD},
     {"084b 33 01", "malformed aggregates-values", BAD},
     {"084b 34 00 02 6b31 6b3f2a0100000000 00 01 00 01", "malformed aggregates-values-on", BAD},
+    {"084b 38 00", "malformed network-request", BAD},
+    {"084b 39 44ebd3d602e916bd 00000001 3c 00 00 00 00000000 00 0000000000000000", "malformed network-reply", BAD},
+    {"084b 3a 44ebd3d602e916bd 00000001 3c 00 00 00 00000000 00 0000000000000000 02", "malformed network-claims", BAD},
     {"084b 15 00", "malformed events-took", BAD},
     {"084b 40 00", "malformed fold-ask", BAD},
     {"084b 41 00", "malformed fold-ack", BAD},
