@@ -88,7 +88,7 @@ def commands(pool):
         shell = subprocess.Popen(["bash", "-c", "\n".join(script)], cwd=pool.dir, env=env, stdin=subprocess.DEVNULL,
                                  stdout=file, stderr=file, start_new_session=True)
     try:
-        shell.wait(90)
+        shell.wait(300)
     except subprocess.TimeoutExpired:
         pass  # what there is tells where it hangs
     finally:
