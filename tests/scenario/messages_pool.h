@@ -40,7 +40,8 @@ struct ear {
 static inline void ear_copy(char to[64], struct kith_str from)
 {
     size_t len = from.len < 63 ? from.len : 63;
-    memcpy(to, from.ptr, len);
+    if (len > 0)
+        memcpy(to, from.ptr, len);
     to[len] = '\0';
 }
 

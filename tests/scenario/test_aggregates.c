@@ -1,6 +1,6 @@
 /* Aggregates in pools of a few: whatever is set, changed, taken back, whoever dies or returns, and whatever is lost, every
  * member's answers are those of the truth soon after.
- * ctest: TIMEOUT 240 COST 60 */
+ * ctest: TIMEOUT 600 COST 60 */
 #include "aggregates_pool.h"
 
 static void all_know_what_is_set(void **state)

@@ -1,5 +1,5 @@
 /* Aggregates in a pool where not everybody is sent everything directly: what is fresh is passed on, and reaches all.
- * ctest: TIMEOUT 240 COST 60 */
+ * ctest: TIMEOUT 600 COST 60 */
 #include "aggregates_pool.h"
 
 #define POOL_LARGE 100

@@ -1,6 +1,6 @@
 /* Aggregates at the ends of numbers, and in pools where not everybody takes part any more: nothing breaks, what somebody has
  * made up is overtaken, and an answer that lacks something says so.
- * ctest: TIMEOUT 240 COST 40 */
+ * ctest: TIMEOUT 600 COST 40 */
 #include "lone.h"
 #include "network_pool.h"
 #include "wire/kith.h"

@@ -1,6 +1,6 @@
 /* Folded queries against members that lie, repeat what they have heard, ask without end, or know others than we do; and the
  * limits of all of it.  Whoever lies is believed about itself and those behind it, and no further.
- * ctest: TIMEOUT 240 COST 40 */
+ * ctest: TIMEOUT 600 COST 40 */
 #include "folded_pool.h"
 
 #include "wire/kith.h"

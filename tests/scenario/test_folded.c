@@ -1,6 +1,6 @@
 /* Folded queries in pools of 1 to 300: the result is that of a plain fold over all answers, each application is asked once,
  * the asker hears from a few only; some are silent, late, dead or of Serf's kind, and datagrams are lost.
- * ctest: TIMEOUT 240 COST 60 */
+ * ctest: TIMEOUT 600 COST 60 */
 #include <kith/aggregate.h>
 
 #include "folded_pool.h"

@@ -1,6 +1,6 @@
 /* Aggregates that are computed in the network, against a plain fold of the truth: pools of many sizes, what changes in them,
  * and a network that loses, doubles and parts.
- * ctest: TIMEOUT 300 COST 60 */
+ * ctest: TIMEOUT 600 COST 60 */
 #include "network_pool.h"
 
 static void pools_of_many_sizes(void **state)

@@ -1,6 +1,6 @@
 /* Memory that runs out under an aggregate that is computed in the network: each allocation fails once, and for a while all
  * do.  What was refused is asked again; and once there is memory, all answers are right.
- * ctest: TIMEOUT 400 COST 40 */
+ * ctest: TIMEOUT 600 COST 40 */
 #include <math.h>
 
 #include <kith/aggregate.h>

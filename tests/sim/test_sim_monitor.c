@@ -2,7 +2,7 @@
  *
  * Members contribute a load from 0 to 1; half of them are idle, and then all of these are busy at once.  Time is counted in
  * ticks of half a second, those of the network engine.  300 members; with KITH_SOAK 1,000, for which the figures are
- * meant.  ctest: TIMEOUT 400 COST 60 */
+ * meant.  ctest: TIMEOUT 600 COST 60 */
 #include "sim/fixture.h"
 
 #include <math.h>

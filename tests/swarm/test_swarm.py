@@ -5,7 +5,7 @@ Also: the same seeds give the same digest twice, with any number of processes, a
 (KITH_OTHER); a failure (in SWARM_PLANTED, a build with planted bugs) tells what is needed to look for it; bad input is
 one line. With KITH_SOAK, 20,000 seeds that no soak has run before, noted in tests/regress/soak.log.
 
-ctest: TIMEOUT 240 COST 90
+ctest: TIMEOUT 600 COST 90
 """
 import datetime
 import json
