@@ -93,7 +93,7 @@ static void memory_is_gone_for_a_while(void **state)
 {
     (void)state;
     uint64_t calls = story(NEVER_FAILS, NEVER_FAILS);
-    for (uint64_t n = 0; n < calls; n += getenv("KITH_SOAK") ? 1 : 7)
+    for (uint64_t n = 0; n < calls; n += getenv("KITH_SOAK") ? 1 : 19)
         story(n, n + 20);
 }
 

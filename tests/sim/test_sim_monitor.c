@@ -1,7 +1,7 @@
 /* A pool that is monitored: every member answers for all, soon after they begin and soon after something changes.
  *
  * Members contribute a load from 0 to 1; half of them are idle, and then all of these are busy at once.  Time is counted in
- * ticks of half a second, those of the network engine.  300 members; with KITH_SOAK 1,000, for which the figures are
+ * ticks of half a second, those of the network engine.  120 members; with KITH_SOAK 1,000, for which the figures are
  * meant.  ctest: TIMEOUT 600 COST 60 */
 #include "sim/fixture.h"
 
@@ -227,7 +227,7 @@ int main(void)
         cmocka_unit_test(test_exact_with_loss),
         cmocka_unit_test(test_network_with_loss),
     };
-    count = getenv("KITH_SOAK") ? 1000 : 300;
+    count = getenv("KITH_SOAK") ? 1000 : 120;
     loads = calloc(count, sizeof *loads);
     sorted = calloc(count, sizeof *sorted);
     alerts = calloc(count, sizeof *alerts);
