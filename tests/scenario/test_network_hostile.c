@@ -143,7 +143,7 @@ static void claims_of_others_are_corrected(void **state)
     for (unsigned i = 0; i < 5; i++) {
         uint64_t generation = (uint64_t)member_of(w, VICTIM, "node-3").incarnation << 32;
         const struct ki_network_claim claims[] = {
-            {ki_span("node-3", 6), generation, 1u << (28 + i), 999999, i % 2 == 1},
+            {ki_span("node-3", 6), generation, UINT64_C(1) << (28 + i), 999999, i % 2 == 1},
             {ki_span("node-3", 6), generation + 7, 1, 0, false}, /* as if it had taken something back */
             {ki_span("node-3", 6), generation, INT64_MAX, 7, false},
             {ki_span("node-3", 6), generation + UINT32_MAX, INT64_MAX, 8, false}, /* the last that can be in this life */
