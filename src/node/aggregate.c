@@ -14,7 +14,16 @@
 
 #include "node/messages.h"
 
+#define AGGREGATE_LUCK 0x40000000 /* so many generations may be the first of a life; as many more can follow */
+
 /* ---- life ---- */
+
+/* The first of this life.  One that follows within a second has perhaps the same incarnation: it shall not have the same
+ * generation, whose values would be taken for those of before. */
+static uint64_t aggregate_generation(struct kith *k)
+{
+    return (uint64_t)k->incarnation << 32 | ki_crng_u64(&k->crng) % AGGREGATE_LUCK;
+}
 
 struct ki_aggregates *ki_aggregates(struct kith *k)
 {
@@ -23,8 +32,7 @@ struct ki_aggregates *ki_aggregates(struct kith *k)
     struct ki_aggregates *a = ki_mem_new(&k->mem, sizeof *a);
     if (a) {
         ki_contributions_init(&a->contributions, &k->mem);
-        a->own = ki_contributions_enter(&a->contributions, k->self, ki_name_of(k->cfg.name),
-                                        (uint64_t)k->incarnation << 32);
+        a->own = ki_contributions_enter(&a->contributions, k->self, ki_name_of(k->cfg.name), aggregate_generation(k));
     }
     if (!a || !a->own) {
         if (a)
@@ -154,6 +162,8 @@ int kith_aggregate_open(struct kith *k, struct kith_time now, struct kith_str na
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;
     }
+    if (used->uses == 1)
+        used->changed_us = now.mono_us;
     a->open[a->open_count++] = (struct ki_aggregate){.schema = used};
     ki_network_want_open(k, a);
     return 0;

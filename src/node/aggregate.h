@@ -188,6 +188,8 @@ void ki_values_end(struct kith *k, struct ki_values *v); /* sends what is left *
 /* Takes in what a member says.  Returns 0 or KITH_ERR_MALFORMED. */
 int ki_values_take(struct kith *k, struct ki_aggregates *a, uint32_t id, enum ki_aggregate_kind kind,
                    struct ki_reader *r);
+/* It can be that this member has told something in this generation. */
+bool ki_values_believed(const struct kith *k, uint32_t id, uint64_t generation);
 /* Somebody has this of us: is it more than we know to have said? */
 void ki_values_own(struct kith *k, struct ki_aggregates *a, uint64_t generation, uint64_t head);
 

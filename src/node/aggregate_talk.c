@@ -1,8 +1,8 @@
 /* Who knows how much of whom: comparing what members know of contributions, a bucket of owners at a time.
  *
  *   ping: ROOT of a bucket -->  the same: nothing.  Another: HEADS of that bucket
- *   HEADS                  -->  WANT of what is lacking, VALUES of what the other lacks; and if it is all of an owner,
- *                               the ROOT of the next bucket at once: so whoever is new gets everything from one member
+ *   HEADS                  -->  WANT of what is lacking, VALUES of what the other lacks; and if one of both did not know
+ *                               an owner, the ROOT of the next bucket at once: so one member tells who is new everything
  *   WANT                   -->  VALUES
  *
  * Owners are in 2^bits buckets by their names, so many that the heads of one fit a datagram; each ping says the root of the
@@ -138,10 +138,9 @@ static bool talk_compare(struct kith *k, struct ki_aggregates *a, const struct k
                          struct ki_writer *want, struct ki_values *more)
 {
     uint32_t id = ki_table_find(&k->table, theirs->name);
-    const struct ki_member *member = ki_table_at(&k->table, id);
     if (id == k->self)
         ki_values_own(k, a, theirs->generation, theirs->head);
-    if (!member || theirs->generation >> 32 > member->incarnation)
+    else if (!ki_values_believed(k, id, theirs->generation))
         return false;
     struct ki_contributor *owner = ki_contributions_of(&a->contributions, id);
     uint64_t generation = owner ? owner->generation : 0, head = owner ? owner->head : 0;
@@ -176,7 +175,10 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     while (r->left > 0 && ki_decode_aggregates_head(r, &head))
         is_new = talk_compare(k, a, &head, &want, &more) || is_new;
     for (uint32_t i = 0; is_whole && i < c->count; i++) {
-        if (!c->list[i]->is_named && talk_is_in(k, c->list[i], &bucket) && !ki_values_add(k, &more, c->list[i], 0))
+        if (c->list[i]->is_named || !talk_is_in(k, c->list[i], &bucket))
+            continue;
+        is_new = true;
+        if (!ki_values_add(k, &more, c->list[i], 0))
             break;
     }
     ki_values_end(k, &more);
@@ -186,7 +188,8 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     }
     if (is_new && bucket.bits > 0) { /* there may be more in the next; of what is merely newer the pings will tell */
         struct ki_writer w = ki_writer(buf, sizeof buf);
-        ki_aggregates_root(k, id, &w);
+        bucket.at = (uint16_t)((bucket.at + 1u) & ((1u << bucket.bits) - 1));
+        ki_encode_aggregates_root(&w, &bucket, talk_root_of(k, a, &bucket));
         talk_send(k, id, &w);
     }
     return 0;
@@ -233,7 +236,7 @@ static int talk_take_want(struct kith *k, const struct ki_aggregates *a, uint32_
         uint32_t whose = ki_table_find(&k->table, want.name);
         const struct ki_contributor *owner = ki_contributions_of(&a->contributions, whose);
         bool is_same = owner && owner->generation == want.generation;
-        if (owner && owner->generation >= want.generation && !(is_same && owner->head <= want.head))
+        if (owner && owner->generation >= want.generation && !(is_same && owner->head < want.head))
             goes_on = ki_values_add(k, &values, owner, is_same ? want.head : 0);
     }
     ki_values_end(k, &values);

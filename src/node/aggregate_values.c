@@ -8,7 +8,7 @@
  * room, no memory) leaves the owner's head where it was: that is a gap, and is asked for.  What must not be taken (out of
  * the range of its schema, or a schema that is none) is counted, and had.
  *
- * Invariant: of a member nothing is believed that is of a later life than we know of.
+ * Invariant: nothing is believed of a later life than we know of, nor of a member that is not of kith's kind.
  * Deliberately not here: what is sent to whom, and when. */
 #include "node/aggregate.h"
 
@@ -269,17 +269,22 @@ void ki_values_own(struct kith *k, struct ki_aggregates *a, uint64_t generation,
         ki_aggregates_renew(k, a, generation);
 }
 
+bool ki_values_believed(const struct kith *k, uint32_t id, uint64_t generation)
+{
+    const struct ki_member *member = ki_table_at(&k->table, id);
+    return member && generation >> 32 <= member->incarnation && ki_speaks_kith(member);
+}
+
 /* The owner as it is known, in the generation that is told of; NULL: there is nothing to take. */
 static struct ki_contributor *values_owner(struct kith *k, struct ki_aggregates *a, const struct ki_values_owner *part,
                                            bool *is_news)
 {
     uint32_t id = ki_table_find(&k->table, part->name);
-    const struct ki_member *member = ki_table_at(&k->table, id);
     if (id == k->self) {
         ki_values_own(k, a, part->generation, part->last);
         return NULL;
     }
-    if (!member || part->generation >> 32 > member->incarnation) {
+    if (!ki_values_believed(k, id, part->generation)) {
         ki_count(k, KI_COUNT_contributions_refused);
         return NULL;
     }
