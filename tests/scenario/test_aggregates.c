@@ -148,6 +148,24 @@ static void a_quick_restart(void **state)
     world_free(w);
 }
 
+/* And it tells another value at once, as the first of its life: what it told first in the last one is not taken for that. */
+static void a_quick_restart_with_another_value(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct world *w = contributing(4, NULL);
+        world_chance(w, seed, 0);
+        settles_within(w, SECOND);
+        crash(w, 1);
+        restart(w, 1);
+        open_one(w, 1, &schema);
+        set(w, 1, 333);
+        settles_within(w, 5 * SECOND);
+        world_free(w);
+    }
+}
+
 static void the_left_leave(void **state)
 {
     (void)state;
@@ -243,6 +261,66 @@ static void all_is_known_in_spite_of_loss(void **state)
     world_free(w);
 }
 
+/* Rank, neighbours, histogram, pages of the order and picks, of ten with values 5, 15, ..., 95, but two alike. */
+static void every_reading(void **state)
+{
+    (void)state;
+    const double bounds[] = {15, 50};
+    double counts[3];
+    struct kith_rank rank;
+    struct kith_place places[10];
+    size_t count, seen[10] = {0};
+    struct world *w = contributing(10, NULL);
+    set(w, 9, 5); /* as node-0 */
+    settles_within(w, 2 * SECOND);
+    kith *k = world_node(w, 3);
+    struct kith_time now = world_now(w);
+    assert_int_equal(kith_aggregate_rank(k, now, LOAD, KITH_ENGINE_AUTO, STR("node-0"), &rank), 0);
+    assert_true(rank.self.rank == 0 && rank.count == 10 && !rank.predecessor.member.ptr && rank.rank_error == 0);
+    assert_true(same_place(&rank.successor, 9, 1));
+    assert_int_equal(kith_aggregate_rank(k, now, LOAD, KITH_ENGINE_AUTO, (struct kith_str){NULL, 0}, &rank), 0);
+    assert_true(same_place(&rank.self, 3, 4) && same_place(&rank.predecessor, 2, 3) && same_place(&rank.successor, 4, 5));
+    assert_int_equal(kith_aggregate_rank(k, now, LOAD, KITH_ENGINE_AUTO, STR("node-8"), &rank), 0);
+    assert_true(same_place(&rank.self, 8, 9) && !rank.successor.member.ptr);
+    assert_int_equal(kith_aggregate_histogram(k, now, LOAD, KITH_ENGINE_AUTO, bounds, 2, counts), 0);
+    assert_true(counts[0] == 2 && counts[1] == 4 && counts[2] == 4);
+    assert_int_equal(kith_aggregate_list(k, now, LOAD, KITH_ENGINE_AUTO, true, 8, places, 10, &count), 0);
+    assert_true(count == 2 && same_place(&places[0], 9, 1) && same_place(&places[1], 0, 0));
+    assert_int_equal(kith_aggregate_list(k, now, LOAD, KITH_ENGINE_AUTO, false, 3, places, 4, &count), 0);
+    assert_true(count == 4 && same_place(&places[0], 2, 3) && same_place(&places[3], 5, 6));
+    for (unsigned i = 0; i < 1000; i++) { /* each set of three alike likely: each member in 3 of 10, in any place */
+        assert_int_equal(kith_aggregate_pick(k, now, LOAD, KITH_ENGINE_AUTO, places, 3, &count), 0);
+        assert_int_equal(count, 3);
+        assert_true(places[0].rank != places[1].rank && places[0].rank != places[2].rank);
+        assert_true(places[1].rank != places[2].rank);
+        seen[places[i % 3].rank]++;
+    }
+    for (unsigned i = 0; i < 10; i++)
+        assert_in_range(seen[i], 60, 140); /* 100, with a standard deviation of 9.5 */
+    assert_int_equal(kith_aggregate_pick(k, now, LOAD, KITH_ENGINE_AUTO, places, 10, &count), 0);
+    assert_int_equal(count, 10);
+    world_free(w);
+}
+
+static void age_is_that_of_the_last_change(void **state)
+{
+    (void)state;
+    struct world *w = contributing(3, NULL);
+    settles_within(w, SECOND);
+    world_run(w, 20 * SECOND);
+    for (unsigned n = 0; n < 3; n++)
+        assert_in_range(answer_of(w, n).age_us, 20 * SECOND, 25 * SECOND);
+    set(w, 1, 7);
+    world_run(w, 2 * SECOND);
+    for (unsigned n = 0; n < 3; n++)
+        assert_in_range(answer_of(w, n).age_us, SECOND, 2 * SECOND + 1);
+    assert_int_equal(kith_aggregate_clear(world_node(w, 1), world_now(w), LOAD), 0);
+    world_run(w, 3 * SECOND);
+    for (unsigned n = 0; n < 3; n++)
+        assert_in_range(answer_of(w, n).age_us, 2 * SECOND, 3 * SECOND + 1);
+    world_free(w);
+}
+
 static void conflicting_schemas(void **state)
 {
     (void)state;
@@ -277,7 +355,8 @@ int main(void)
         cmocka_unit_test(a_quick_restart),            cmocka_unit_test(the_left_leave),
         cmocka_unit_test(who_joins_later_knows_all),  cmocka_unit_test(a_partition_heals),
         cmocka_unit_test(a_third_of_all_is_lost),     cmocka_unit_test(all_is_known_in_spite_of_loss),
-        cmocka_unit_test(conflicting_schemas),
+        cmocka_unit_test(conflicting_schemas),        cmocka_unit_test(a_quick_restart_with_another_value),
+        cmocka_unit_test(every_reading),              cmocka_unit_test(age_is_that_of_the_last_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
