@@ -83,7 +83,8 @@ struct ki_aggregates {
     struct ki_rng rng; /* its own, so that what is measured moves no other choice */
 
     /* telling */
-    bool is_announced;    /* others have been told of our generation */
+    bool has_begun;       /* others have been told that we take part, */
+    bool is_announced;    /* and of our present generation */
     uint64_t announce_us; /* not before it */
     uint64_t tell_us;     /* when something of ours is due; KITH_NEVER: nothing is */
     uint64_t told_us;     /* when others were told last; 0: never */

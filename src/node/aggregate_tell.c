@@ -134,7 +134,7 @@ static bool tell_number(struct kith *k, struct ki_aggregates *a, bool *with_sche
         struct ki_aggregate *open = &a->open[i];
         if (tell_when(a, open) > k->now.mono_us)
             continue;
-        *with_schemas = *with_schemas || !open->is_told;
+        *with_schemas = *with_schemas || !open->is_told; /* who has heard of another generation may have forgotten it */
         uint64_t version = own->head + 1;
         if (ki_contributor_take(&a->contributions, own, open->schema, version, open->value) != KI_TAKING_NEW) {
             ki_count(k, KI_COUNT_out_of_memory);
@@ -152,14 +152,15 @@ static bool tell_number(struct kith *k, struct ki_aggregates *a, bool *with_sche
 static void tell_own(struct kith *k, struct ki_aggregates *a)
 {
     struct ki_values values;
-    uint64_t base = a->is_announced ? a->own->head : 0;
-    bool with_schemas = !a->is_announced; /* who has heard of another generation may have forgotten them */
+    uint64_t base = a->is_announced ? a->own->head : 0, head = a->own->head;
+    bool with_schemas = false;
     (void)tell_number(k, a, &with_schemas); /* what has found no memory is due again a second later */
     ki_values_begin(k, &values, KI_AGGREGATES_VALUES_ON, KI_NO_MEMBER, with_schemas);
     (void)ki_values_add(k, &values, a->own, base); /* what is more than that many datagrams is found by its root */
     ki_values_end(k, &values);
-    a->is_announced = true;
-    a->told_us = k->now.mono_us;
+    if (a->own->head > head || a->has_begun) /* that we take part is no reason to wait with the first value */
+        a->told_us = k->now.mono_us;
+    a->is_announced = a->has_begun = true;
     ki_aggregates_due(k, a);
 }
 

@@ -343,7 +343,7 @@ static void values_take_owner(struct kith *k, struct ki_aggregates *a, struct va
     struct ki_value value;
     bool fine = ki_decode_values_owner(r, &part), is_news = false, is_whole = true;
     struct ki_contributor *owner = values_owner(k, a, &part, &is_news);
-    uint64_t before = part.base, head = owner ? owner->head : 0;
+    uint64_t before = part.base, head = owner ? owner->head : 0, heard = owner ? owner->heard : 0;
     for (uint64_t i = 0; i < part.count; i++) {
         fine = ki_decode_value(r, &in->table, &part, before, &value) && fine;
         enum values_verdict verdict = owner ? values_one(k, a, in, owner, &value) : VALUES_HAD;
@@ -359,7 +359,7 @@ static void values_take_owner(struct kith *k, struct ki_aggregates *a, struct va
     if (is_whole)
         ki_contributor_reach(&a->contributions, owner, part.base, part.last);
     ki_contributor_hear(&a->contributions, owner, part.last);
-    if (is_news || owner->head > head)
+    if (is_news || owner->head > head || owner->heard > heard)
         values_settle(k, a, in, owner, &part);
 }
 

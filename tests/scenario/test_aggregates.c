@@ -3,6 +3,8 @@
  * ctest: TIMEOUT 600 COST 60 */
 #include "aggregates_pool.h"
 
+#include "node/aggregate.h"
+
 static void all_know_what_is_set(void **state)
 {
     (void)state;
@@ -166,6 +168,33 @@ static void a_quick_restart_with_another_value(void **state)
     }
 }
 
+/* Within the same second by the wall clock, so with the same incarnation. */
+static void another_life_in_the_same_second(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    for (unsigned seed = 1; seed <= 5; seed++) {
+        struct world *w = contributing(3, NULL);
+        world_chance(w, seed, 0);
+        settles_within(w, SECOND);
+        world_run(w, SECOND - world_now(w).wall_us % SECOND);
+        truth.nodes = 4;
+        restart(w, 3);
+        world_run(w, SECOND / 10);
+        open_one(w, 3, &schema);
+        set(w, 3, 111);
+        world_run(w, 4 * SECOND / 10);
+        assert_true(knows_truth(w, 0));
+        crash(w, 3);
+        restart(w, 3);
+        open_one(w, 3, &schema);
+        set(w, 3, 222);
+        assert_int_equal(world_now(w).wall_us % SECOND / (SECOND / 10), 5);
+        settles_within(w, 5 * SECOND);
+        world_free(w);
+    }
+}
+
 static void the_left_leave(void **state)
 {
     (void)state;
@@ -175,6 +204,31 @@ static void the_left_leave(void **state)
     world_run(w, 3 * SECOND);
     truth.lives[3] = false;
     settles_within(w, 2 * SECOND);
+    world_free(w);
+}
+
+/* With a member its contributions are forgotten, and whoever has its place in the tables then has none of them. */
+static void the_forgotten_are_forgotten(void **state)
+{
+    (void)state;
+    struct kith_config c;
+    struct world *w = contributing(4, NULL);
+    settles_within(w, SECOND);
+    crash(w, 3);
+    for (unsigned i = 0; i < 100 && world_status(w, 0, "node-3") != KITH_STATUS_FAILED; i++)
+        world_run(w, SECOND / 10);
+    assert_int_equal(kith_force_leave(world_node(w, 0), world_now(w), STR("node-3"), true, NULL), 0);
+    world_run(w, 3 * SECOND);
+    for (unsigned n = 0; n < 3; n++) {
+        assert_int_equal(world_status(w, n, "node-3"), KITH_STATUS_NONE);
+        assert_int_equal(world_node(w, n)->aggregates->contributions.count, 3);
+    }
+    world_config(&c, 4); /* another name */
+    world_add(w, 4, &c);
+    truth.nodes = 5;
+    truth.lives[4] = true;
+    assert_int_equal(world_join(w, 4, 0, NULL), 0);
+    settles_within(w, 5 * SECOND);
     world_free(w);
 }
 
@@ -321,6 +375,25 @@ static void age_is_that_of_the_last_change(void **state)
     world_free(w);
 }
 
+/* One that is alive, and has said nothing yet. */
+static void who_is_not_known_is_not_covered(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = pool(&ear, 3, 0, NULL);
+    world_pause(w, 2, true);
+    open_one(w, 0, &schema);
+    assert_int_equal(kith_aggregate_set(world_node(w, 0), world_now(w), LOAD, 1), 0);
+    world_run(w, SECOND / 2);
+    for (unsigned n = 0; n < 2; n++)
+        assert_true(answer_of(w, n).coverage_ppm == 666666 && !answer_of(w, n).converged && answer_of(w, n).count == 1);
+    world_pause(w, 2, false);
+    world_run(w, 2 * SECOND);
+    for (unsigned n = 0; n < 3; n++)
+        assert_true(answer_of(w, n).coverage_ppm == 1000000 && answer_of(w, n).converged);
+    world_free(w);
+}
+
 static void conflicting_schemas(void **state)
 {
     (void)state;
@@ -355,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_quick_restart),            cmocka_unit_test(the_left_leave),
         cmocka_unit_test(who_joins_later_knows_all),  cmocka_unit_test(a_partition_heals),
         cmocka_unit_test(a_third_of_all_is_lost),     cmocka_unit_test(all_is_known_in_spite_of_loss),
+        cmocka_unit_test(the_forgotten_are_forgotten), cmocka_unit_test(who_is_not_known_is_not_covered),
+        cmocka_unit_test(another_life_in_the_same_second),
         cmocka_unit_test(conflicting_schemas),        cmocka_unit_test(a_quick_restart_with_another_value),
         cmocka_unit_test(every_reading),              cmocka_unit_test(age_is_that_of_the_last_change),
     };

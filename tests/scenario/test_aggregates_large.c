@@ -30,6 +30,27 @@ static void hundred_know_all(void **state)
     world_free(w);
 }
 
+/* When all tell a dozen values at once, what one tells goes one way: nobody meets a part of it without the rest. */
+static void nothing_is_torn_apart(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = contributing(POOL_LARGE, plain);
+    settles_within(w, 3 * SECOND);
+    uint64_t before = counter_of_all(w, "contributions_wanted");
+    for (unsigned i = 0; i < 12 * POOL_LARGE; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "g%u", i % 12);
+        struct kith_str name = {text, strlen(text)};
+        assert_int_equal(kith_aggregate_open(world_node(w, i / 12), world_now(w), name, &schema), 0);
+        assert_int_equal(kith_aggregate_set(world_node(w, i / 12), world_now(w), name, i), 0);
+    }
+    world_run(w, 3 * SECOND);
+    assert_in_range(counter_of_all(w, "contributions_wanted") - before, 0, 3 * POOL_LARGE); /* by pings meanwhile */
+    settles_within(w, SECOND);
+    world_free(w);
+}
+
 /* A quarter of all is lost: what passing on has missed is found by comparing. */
 static void hundred_in_spite_of_loss(void **state)
 {
@@ -67,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hundred_know_all),
+        cmocka_unit_test(nothing_is_torn_apart),
         cmocka_unit_test(hundred_in_spite_of_loss),
         cmocka_unit_test(who_joins_a_hundred),
     };
