@@ -103,12 +103,14 @@ struct tree_list {
     uint32_t count, cap;
 };
 
-/* false: memory is out. */
-static bool tree_add(struct kith *k, const struct ki_folded *f, uint32_t id, uint64_t span, struct tree_list *list)
+static uint64_t tree_behind(const struct ki_folded *f, const struct ki_member *member)
 {
-    uint64_t behind = ki_fold_position(f->ask.id, ki_member_name(ki_table_at(&k->table, id))) - f->position;
-    if (behind == 0 || behind > span)
-        return true;
+    return ki_fold_position(f->ask.id, ki_member_name(member)) - f->position;
+}
+
+/* false: memory is out. */
+static bool tree_add(struct kith *k, uint32_t id, uint64_t behind, struct tree_list *list)
+{
     if (!ki_list_room(&k->mem, (void **)&list->items, sizeof *list->items, list->count, &list->cap))
         return false;
     list->items[list->count++] = (struct ki_fold_target){.behind = behind, .id = id};
@@ -133,7 +135,9 @@ static bool tree_collect(struct kith *k, const struct ki_folded *f, uint64_t spa
     struct tree_walk walk = tree_walk(k, f);
     for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && span > 0; id = tree_next(&walk)) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        if (tree_lives(member) && ki_speaks_kith(member) && !tree_add(k, f, id, span, list))
+        uint64_t behind = tree_behind(f, member);
+        bool is_asked = behind > 0 && behind <= span && tree_lives(member) && ki_speaks_kith(member);
+        if (is_asked && !tree_add(k, id, behind, list))
             return false;
     }
     tree_tidy(list);
@@ -160,7 +164,7 @@ bool ki_folded_unable(struct kith *k, const struct ki_folded *f, struct ki_parti
         bool is_unable = tree_lives(member) ? !ki_speaks_kith(member) : walk.by_name;
         if (is_unable &&
             ki_filters_match(&k->mem, f->ask.filters, ki_member_name(member), ki_member_meta(member)) == KI_FILTER_PASS)
-            room = tree_add(k, f, id, UINT64_MAX, &list);
+            room = tree_add(k, id, tree_behind(f, member), &list);
     }
     tree_tidy(&list);
     for (uint32_t i = 0; i < list.count && room; i++)
@@ -262,6 +266,15 @@ struct ki_fold_duty *ki_folded_duty(struct kith *k, struct ki_folded *f, uint32_
 
 /* ---- ends ---- */
 
+/* Nobody is asked for it any more. */
+static void tree_over(struct kith *k, struct ki_fold_duty *duty)
+{
+    duty->is_over = true;
+    ki_mem_free(&k->mem, duty->targets);
+    duty->targets = NULL;
+    duty->target_count = 0;
+}
+
 static void tree_finish(struct kith *k, struct ki_folded *f, struct ki_fold_duty *duty)
 {
     switch (f->own) {
@@ -279,7 +292,7 @@ static void tree_finish(struct kith *k, struct ki_folded *f, struct ki_fold_duty
         ki_partial_unconcerned(&duty->partial);
         break;
     }
-    duty->is_over = true;
+    tree_over(k, duty);
     if (duty->parent == k->self)
         ki_folded_told(k, f, &duty->partial);
     else
@@ -375,7 +388,8 @@ void ki_folded_step(struct kith *k, struct ki_folded *f, struct ki_fold_duty *du
     if (duty->is_over)
         return;
     if (duty->parent != k->self && !tree_lives(ki_table_at(&k->table, duty->parent))) {
-        duty->is_over = true; /* nobody waits for it */
+        duty->parent = KI_NO_MEMBER; /* nobody waits for it; if it lives after all, it asks anew */
+        tree_over(k, duty);
         return;
     }
     if (duty->deadline_us <= now_us) {

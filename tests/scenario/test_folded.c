@@ -312,6 +312,31 @@ static void the_asker_is_gone(void **state)
     world_free(w);
 }
 
+/* The asker sleeps so long that it is dead for all others, who stop working for it; then it asks again, and hears of all. */
+static void the_asker_was_away(void **state)
+{
+    (void)state;
+    struct world *w = fold_pool(30, 0, NULL);
+    const struct kith_query query = {.name = STR("load"), .fold = true, .timeout_ms = 120000};
+    fold.late_us = 70 * SECOND;
+    for (unsigned n = 20; n < 30; n++)
+        fold.says[n] = SAYS_IT_LATE;
+    struct outcome *o = fold_ask(w, 0, &query);
+    fold_run(w, SECOND);
+    world_pause(w, 0, true);
+    fold_run(w, 40 * SECOND);
+    assert_int_equal(world_status(w, 1, "node-0"), KITH_STATUS_FAILED);
+    world_pause(w, 0, false);
+    fold_run(w, 20 * SECOND);
+    assert_int_equal(o->dones, 0);
+    fold_run(w, 60 * SECOND);
+    fold_says(o, 30, NULL);
+    assert_int_equal(o->folded.silent, 0);
+    for (unsigned n = 0; n < 30; n++)
+        assert_int_equal(fold.asked[n], 1);
+    world_free(w);
+}
+
 /* ---- a bad network ---- */
 
 static void a_third_of_all_datagrams_is_lost(void **state)
@@ -431,6 +456,7 @@ int main(void)
         cmocka_unit_test(delegates_die),
         cmocka_unit_test(the_dead_are_not_missed),
         cmocka_unit_test(the_asker_is_gone),
+        cmocka_unit_test(the_asker_was_away),
         cmocka_unit_test(a_third_of_all_datagrams_is_lost),
         cmocka_unit_test(several_at_once),
         cmocka_unit_test(cancelled),
