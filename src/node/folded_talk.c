@@ -18,6 +18,7 @@
 #define TALK_RATE_MS 224       /* bytes a millisecond that one member makes us say, */
 #define TALK_BURST 1048576u    /* and at once: as for numbered events */
 #define TALK_WAIT_MAX_MS 3600000u
+#define TALK_TARGETS_MAX (1u << 20) /* members that we could be asking now for others: 16 MiB */
 #define TALK_LINGER 10         /* gossip intervals that an answer may still be asked for: eight questions, and their way */
 #define TALK_BUF 1400
 
@@ -93,12 +94,24 @@ static bool talk_room_for_duty(struct kith *k, struct ki_folded *f, uint32_t id)
     return over != NULL;
 }
 
+static bool talk_room_for_targets(struct kith *k)
+{
+    size_t count = 0;
+    for (const struct ki_folded *f = k->messages->folded; f; f = f->next) {
+        for (const struct ki_fold_duty *duty = f->duties; duty; duty = duty->next)
+            count += duty->target_count;
+    }
+    if (count >= TALK_TARGETS_MAX)
+        ki_count(k, KI_COUNT_fold_asks_refused);
+    return count < TALK_TARGETS_MAX;
+}
+
 /* What it costs at worst is owed before anything is done. */
 static struct ki_fold_duty *talk_begin(struct kith *k, struct ki_folded *f, uint32_t id, const struct ki_fold_ask *ask)
 {
     uint64_t wait_us = ki_min_u64(ask->left_ms, TALK_WAIT_MAX_MS) * 1000;
     size_t cost = ki_fold_ask_cap(ask) * (ask->span > 0 ? TALK_QUESTIONS : 1);
-    if (!talk_affords(k, id, cost) || !talk_room_for_duty(k, f, id))
+    if (!talk_affords(k, id, cost) || !talk_room_for_targets(k) || !talk_room_for_duty(k, f, id))
         return NULL;
     struct ki_fold_duty *duty = ki_folded_duty(k, f, id, ask->span, wait_us);
     if (!duty)

@@ -265,6 +265,30 @@ static void many_parents(void **state)
     world_free(w);
 }
 
+/* Questions of others are for so many members together at most. */
+static void many_members(void **state)
+{
+    (void)state;
+    struct world *w = fold_pool(8, 0, NULL);
+    struct kith *k = world_node(w, 0);
+    fold.says[0] = SAYS_NOTHING;
+    struct ki_fold_ask ask = any_ask(1, 7), second = any_ask(2, 7), third = any_ask(3, 7);
+    inject_ask(w, 0, 1, &ask);
+    struct ki_fold_duty *duty = k->messages->folded->duties;
+    uint32_t count = duty->target_count;
+    assert_in_range(count, 1, 6);
+    duty->target_count = 1u << 20; /* as in a pool that is as large */
+    inject_ask(w, 0, 1, &second);
+    duty->target_count = count;
+    assert_int_equal(k->messages->folded_count, 1);
+    assert_int_equal(lone_counter(k, "fold_asks_refused"), 1);
+    inject_ask(w, 0, 1, &third);
+    assert_int_equal(k->messages->folded_count, 2);
+    fold_run(w, 20 * SECOND);
+    fold_forgotten(w, 8);
+    world_free(w);
+}
+
 static void one_waits(struct kith_config *c, unsigned n)
 {
     if (n < 2)
@@ -499,6 +523,7 @@ int main(void)
         cmocka_unit_test(who_asks_without_end_is_not_answered),
         cmocka_unit_test(as_many_as_there_is_room_for),
         cmocka_unit_test(many_parents),
+        cmocka_unit_test(many_members),
         cmocka_unit_test(slow_readers),
         cmocka_unit_test(small_datagrams_say_what_fits),
         cmocka_unit_test(one_that_knows_nobody_yet),
