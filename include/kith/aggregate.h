@@ -16,7 +16,8 @@
  *             sample of the members spread by merging.  Costs the same in a pool of any size.
  *
  * Only members of kith's kind take part.  A contribution outside its schema's range is refused, wherever it comes from; so
- * the most that a broken or hostile member can do to an average is what its share allows.  PROTOCOL.md, "Aggregates".
+ * the most that a broken member can do to an average is what its share allows.  A hostile one that speaks the network
+ * engine's messages can do to it what 16 shares allow for each of its neighbours, six as a rule.  PROTOCOL.md, "Aggregates".
  *
  * The rules at the top of kith.h hold here too.  Not in bare pools (KITH_ERR_STATE), nor with config.stock.
  */
@@ -98,12 +99,13 @@ struct kith_aggregate_answer {
     double min, max;
     double error;             /* of the average: how far it may be from that of the present contributions.  Exact: the
                                * schema's step.  Network: also what our neighbours still differ by */
-    double effective_n;       /* how many members' values the answer rests on */
-    uint32_t coverage_ppm;    /* of the living members of kith's kind, how many parts in a million the answer can tell of */
+    double effective_n;       /* how many members' values the answer rests on; network: as far as its sample tells */
+    uint32_t coverage_ppm;    /* of the living members of kith's kind, how many parts in a million the answer can tell of;
+                               * network: of our neighbours and us, how many take part */
     uint32_t conflicts;       /* as in struct kith_aggregate */
     uint64_t age_us;          /* since a contribution in it changed last, as far as we have heard */
     bool converged;           /* exact: nothing is known to be missing.  Network: neighbours agree with us within the step,
-                               * or a part in 10,000, for 3 ticks; ticks are 500 ms */
+                               * or a part in 10,000, for 3 ticks, which are 500 ms, and there has been time to hear of all */
 };
 
 /* All that follow take
