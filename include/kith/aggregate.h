@@ -105,7 +105,7 @@ struct kith_aggregate_answer {
     uint32_t conflicts;       /* as in struct kith_aggregate */
     uint64_t age_us;          /* since a contribution in it changed last, as far as we have heard */
     bool converged;           /* exact: nothing is known to be missing.  Network: neighbours agree with us within the step,
-                               * or a part in 10,000, for 3 ticks, which are 500 ms, and there has been time to hear of all */
+                               * or a part in 10,000, for 3 ticks, of 500 ms, and there has been time to hear of all */
 };
 
 /* All that follow take
