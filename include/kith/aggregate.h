@@ -17,7 +17,7 @@
  *
  * Only members of kith's kind take part.  A contribution outside its schema's range is refused, wherever it comes from; so
  * the most that a broken member can do to an average is what its share allows.  A hostile one that speaks the network
- * engine's messages can do to it what 16 shares allow for each of its neighbours, six as a rule.  PROTOCOL.md, "Aggregates".
+ * engine's messages can do to it what 4 shares allow for each of its neighbours, six as a rule.  PROTOCOL.md, "Aggregates".
  *
  * The rules at the top of kith.h hold here too.  Not in bare pools (KITH_ERR_STATE), nor with config.stock.
  */

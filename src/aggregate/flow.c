@@ -21,7 +21,10 @@
  * Where values go on changing, flows wander: what goes round in a circle changes no estimate, so nothing pulls it back, and
  * after some hours of unrest the first edges are full.  A flow is moved no further than range.most then: that edge carries
  * nothing more in that direction, other edges do, and nothing is lost.  (To give the row up instead would throw all
- * that it held at two nodes.)
+ * that it held at two nodes.)  The averages are followed as well as before; but when a neighbour dies, all that its row held
+ * is back at once, so range.most is small.  The most that an average needs of one edge is less than one range: where one
+ * half of the members has the largest value and the other the smallest, each lying together, 0.83 was measured.  With four
+ * ranges a tenth of all can die after days of unrest, and in 15 ticks all are within 1 % again; with sixteen, in 25.
  *
  * Invariants: a flow is finite and within range.most, and that is all that a hostile neighbour can take from us or give us;
  * what it tells of its estimate counts only within what the schema allows, widened by as much on either side.  (Estimates
@@ -36,7 +39,7 @@
 
 #include "base/real.h"
 
-#define FLOW_RANGES  16                  /* what a flow may be, in ranges of estimates */
+#define FLOW_RANGES  4                   /* what a flow may be, in ranges of estimates: see above */
 #define FLOW_LARGEST (DBL_MAX * 0x1p-10) /* of an estimate: rows of FLOW_RANGES times twice that can be summed up */
 
 static double flow_within(double value, double low, double high)

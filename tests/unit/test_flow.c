@@ -25,10 +25,10 @@ static const struct {
     double min, max;
     double low[KI_FLOW_WIDTH], high[KI_FLOW_WIDTH], most[KI_FLOW_WIDTH];
 } ranges[] = {
-    {0, 1, {0, 0, 0}, {1, 1, 1}, {16, 16, 16}},
-    {-3, 2, {-3, 0, 0}, {2, 9, 1}, {80, 144, 16}},
-    {5, 10, {0, 0, 0}, {10, 100, 1}, {160, 1600, 16}}, /* whoever does not contribute says 0 */
-    {-10, -5, {-10, 0, 0}, {0, 100, 1}, {160, 1600, 16}},
+    {0, 1, {0, 0, 0}, {1, 1, 1}, {4, 4, 4}},
+    {-3, 2, {-3, 0, 0}, {2, 9, 1}, {20, 36, 4}},
+    {5, 10, {0, 0, 0}, {10, 100, 1}, {40, 400, 4}}, /* whoever does not contribute says 0 */
+    {-10, -5, {-10, 0, 0}, {0, 100, 1}, {40, 400, 4}},
 };
 
 static void ranges_hold_what_a_schema_allows(void **state)
@@ -168,10 +168,10 @@ static const struct {
     double flow, estimate;
     bool refused;
 } said[] = {
-    {"the largest flow", 160, 5, false},
-    {"the smallest flow", -160, 5, false},
-    {"a larger one", 160.0001, 5, true},
-    {"a smaller one", -160.0001, 5, true},
+    {"the largest flow", 40, 5, false},
+    {"the smallest flow", -40, 5, false},
+    {"a larger one", 40.0001, 5, true},
+    {"a smaller one", -40.0001, 5, true},
     {"no number", (double)NAN, 5, true},
     {"an infinite flow", (double)INFINITY, 5, true},
     {"an estimate that is no number", 0, (double)NAN, true},
