@@ -134,6 +134,7 @@ static int swarm_list(void)
     printf("%-12s  %s\n", "converge", "and later all its stores are equal: what they show, roots, contexts");
     printf("%-12s  %s\n", "settle", "and later all its members have settled all events of each other");
     printf("%-12s  %s\n", "fold", "and later all answers of aggregates are what their members give");
+    printf("%-12s  %s\n", "flow", "those computed in the network, too; on the way nothing was lost or doubled");
     return KI_EXIT_OK;
 }
 

@@ -1,4 +1,5 @@
-/* A workload for aggregates: random members open some, give values, change them, take them back, close and watch.
+/* A workload for aggregates: random members open some, give values, change them, take them back, close, watch
+ * and read.
  *
  * Values come from a few steps of the range, so that several members give the same, or from anywhere in it; of an aggregate
  * of wide values they are of any magnitude.  What must be refused is tried too, and every return value is known before.
@@ -186,6 +187,8 @@ static void work_once(struct work *w)
         work_watch(w);
     else if (dice < 17)
         work_unwatch(w);
+    else if (dice < 25)
+        ki_sim_places_network(w->s, w->node, w->aggregate);
     else if (!ki_sim_given_open(w->s, w->t, w->node, w->aggregate))
         work_open(w);
     else if (dice < 32)

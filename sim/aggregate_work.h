@@ -4,8 +4,8 @@
 
 #include "sim/given.h"
 
-/* Opens, sets, clears, closes or watches, as `luck` has it.  Does nothing on a node that does not run, is leaving or of
- * Serf's kind. */
+/* Opens, sets, clears, closes, watches or reads, as `luck` has it.  Does nothing on a node that does not run, is leaving
+ * or of Serf's kind. */
 void ki_sim_aggregate_work(kith_sim *s, uint32_t node, uint64_t luck);
 /* The last values of a node: it gives to most aggregates. */
 void ki_sim_aggregate_work_last(kith_sim *s, uint32_t node, uint64_t luck);

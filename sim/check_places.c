@@ -4,11 +4,14 @@
  * look.  What is not shown any more, though its owner is alive to the node and has taken it back, does not come again.  What
  * a node knows of an owner ends when it forgets it, and with its own life.
  *
- * Looked at are answers of the engine that knows every contribution: reading does not change it.
+ * Looked at are answers of the engine that knows every contribution: reading does not change it.  Those of the other engine
+ * are looked at where the workload reads them.  There is no order in what they show of an owner: once it has been held gone,
+ * it is told anew by whoever has it.
  * Deliberately not here: what is missing; it may be on its way. */
 #include "sim/given.h"
 
 #define PLACES_SHOWN 0x80000000 /* in a cell of `seen`, while a node is looked at */
+#define PLACES_ENDS  12         /* of those that are the largest and the smallest */
 
 struct places_look {
     kith_sim *s;
@@ -134,7 +137,7 @@ static void places_answer(const struct places_look *l, const struct kith_aggrega
     struct kith_aggregate_answer a = {.count = -1};
     int error = kith_aggregate_read(l->k, kith_sim_time(l->s, l->node), ki_sim_aggregate_name(l->aggregate),
                                     KITH_ENGINE_EXACT, &a);
-    if (error || a.count != (double)count || found->contributors != count || a.conflicts != found->conflicts ||
+    if (error || a.count != (double)count || found->contributors < count || a.conflicts != found->conflicts ||
         a.coverage_ppm > 1000000 || !(a.variance >= 0) || !(a.min <= a.average) || !(a.average <= a.max))
         ki_sim_violate(l->s, "places", l->node,
                        "%s lists %zu values, and says: %s, count %g, %u contribute, average %.17g "
@@ -169,6 +172,29 @@ static void places_look_at(kith_sim *s, struct sim_givens *t, uint32_t node, uin
     places_own(&l, &found);
     places_vanished(&l);
     places_answer(&l, &found, count);
+}
+
+void ki_sim_places_network(kith_sim *s, uint32_t node, uint32_t aggregate)
+{
+    struct places_look l = places_of(s, ki_sim_givens(s), node, aggregate);
+    struct kith_aggregate found;
+    struct kith_aggregate_answer a = {.count = 0};
+    struct kith_place ends[PLACES_ENDS];
+    size_t count;
+    if (kith_aggregate_find(l.k, ki_sim_aggregate_name(aggregate), &found) != 0)
+        return;
+    l.meaning = ki_sim_aggregate_meaning(aggregate, &found.schema);
+    int error =
+        kith_aggregate_read(l.k, kith_sim_time(s, node), ki_sim_aggregate_name(aggregate), KITH_ENGINE_NETWORK, &a);
+    if (error || a.min > a.max || !(a.variance >= 0) || !(a.error >= 0))
+        ki_sim_violate(s, "places", node, "%s is answered from the network: %s, %g to %g within %g", l.name,
+                       kith_strerror(error), a.min, a.max, a.error);
+    for (int from_largest = 0; !error && from_largest < 2; from_largest++) {
+        error = kith_aggregate_list(l.k, kith_sim_time(s, node), ki_sim_aggregate_name(aggregate), KITH_ENGINE_NETWORK,
+                                    from_largest, 0, ends, PLACES_ENDS, &count);
+        for (size_t i = 0; !error && i < count; i++)
+            (void)places_owner(&l, &ends[i]);
+    }
 }
 
 static void places_look(kith_sim *s, void *state, uint32_t node)

@@ -84,14 +84,21 @@ unsigned ki_sim_aggregate_meaning(uint32_t aggregate, const struct kith_schema *
 int ki_sim_given_list(kith_sim *s, struct sim_givens *t, uint32_t node, uint32_t aggregate, enum kith_engine engine,
                       size_t *count);
 
+/* A node reads what is computed in the network, which must show only what may be shown.  check_places.c */
+void ki_sim_places_network(kith_sim *s, uint32_t node, uint32_t aggregate);
+
 /* ---- once all is quiet: what is wrong, in words; false: nothing is, or not any more ---- */
 
 struct sim_words {
     char text[256];
 };
 
-/* The answers of one node, of the engine that knows every contribution, and its watches. */
+/* The answers of one node: of the engine that knows every contribution, of that which computes in the network, and of its
+ * watches. */
 bool ki_sim_exact_wrong(kith_sim *s, uint32_t node, uint32_t aggregate, struct sim_words *words);
+bool ki_sim_network_wrong(kith_sim *s, uint32_t node, uint32_t aggregate, struct sim_words *words);
 bool ki_sim_edges_wrong(kith_sim *s, uint32_t node, struct sim_words *words);
+/* What the network engine's answers of all nodes come to together: nothing is lost on the way, and nothing counted twice. */
+bool ki_sim_mass_wrong(kith_sim *s, uint32_t aggregate, struct sim_words *words);
 
 #endif

@@ -5,6 +5,10 @@
  * truth within a step; so are order statistics.  Whatever is a sum over values is compared with a sum of those that the same
  * node lists, added up here, the simple way and in more digits.
  *
+ * Of the engine that computes in the network an answer is good within the error that it states itself.  Over all nodes
+ * there is a sharper test: what flows from one to another is neither lost nor doubled, so what they answer as the sum is on
+ * average that of the truth, to the last digits.
+ *
  * Deliberately not here: waiting for it. */
 #include "sim/given.h"
 
@@ -12,6 +16,8 @@
 #include <stdio.h>
 
 #define SETTLE_ROUNDING 1e-12 /* of a sum, by the magnitudes added */
+#define SETTLE_MASS     1e-9  /* likewise: flows that are on their way are counted at neither end */
+#define SETTLE_SHARE    1e-3  /* of what is estimated without an error stated: ten times what neighbours may differ by */
 #define SETTLE_TOP      10
 
 struct settle {
@@ -45,12 +51,29 @@ static bool settle_near(double value, double wanted, double off)
     return value >= wanted - off && value <= wanted + off;
 }
 
-static double settle_magnitude(const double *values, size_t count) /* of all together */
+/* What values come to, one at least. */
+struct settle_sums {
+    double count, sum, average, variance;
+    double magnitude; /* of all together */
+};
+
+static struct settle_sums settle_sums(const double *values, size_t count)
 {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += values[i] < 0 ? -values[i] : values[i];
-    return sum;
+    long double sum = 0, squares = 0, magnitude = 0, n = (long double)count;
+    for (size_t i = 0; i < count; i++) {
+        long double value = (long double)values[i];
+        sum += value;
+        magnitude += value < 0 ? -value : value;
+    }
+    for (size_t i = 0; i < count; i++) {
+        long double off = (long double)values[i] - sum / n;
+        squares += off * off;
+    }
+    return (struct settle_sums){.count = (double)n,
+                                .sum = (double)sum,
+                                .average = (double)(sum / n),
+                                .variance = (double)(squares / n),
+                                .magnitude = (double)magnitude};
 }
 
 static struct settle settle_of(kith_sim *s, uint32_t node, uint32_t aggregate, enum kith_engine engine,
@@ -200,25 +223,24 @@ static bool settle_order(const struct settle *e)
     return settle_ends(e) || settle_self(e) || settle_quantiles(e) || settle_histogram(e);
 }
 
-/* ---- all of it ---- */
+/* ---- all of the one engine's ---- */
 
 /* The answer is that of the values which are listed. */
 static bool settle_fold(const struct settle *e, const struct kith_aggregate_answer *a)
 {
-    const struct kith_place *at = e->t->places;
     size_t n = e->t->truth_count;
-    long double sum = 0, squares = 0;
-    double off = SETTLE_ROUNDING * settle_magnitude(e->t->truth, n);
+    double *values = ki_sim_make(n * sizeof *values);
     for (size_t i = 0; i < n; i++)
-        sum += (long double)at[i].value;
-    for (size_t i = 0; i < n; i++)
-        squares += ((long double)at[i].value - sum / n) * ((long double)at[i].value - sum / n);
-    double variance = (double)(squares / n);
-    if (a->count != (double)n || a->effective_n != (double)n || !settle_near(a->sum, (double)sum, off) ||
-        !settle_near(a->average, (double)(sum / n), off / (double)n) || a->min != at[0].value ||
-        a->max != at[n - 1].value || !settle_near(a->variance, variance, 1e-9 * variance + off * off))
-        return settle_says(e, "count %g, sum %.17g, average %.17g, variance %.17g; it lists %zu, %.17g, %.17g, %.17g",
-                           a->count, a->sum, a->average, a->variance, n, (double)sum, (double)(sum / n), variance);
+        values[i] = e->t->places[i].value;
+    struct settle_sums listed = settle_sums(values, n);
+    double off = SETTLE_ROUNDING * listed.magnitude, low = values[0], high = values[n - 1];
+    free(values);
+    if (a->count != listed.count || a->effective_n != listed.count || !settle_near(a->sum, listed.sum, off) ||
+        !settle_near(a->average, listed.average, off / listed.count) || a->min != low || a->max != high ||
+        !settle_near(a->variance, listed.variance, SETTLE_ROUNDING * 1000 * listed.variance + off * off))
+        return settle_says(e, "count %g, sum %.17g, average %.17g, variance %.17g; it lists %g, %.17g, %.17g, %.17g",
+                           a->count, a->sum, a->average, a->variance, listed.count, listed.sum, listed.average,
+                           listed.variance);
     return false;
 }
 
@@ -241,4 +263,58 @@ bool ki_sim_exact_wrong(kith_sim *s, uint32_t node, uint32_t aggregate, struct s
     if (count == 0)
         return a.count != 0 && settle_says(&e, "nobody gives, and it counts %g", a.count);
     return settle_places(&e, false, count) || settle_fold(&e, &a) || settle_order(&e);
+}
+
+/* ---- all of the other's ---- */
+
+bool ki_sim_network_wrong(kith_sim *s, uint32_t node, uint32_t aggregate, struct sim_words *words)
+{
+    const struct settle e = settle_of(s, node, aggregate, KITH_ENGINE_NETWORK, words);
+    struct kith_aggregate_answer a = {.count = -1};
+    bool done;
+    if (settle_known(&e, &done))
+        return true;
+    int error = done ? 0 : kith_aggregate_read(e.k, e.now, e.name, e.engine, &a);
+    if (error || (!done && (!a.converged || a.engine != e.engine)))
+        return settle_says(&e, "%s, converged %d", kith_strerror(error), a.converged);
+    if (done || e.t->truth_count == 0)
+        return false;
+    struct settle_sums truth = settle_sums(e.t->truth, e.t->truth_count);
+    double low = e.t->truth[0], high = e.t->truth[e.t->truth_count - 1], far = -low > high ? -low : high;
+    if (!settle_near(a.average, truth.average, a.error + SETTLE_ROUNDING * truth.magnitude) ||
+        !settle_near(a.count, truth.count, SETTLE_SHARE * truth.count) ||
+        !settle_near(a.sum, truth.sum, truth.count * (SETTLE_SHARE * far + e.step)) ||
+        !settle_near(a.variance, truth.variance, SETTLE_SHARE * far * far + 4 * far * e.step) ||
+        !settle_near(a.min, low, e.step) || !settle_near(a.max, high, e.step))
+        return settle_says(
+            &e,
+            "%g, sum %.17g, average %.17g within %g, variance %g, %g to %g; the truth: %g, %.17g, %.17g, %g, %g to %g",
+            a.count, a.sum, a.average, a.error, a.variance, a.min, a.max, truth.count, truth.sum, truth.average,
+            truth.variance, low, high);
+    return settle_order(&e);
+}
+
+bool ki_sim_mass_wrong(kith_sim *s, uint32_t aggregate, struct sim_words *words)
+{
+    const struct settle e = settle_of(s, 0, aggregate, KITH_ENGINE_NETWORK, words);
+    double sum = 0, count = 0, nodes = 0;
+    for (uint32_t n = 0; n < s->count; n++) {
+        struct kith_aggregate_answer a = {.count = 0};
+        if (!ki_sim_given_able(s, n))
+            continue;
+        if (kith_aggregate_read(ki_sim_node_at(s, n)->k, kith_sim_time(s, n), e.name, e.engine, &a) != 0)
+            return false; /* nobody gives; else each was asked before */
+        sum += a.sum;
+        count += a.count;
+        nodes++;
+    }
+    ki_sim_given_truth(s, e.t, aggregate, 0);
+    if (nodes == 0 || e.t->truth_count == 0)
+        return false;
+    struct settle_sums truth = settle_sums(e.t->truth, e.t->truth_count);
+    if (settle_near(sum / nodes, truth.sum, SETTLE_MASS * truth.magnitude + truth.count * e.step) &&
+        settle_near(count / nodes, truth.count, SETTLE_MASS * truth.count))
+        return false;
+    return settle_says(&e, "all nodes together answer a sum of %.17g and a count of %.17g; the truth is %.17g and %g",
+                       sum / nodes, count / nodes, truth.sum, truth.count);
 }

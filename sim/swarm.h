@@ -18,7 +18,7 @@
 #define SIM_SWARM_AGREE_US (30 * KITH_SIM_SECOND) /* within which a healed core of profile lan agrees */
 #define SIM_SWARM_STORE_US (60 * KITH_SIM_SECOND) /* so much later its stores do */
 #define SIM_SWARM_EVENTS_US (60 * KITH_SIM_SECOND) /* and so much later its last events are settled */
-#define SIM_SWARM_AGGREGATES_US (60 * KITH_SIM_SECOND) /* and its answers are right so long after the last values */
+#define SIM_SWARM_AGGREGATES_US (60 * KITH_SIM_SECOND) /* and all answers right, so long after the last values */
 #define SIM_SWARM_FAULTS   64
 #define SIM_SWARM_RACKS    8 /* each node is in one; partitions run between them */
 

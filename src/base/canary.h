@@ -33,7 +33,8 @@
     X(SHY, "shy", "settle", "asks once for what is missing, and waits for it for ever")         \
     X(HAUNT, "haunt", "places", "folds what the dead have contributed, too")                    \
     X(JUMPY, "jumpy", "edges", "does not wait until what is watched has held")                  \
-    X(SKIP, "skip", "fold", "takes what it is told last for all there is")
+    X(SKIP, "skip", "fold", "takes what it is told last for all there is")                      \
+    X(SPILL, "spill", "flow", "does not take back what has flowed to who is gone")
 
 enum {
     KI_CANARY_NONE,

@@ -17,6 +17,7 @@
  * Deliberately not here: what is said (network_talk.c), and what is read from it (network_read.c). */
 #include "node/aggregate.h"
 
+#include "base/canary.h"
 #include "base/real.h"
 #include "swim/round_trip.h"
 
@@ -54,6 +55,10 @@ bool ki_network_is_neighbour(const struct ki_network *n, uint32_t id)
 /* Begins a row anew, for this member or for nobody: what has flowed is back here. */
 static void network_row_set(struct kith *k, struct ki_network_run *run, uint32_t row, uint32_t id)
 {
+    if (KI_CANARY(SPILL) && id == KI_NO_MEMBER) {
+        run->flows[row].peer = id;
+        return;
+    }
     run->flows[row] = ki_flow_row(id);
     run->rows[row] = (struct ki_network_row){.heard_us = k->now.mono_us};
     ki_shortlist_unknown(&run->list, row);

@@ -29,7 +29,7 @@ static unsigned looks_at(const char *checker)
                  {"changes", SIM_WITH_STORES},  {"converge", SIM_WITH_STORES}, {"once", SIM_WITH_EVENTS},
                  {"order", SIM_WITH_EVENTS},    {"gaps", SIM_WITH_EVENTS},     {"certificate", SIM_WITH_EVENTS},
                  {"asks", SIM_WITH_EVENTS},     {"settle", SIM_WITH_EVENTS},  {"places", SIM_WITH_AGGREGATES},
-                 {"edges", SIM_WITH_AGGREGATES}, {"fold", SIM_WITH_AGGREGATES}};
+                 {"edges", SIM_WITH_AGGREGATES}, {"fold", SIM_WITH_AGGREGATES}, {"flow", SIM_WITH_AGGREGATES}};
     for (size_t i = 0; i < KI_COUNT(those); i++) {
         if (strcmp(checker, those[i].checker) == 0)
             return those[i].with;

@@ -266,7 +266,7 @@ def bad_input_is_one_line():
         assert result.stderr.count("\n") == 1 and word in result.stderr, (arguments, result.stderr)
     listed = run("--list-checkers")
     for checker in ("agree", "incarnation", "store", "holder", "withhold", "changes", "converge", "once", "order",
-                    "gaps", "certificate", "asks", "settle", "places", "edges", "fold"):
+                    "gaps", "certificate", "asks", "settle", "places", "edges", "fold", "flow"):
         assert listed.returncode == 0 and re.search(f"^{checker} ", listed.stdout, re.M), listed
 
 
