@@ -1,7 +1,7 @@
 /* Comparing views: who begins one, and when; and a run, one side of a comparison, step by step.
  *
- *   asks      SUM -> sums -> WAIT --items--> TELL -> members ... times -> wanted -> WAIT --done--> over
- *   answers   --sums--> SUM -> [LIST -> items -> WAIT --wanted--> GIVE -> members ...] for each range -> done -> over
+ *   asks      SUM ORDER -> sums -> WAIT --items--> MATCH TELL -> members ... times -> wanted -> WAIT --done--> over
+ *   answers   --sums--> SUM ORDER -> [items -> WAIT --wanted--> TELL -> members ...] for each range -> done -> over
  *
  * Who asks sums up its view in buckets.  The other lists its members in the buckets that differ, a range of them at a time.
  * The first tells what the list lacks or has otherwise, and wants what it lacks itself.  Where nothing but the time of an
@@ -21,7 +21,6 @@
 #include "node/sync.h"
 
 #define SYNC_SLICE 4096         /* members looked through in one call: below half a millisecond */
-#define SYNC_AHEAD 8            /* members fetched before their turn: a view that is seldom walked is in no cache */
 #define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
 #define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
 #define SYNC_SOON_MEMBER_US 200 /* and for each member, since a look at each is what it costs */
@@ -95,14 +94,11 @@ struct ki_sync_link *ki_sync_link_data(struct kith *k, struct ki_link *link)
 
 void ki_sync_run_end(struct kith *k, struct ki_sync_run *run)
 {
-    ki_mem_free(&k->mem, run->sums);
-    ki_mem_free(&k->mem, run->counts);
-    ki_mem_free(&k->mem, run->seen);
-    ki_mem_free(&k->mem, run->differs);
-    ki_mem_free(&k->mem, run->listed);
-    ki_mem_free(&k->mem, run->wanted);
-    ki_mem_free(&k->mem, run->out);
-    ki_sync_set_free(k, &run->set);
+    void *const blocks[] = {run->sums,  run->seen,         run->spare,       run->starts, run->theirs,
+                            run->marks, run->wanted.start, run->times.start, run->listed, run->told,
+                            run->out};
+    for (size_t i = 0; i < KI_COUNT(blocks); i++)
+        ki_mem_free(&k->mem, blocks[i]);
     *run = (struct ki_sync_run){.step = KI_SYNC_IDLE};
 }
 
@@ -112,11 +108,12 @@ static bool sync_run_begin(struct kith *k, struct ki_sync_run *run, unsigned bit
     size_t buckets = (size_t)1 << bits;
     *run = (struct ki_sync_run){.step = KI_SYNC_SUM, .bits = bits};
     run->sums = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->sums);
-    run->counts = ki_mem_new(&k->mem, KI_SYNC_LISTS * buckets * sizeof *run->counts);
-    run->seen_count = k->table.used;
-    run->seen = ki_mem_resize(&k->mem, NULL, run->seen_count * sizeof *run->seen);
+    run->starts = ki_mem_resize(&k->mem, NULL, (buckets + 1) * sizeof *run->starts);
+    run->ids = k->table.used;
+    run->seen = ki_mem_resize(&k->mem, NULL, run->ids * sizeof *run->seen);
+    run->spare = ki_mem_resize(&k->mem, NULL, run->ids * sizeof *run->spare);
     run->out = ki_mem_resize(&k->mem, NULL, KI_SYNC_OUT_MAX);
-    if (run->sums && run->counts && run->seen && run->out)
+    if (run->sums && run->starts && run->seen && run->spare && run->out)
         return true;
     ki_count(k, KI_COUNT_out_of_memory);
     ki_sync_run_end(k, run);
@@ -250,11 +247,9 @@ bool ki_sync_sums_received(struct kith *k, struct ki_sync_link *data, struct ki_
     if (!ki_decode_sync_sums(message, &theirs) || run->step != KI_SYNC_IDLE)
         return false;
     bool begun = sync_run_begin(k, run, theirs.bits);
-    if (begun) {
+    if (begun)
         run->listed = ki_mem_resize(&k->mem, NULL, KI_SYNC_ITEMS_MAX * sizeof *run->listed);
-        run->wanted = ki_mem_resize(&k->mem, NULL, KI_SYNC_ITEMS_MAX * 2);
-    }
-    if (!run->listed || !run->wanted) {
+    if (!run->listed) {
         ki_count(k, KI_COUNT_out_of_memory);
         ki_sync_run_end(k, run);
         ki_link_abort(data->link);
@@ -266,69 +261,65 @@ bool ki_sync_sums_received(struct kith *k, struct ki_sync_link *data, struct ki_
     return true;
 }
 
+/* A slice.  false: there are more. */
+static bool sync_sum(const struct kith *k, struct ki_sync_run *run)
+{
+    uint32_t end = (uint32_t)ki_min_u64(run->ids, (uint64_t)run->cursor + SYNC_SLICE);
+    for (uint32_t id = run->cursor; id < end; id++) {
+        if (id + KI_SYNC_AHEAD < run->ids)
+            ki_sync_fetch(k, id + KI_SYNC_AHEAD);
+        if (!ki_table_has(&k->table, id))
+            continue;
+        struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
+        run->sums[((size_t)place.list << run->bits) + place.bucket] ^= place.sum;
+        run->seen[run->seen_count++] = (struct ki_sync_seen){.item = place.item, .id = id};
+    }
+    run->cursor = end;
+    return end == run->ids;
+}
+
+/* ---- items ---- */
+
+static bool sync_differs(const struct ki_sync_run *run, uint32_t bucket)
+{
+    return run->sums[bucket] != 0 || run->sums[(1u << run->bits) + bucket] != 0;
+}
+
+/* What differs in these buckets, but what is too much for a message: then the other knows too few to ask with more. */
+static void sync_list(struct ki_sync_run *run, struct ki_writer *w, uint32_t first, uint32_t end)
+{
+    uint32_t last = run->starts[end];
+    for (uint32_t at = run->starts[first]; at < last && run->listed_count < KI_SYNC_ITEMS_MAX; at++) {
+        struct ki_sync_item item = run->seen[at].item;
+        if (run->sums[((size_t)ki_sync_list(item) << run->bits) + ki_sync_bucket(item, run->bits)] == 0)
+            continue;
+        ki_encode_sync_item(w, item);
+        run->listed[run->listed_count++] = at;
+    }
+}
+
 /* The next range of buckets in which something differs, of no more items than a message holds; or it is done. */
 static void sync_next_range(struct ki_sync_link *data, struct ki_sync_run *run)
 {
     uint32_t buckets = 1u << run->bits, at = run->end, items = 0;
-    const uint64_t *living = run->sums, *gone = run->sums + buckets;
-    while (at < buckets && living[at] == 0 && gone[at] == 0)
+    while (at < buckets && !sync_differs(run, at))
         at++;
     if (at == buckets) {
         sync_say_done(data, run);
         return;
     }
-    run->first = run->end = at;
-    while (at < buckets && items <= KI_SYNC_ITEMS_MAX) {
-        items += living[at] ? run->counts[at] : 0;
-        items += gone[at] ? run->counts[buckets + at] : 0;
-        if (items <= KI_SYNC_ITEMS_MAX || at == run->first)
+    uint32_t first = at;
+    for (run->end = at + 1; at < buckets && items <= KI_SYNC_ITEMS_MAX; at++) {
+        items += sync_differs(run, at) ? run->starts[at + 1] - run->starts[at] : 0;
+        if (items <= KI_SYNC_ITEMS_MAX)
             run->end = at + 1;
-        at++;
     }
-    run->cursor = run->listed_count = 0;
-    run->step = KI_SYNC_LIST;
     struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
-    ki_encode_sync_items_front(&w, run->first, run->end, run->bits, run->sums);
-    run->out_len = w.len;
-}
-
-static void sync_sum(const struct kith *k, struct ki_sync_run *run, uint32_t id)
-{
-    uint32_t ahead = id + SYNC_AHEAD;
-    if (ahead < run->seen_count) {
-        KI_PREFETCH(ki_table_member(&k->table, ahead));
-        KI_PREFETCH(ki_about(k, ahead));
-    }
-    run->seen[id].is_there = ki_table_at(&k->table, id) != NULL;
-    if (!run->seen[id].is_there)
-        return;
-    struct ki_sync_place place = ki_sync_place(k, id, &run->salt, run->bits);
-    size_t at = ((size_t)place.list << run->bits) + place.bucket;
-    run->seen[id].item = place.item;
-    run->seen[id].bucket = (uint16_t)place.bucket;
-    run->sums[at] ^= place.sum;
-    if (run->counts[at] < UINT16_MAX)
-        run->counts[at]++;
-}
-
-/* ---- items ---- */
-
-static unsigned sync_list_of(const struct ki_sync_seen *seen)
-{
-    return seen->item.name & 1 ? KI_SYNC_GONE : KI_SYNC_LIVING;
-}
-
-static void sync_list(struct ki_sync_run *run, uint32_t id)
-{
-    const struct ki_sync_seen *seen = &run->seen[id];
-    bool in_range = seen->is_there && seen->bucket >= run->first && seen->bucket < run->end;
-    if (!in_range || run->sums[((size_t)sync_list_of(seen) << run->bits) + seen->bucket] == 0 ||
-        run->listed_count == KI_SYNC_ITEMS_MAX)
-        return; /* the other knows too few to ask with more buckets */
-    struct ki_writer w = ki_writer(run->out + run->out_len, KI_SYNC_OUT_MAX - run->out_len);
-    run->listed[run->listed_count++] = id;
-    ki_encode_sync_item(&w, seen->item);
-    run->out_len += w.len;
+    ki_encode_sync_items_front(&w, first, run->end, run->bits, run->sums);
+    run->listed_count = 0;
+    sync_list(run, &w, first, run->end);
+    KI_ASSERT(!w.full);
+    sync_say(data, run, KI_SYNC_ITEMS, w.len, KI_SYNC_WAIT);
 }
 
 bool ki_sync_items_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
@@ -337,25 +328,12 @@ bool ki_sync_items_received(struct kith *k, struct ki_sync_link *data, struct ki
     struct ki_sync_items theirs;
     if (run->step != KI_SYNC_WAIT || !ki_decode_sync_items(message, &theirs) || theirs.end > 1u << run->bits)
         return false;
-    size_t front = (size_t)(theirs.items - message.ptr);
-    uint8_t *kept = ki_mem_resize(&k->mem, run->differs, front);
-    if (kept)
-        run->differs = kept;
-    if (!kept || !ki_sync_set_make(k, &run->set, theirs.count)) {
+    if (!ki_sync_match_begin(k, run, message, &theirs)) {
+        ki_count(k, KI_COUNT_out_of_memory);
         ki_link_abort(data->link);
         return true;
     }
-    for (uint32_t i = 0; i < theirs.count; i++) {
-        if (!ki_sync_set_put(&run->set, ki_sync_item_at(&theirs, i)))
-            return false;
-    }
-    memcpy(kept, message.ptr, front);
-    run->range = theirs;
-    for (unsigned list = 0; list < KI_SYNC_LISTS; list++)
-        run->range.differs[list] = kept + (theirs.differs[list] - message.ptr);
-    run->range.items = NULL;
-    run->cursor = 0;
-    run->step = KI_SYNC_TELL;
+    run->step = KI_SYNC_MATCH;
     run->out_len = 0;
     return true;
 }
@@ -372,61 +350,31 @@ static bool sync_put(const struct kith *k, struct ki_sync_run *run, uint32_t id)
     return len > 0;
 }
 
-/* The other has listed the very same, but perhaps of another time.  false: that is more than a time. */
-static bool sync_match(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id,
-                       struct ki_sync_entry *entry)
+/* false: the message is full, and the next one is for who follows.  Whose id is given again has been forgotten meanwhile;
+ * then another is told, which does no harm. */
+static bool sync_tell(const struct kith *k, struct ki_sync_run *run)
 {
-    uint32_t ours = run->seen[id].item.time, theirs = entry->item.time;
-    if (ours != theirs && (ours == KI_SYNC_TIME_NONE || theirs == KI_SYNC_TIME_NONE))
+    for (; run->cursor < run->told_count; run->cursor++) {
+        if (run->cursor + KI_SYNC_AHEAD < run->told_count)
+            ki_sync_fetch(k, run->told[run->cursor + KI_SYNC_AHEAD]);
+        if (ki_table_has(&k->table, run->told[run->cursor]) && !sync_put(k, run, run->told[run->cursor]))
+            return false;
+    }
+    if (run->tells_self && !sync_put(k, run, k->self))
         return false;
-    entry->is_matched = true;
-    entry->is_old = theirs < ours;
-    entry->time = ours;
-    if (theirs > ours)
-        ki_sync_take_time(k, data, run, id, theirs);
+    run->tells_self = false;
     return true;
 }
 
-/* Of who asks: the other has listed something else of this name, or nothing.  Who is gone, and not even known there, is none
- * of its concern. */
-static bool sync_lacks(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id)
+/* All members are told, of who asks: times, and then what is wanted. */
+static void sync_say_rest(struct ki_sync_link *data, struct ki_sync_run *run)
 {
-    const struct ki_sync_seen *seen = &run->seen[id];
-    uint32_t cursor = 0;
-    bool found = false;
-    if (!seen->is_there || !ki_sync_differs(&run->range, sync_list_of(seen), seen->bucket))
-        return false;
-    for (struct ki_sync_entry *entry; (entry = ki_sync_set_next(&run->set, seen->item.name, &cursor));) {
-        if (entry->item.name == seen->item.name && entry->item.content == seen->item.content &&
-            sync_match(k, data, run, id, entry))
-            return false;
-        found = entry->is_known = true;
-    }
-    return found || sync_list_of(seen) == KI_SYNC_LIVING;
-}
-
-/* false: the message is full, and this one is for the next. */
-static bool sync_tell(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t id)
-{
-    return !sync_lacks(k, data, run, id) || !ki_table_at(&k->table, id) || sync_put(k, run, id);
-}
-
-/* false: there are none. */
-static bool sync_say_times(struct ki_sync_link *data, struct ki_sync_run *run)
-{
-    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
-    for (uint32_t i = 0; i < run->set.cap; i++) {
-        struct ki_sync_entry *entry = &run->set.entries[i];
-        if (!entry->is_old)
-            continue;
-        ki_put_be(&w, entry->number, 2);
-        ki_put_be(&w, entry->time, 4);
-        entry->is_old = false;
-    }
-    KI_ASSERT(!w.full);
-    if (w.len > 0)
-        sync_say(data, run, KI_SYNC_TIMES, w.len, KI_SYNC_TELL);
-    return w.len > 0;
+    struct ki_writer *rest = run->times.len > 0 ? &run->times : &run->wanted;
+    bool is_times = rest == &run->times;
+    KI_ASSERT(!rest->full && rest->len <= KI_SYNC_OUT_MAX);
+    memcpy(run->out, rest->start, rest->len);
+    sync_say(data, run, is_times ? KI_SYNC_TIMES : KI_SYNC_WANTED, rest->len, is_times ? KI_SYNC_TELL : KI_SYNC_WAIT);
+    rest->len = 0;
 }
 
 bool ki_sync_times_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
@@ -436,106 +384,96 @@ bool ki_sync_times_received(struct kith *k, struct ki_sync_link *data, struct ki
     if (run->step != KI_SYNC_WAIT || r.left % KI_SYNC_TIME_LEN != 0)
         return false;
     while (r.left > 0) {
+        if (r.left > KI_SYNC_AHEAD * KI_SYNC_TIME_LEN) {
+            uint64_t ahead = ki_load_be(r.pos + KI_SYNC_AHEAD * KI_SYNC_TIME_LEN, 2);
+            if (ahead < run->listed_count)
+                ki_sync_fetch(k, run->seen[run->listed[ahead]].id);
+        }
         uint64_t number = ki_take_be(&r, 2), time = ki_take_be(&r, 4);
         if (number >= run->listed_count || time == KI_SYNC_TIME_NONE)
             return false;
-        ki_sync_take_time(k, data, run, run->listed[number], (uint32_t)time);
+        ki_sync_take_time(k, data, run, &run->seen[run->listed[number]], (uint32_t)time);
     }
     return true;
 }
 
-static void sync_say_wanted(struct ki_sync_link *data, struct ki_sync_run *run)
-{
-    struct ki_writer w = ki_writer(run->out, KI_SYNC_OUT_MAX);
-    ki_put_u8(&w, 0);
-    for (uint32_t i = 0; i < run->set.cap; i++) {
-        const struct ki_sync_entry *entry = &run->set.entries[i];
-        bool is_gone = entry->item.name & 1;
-        if (entry->is_used && !entry->is_matched && (!is_gone || entry->is_known))
-            ki_put_be(&w, entry->number, 2);
-    }
-    KI_ASSERT(!w.full);
-    sync_say(data, run, KI_SYNC_WANTED, w.len, KI_SYNC_WAIT);
-}
-
-/* Whose number is given again has been forgotten meanwhile; then another is told, which does no harm. */
-static bool sync_give(const struct kith *k, struct ki_sync_run *run)
-{
-    for (; run->cursor < run->wanted_count; run->cursor++) {
-        uint32_t id = run->listed[ki_load_be(run->wanted + 2 * (size_t)run->cursor, 2)];
-        if (ki_table_at(&k->table, id) && !sync_put(k, run, id))
-            return false;
-    }
-    if (run->tells_self && !sync_put(k, run, k->self))
-        return false;
-    run->tells_self = false;
-    return true;
-}
-
-bool ki_sync_wanted_received(struct ki_sync_link *data, struct ki_span message)
+bool ki_sync_wanted_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)
 {
     struct ki_sync_run *run = &data->runs[KI_SYNC_ANSWERS];
     struct ki_reader r = ki_reader(message.ptr, message.len);
     ki_take(&r, 1);
     if (run->step != KI_SYNC_WAIT || r.left % 2 != 0 || r.left / 2 > run->listed_count)
         return false;
-    run->wanted_count = (uint32_t)(r.left / 2);
-    for (uint32_t i = 0; i < run->wanted_count; i++) {
-        if (ki_load_be(r.pos + 2 * (size_t)i, 2) >= run->listed_count)
-            return false;
+    uint32_t count = (uint32_t)(r.left / 2);
+    ki_mem_free(&k->mem, run->told);
+    run->told = ki_mem_resize(&k->mem, NULL, (count + 1) * sizeof *run->told);
+    if (!run->told) {
+        ki_count(k, KI_COUNT_out_of_memory);
+        ki_link_abort(data->link);
+        return true;
     }
-    memcpy(run->wanted, r.pos, r.left);
+    for (run->told_count = 0; run->told_count < count; run->told_count++) {
+        uint64_t number = ki_take_be(&r, 2);
+        if (number >= run->listed_count)
+            return false;
+        run->told[run->told_count] = run->seen[run->listed[number]].id;
+    }
     run->cursor = 0;
-    run->step = KI_SYNC_GIVE;
+    run->step = KI_SYNC_TELL;
     run->out_len = 0;
     return true;
 }
 
 /* ---- slices ---- */
 
-/* The walk through the view has come to its end. */
-static void sync_walked(const struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+static void sync_ordered(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
 {
-    bool asks = run == &data->runs[KI_SYNC_ASKS];
-    if (run->step == KI_SYNC_LIST) {
-        sync_say(data, run, KI_SYNC_ITEMS, run->out_len, KI_SYNC_WAIT);
-    } else if (run->step == KI_SYNC_SUM && asks) {
+    ki_mem_free(&k->mem, run->spare);
+    run->spare = NULL;
+    if (run == &data->runs[KI_SYNC_ASKS])
         sync_say_sums(k, data, run);
-    } else if (run->step == KI_SYNC_SUM) {
+    else
         sync_next_range(data, run);
-    } else if (run->out_len > 0) { /* the last members, and then it is as if there had been none */
-        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
-    } else if (asks) {
-        if (!sync_say_times(data, run))
-            sync_say_wanted(data, run);
-    } else {
-        sync_next_range(data, run);
-    }
 }
 
-static void sync_slice(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+static void sync_told(struct ki_sync_link *data, struct ki_sync_run *run)
 {
-    bool is_full = run->step == KI_SYNC_GIVE && !sync_give(k, run);
-    uint32_t left = run->step == KI_SYNC_GIVE ? 0 : SYNC_SLICE;
-    for (; left > 0 && run->cursor < run->seen_count; left--, run->cursor++) {
-        if (run->step == KI_SYNC_SUM)
-            sync_sum(k, run, run->cursor);
-        else if (run->step == KI_SYNC_LIST)
-            sync_list(run, run->cursor);
-        else if ((is_full = !sync_tell(k, data, run, run->cursor)))
-            break;
-    }
-    if (is_full)
-        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, run->step);
-    else if (run->step == KI_SYNC_GIVE || run->cursor >= run->seen_count)
-        sync_walked(k, data, run);
+    if (run->out_len > 0) /* the last members, and then it is as if there had been none */
+        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, KI_SYNC_TELL);
+    else if (run == &data->runs[KI_SYNC_ASKS])
+        sync_say_rest(data, run);
     else
-        ki_count(k, KI_COUNT_slices);
+        sync_next_range(data, run);
+}
+
+/* What is short is done at once with what comes before it.  false: there is more to do. */
+static bool sync_slice(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run)
+{
+    if (run->step == KI_SYNC_SUM && !sync_sum(k, run))
+        return false;
+    if (run->step <= KI_SYNC_ORDER) {
+        run->step = KI_SYNC_ORDER;
+        if (!ki_sync_order(run))
+            return false;
+        sync_ordered(k, data, run);
+        return true;
+    }
+    if (run->step == KI_SYNC_MATCH) {
+        if (!ki_sync_match(k, data, run, SYNC_SLICE))
+            return false;
+        run->step = KI_SYNC_TELL;
+        run->cursor = 0;
+    }
+    if (sync_tell(k, run))
+        sync_told(data, run);
+    else
+        sync_say(data, run, KI_SYNC_MEMBERS, run->out_len, KI_SYNC_TELL);
+    return true;
 }
 
 static bool sync_has_work(const struct ki_sync_run *run)
 {
-    return run->step == KI_SYNC_SUM || run->step == KI_SYNC_LIST || run->step == KI_SYNC_TELL || run->step == KI_SYNC_GIVE;
+    return run->step >= KI_SYNC_SUM && run->step <= KI_SYNC_TELL;
 }
 
 void ki_sync_tick(struct kith *k)
@@ -549,7 +487,8 @@ void ki_sync_tick(struct kith *k)
         for (unsigned role = 0; role < KI_SYNC_ROLES; role++) {
             if (!sync_has_work(&data->runs[role]))
                 continue;
-            sync_slice(k, data, &data->runs[role]);
+            if (!sync_slice(k, data, &data->runs[role]))
+                ki_count(k, KI_COUNT_slices);
             ki_list_remove(&data->all); /* to the end: the next one's turn */
             ki_list_push(&k->sync_links, &data->all);
             return;

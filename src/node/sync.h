@@ -2,7 +2,8 @@
  *
  *   sync.c        who begins one, and when; a run, step by step, in slices
  *   sync_sum.c    what a member counts for in sums and items
- *   sync_set.c    the other's items
+ *   sync_order.c  our items in order
+ *   sync_match.c  our items and the other's: what is told, and what is wanted
  *   sync_merge.c  members, told and taken in
  *   sync_link.c   the owner of the links' subject VIEW
  */
@@ -29,36 +30,17 @@ struct ki_sync_place {
 /* A member of ours, as it was summed up. */
 struct ki_sync_seen {
     struct ki_sync_item item;
-    uint16_t bucket;
-    bool is_there; /* false: the id was free */
-};
-
-/* The other's items, found by name. */
-struct ki_sync_entry {
-    struct ki_sync_item item;
-    bool is_used;
-    uint16_t number; /* among the items as they came */
-    bool is_matched; /* we hold the very same */
-    bool is_known;   /* we hold something else of that name */
-    bool is_old;     /* we hold the same of a later time, */
-    uint32_t time;   /* this */
-};
-
-struct ki_sync_set {
-    struct ki_sync_entry *entries;
-    uint32_t cap; /* a power of 2; 0: the set is empty */
-    uint32_t count;
-    uint32_t factor; /* odd, drawn: who sends the names cannot choose their places */
+    uint32_t id;
 };
 
 enum ki_sync_step {
     KI_SYNC_IDLE,
-    KI_SYNC_SUM,  /* looking through our view for sums; */
-    KI_SYNC_LIST, /* through what was seen then, for items of the range, */
-    KI_SYNC_TELL, /* for members to tell of; */
-    KI_SYNC_GIVE, /* at those that are wanted */
-    KI_SYNC_SAY,  /* a message waits for the link */
-    KI_SYNC_WAIT  /* for the other's */
+    KI_SYNC_SUM,   /* looking through our view for sums and items; */
+    KI_SYNC_ORDER, /* sorting the items; */
+    KI_SYNC_MATCH, /* looking for them in the other's list; */
+    KI_SYNC_TELL,  /* at those of whom the other is told */
+    KI_SYNC_SAY,   /* a message waits for the link */
+    KI_SYNC_WAIT   /* for the other's */
 };
 
 struct ki_sync_run {
@@ -66,18 +48,22 @@ struct ki_sync_run {
     struct ki_sync_salt salt;
     unsigned bits;
     uint64_t *sums;    /* ours, by list and bucket; of who answers, what they differ by from the other's */
-    uint16_t *counts;  /* of who answers: our members in each */
-    struct ki_sync_seen *seen; /* by id */
-    uint32_t seen_count;
-    uint32_t cursor;   /* the id, or the number of who is wanted, that is looked at next */
-    uint32_t first, end; /* the range of buckets that is being talked of */
-    uint8_t *differs;  /* of who asks: the items' front, kept */
-    struct ki_sync_items range; /* likewise: in it */
-    struct ki_sync_set set; /* likewise: the other's items */
-    uint32_t *listed;  /* of who answers: the ids of the items that it has listed last */
+    struct ki_sync_seen *seen, *spare; /* by id; then in order of names, and nothing.  spare: to sort them in */
+    uint32_t ids;      /* there were, free ones too, */
+    uint32_t seen_count; /* and so many have been summed up */
+    unsigned digits;   /* that they have been sorted by */
+    uint32_t *starts;  /* where each bucket begins among them; and the end of the last */
+    uint32_t cursor;   /* the id, or the place, that is looked at next */
+    uint32_t end;      /* of who answers: of the buckets that have been talked of */
+    uint8_t *theirs;   /* of who asks: the message of the other's items, */
+    struct ki_sync_items items; /* in it */
+    uint32_t passed;   /* so many of them stand before ours at the cursor */
+    uint8_t *marks;    /* what is known of each; enum of sync_match.c */
+    struct ki_writer wanted, times; /* messages that grow meanwhile */
+    uint32_t *listed;  /* of who answers: the places, in seen, of the items that it has listed last */
     uint32_t listed_count;
-    uint8_t *wanted;   /* which of them the other wants: their numbers, be16, as they came */
-    uint32_t wanted_count;
+    uint32_t *told;    /* ids of those of whom the other is told */
+    uint32_t told_count;
     bool tells_self;   /* the other has accused us: what we say now refutes it */
     uint8_t *out;      /* a message, */
     size_t out_len, out_sent;
@@ -98,6 +84,13 @@ struct ki_sync_link { /* ki_link.owner_data[KI_LINK_VIEW] */
 };
 
 #define KI_SYNC_OUT_MAX 51200 /* items of 4,096 members with their front, and some more */
+#define KI_SYNC_AHEAD   16    /* members fetched before their turn: a view that is seldom walked is in no cache */
+
+static inline void ki_sync_fetch(const struct kith *k, uint32_t id) /* any below the table's end */
+{
+    KI_PREFETCH(ki_table_member(&k->table, id));
+    KI_PREFETCH(ki_about(k, id));
+}
 
 /* sync.c */
 /* Compares with this member.  is_turn: it is that of whole states; who refuses us is then told one.  false: it cannot be
@@ -114,7 +107,7 @@ struct ki_sync_link *ki_sync_link_data(struct kith *k, struct ki_link *link); /*
 bool ki_sync_sums_received(struct kith *k, struct ki_sync_link *data, struct ki_span message); /* false: malformed */
 bool ki_sync_items_received(struct kith *k, struct ki_sync_link *data, struct ki_span message);
 bool ki_sync_times_received(struct kith *k, struct ki_sync_link *data, struct ki_span message);
-bool ki_sync_wanted_received(struct ki_sync_link *data, struct ki_span message);
+bool ki_sync_wanted_received(struct kith *k, struct ki_sync_link *data, struct ki_span message);
 void ki_sync_said(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run); /* its message is out */
 void ki_sync_run_end(struct kith *k, struct ki_sync_run *run);
 void ki_sync_link_closed(struct kith *k, struct ki_sync_link *data); /* frees it */
@@ -123,18 +116,22 @@ void ki_sync_over(struct kith *k, struct ki_sync_link *data); /* the comparison 
 /* sync_sum.c */
 unsigned ki_sync_bits(uint32_t members); /* so many buckets, as a power of 2, are good for so many */
 struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const struct ki_sync_salt *salt, unsigned bits);
+/* The id is that of the member that was summed up, which has not come or gone since. */
+bool ki_sync_is_same(const struct kith *k, const struct ki_sync_seen *seen, const struct ki_sync_salt *salt);
 
-/* sync_set.c */
-bool ki_sync_set_make(struct kith *k, struct ki_sync_set *set, uint32_t count); /* room for so many; false: memory is out */
-void ki_sync_set_free(struct kith *k, struct ki_sync_set *set);
-/* The next of the items, as they came.  false: its name has been put too often. */
-bool ki_sync_set_put(struct ki_sync_set *set, struct ki_sync_item item);
-/* The next entry of that name, whichever list it is in, from *cursor (at first 0) on; NULL: there is none. */
-struct ki_sync_entry *ki_sync_set_next(const struct ki_sync_set *set, uint32_t name, uint32_t *cursor);
+/* sync_order.c */
+bool ki_sync_order(struct ki_sync_run *run); /* a slice; true: what was seen is in order, and starts says where what is */
+
+/* sync_match.c */
+/* Their items have come, as this message.  false: memory is out. */
+bool ki_sync_match_begin(struct kith *k, struct ki_sync_run *run, struct ki_span message, const struct ki_sync_items *items);
+/* Looks at so many of ours.  true: that was all. */
+bool ki_sync_match(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t count);
 
 /* sync_merge.c */
 /* The newest intent about this member is of this time, if it is still the member that was summed up. */
-void ki_sync_take_time(struct kith *k, struct ki_sync_link *data, const struct ki_sync_run *run, uint32_t id, uint32_t time);
+void ki_sync_take_time(struct kith *k, struct ki_sync_link *data, const struct ki_sync_run *run,
+                       const struct ki_sync_seen *seen, uint32_t time);
 size_t ki_sync_put_clocks(const struct kith *k, uint8_t *buf, size_t cap);
 size_t ki_sync_put_member(const struct kith *k, uint32_t id, uint8_t *buf, size_t cap); /* 0: it does not fit */
 bool ki_sync_members_received(struct kith *k, struct ki_sync_link *data, struct ki_span message); /* false: malformed */

@@ -6,7 +6,7 @@
  */
 #include "node/sync.h"
 
-#define LINK_VERSION 2
+#define LINK_VERSION 3
 
 static size_t link_poll(struct kith *k, struct ki_link *link, uint8_t *channel, uint8_t *buf, size_t cap, bool *more)
 {
@@ -52,7 +52,7 @@ static void link_receive(struct kith *k, struct ki_link *link, uint8_t channel, 
         fine = ki_sync_times_received(k, data, message);
         break;
     case KI_SYNC_WANTED:
-        fine = ki_sync_wanted_received(data, message);
+        fine = ki_sync_wanted_received(k, data, message);
         break;
     case KI_SYNC_DONE:
         fine = data->runs[KI_SYNC_ASKS].step == KI_SYNC_WAIT;

@@ -68,11 +68,11 @@ static void merge_one(struct kith *k, struct ki_sync_link *data, const struct ki
         ki_state_take(k, id, member->node.name, member->ltime, member->has_left, &data->unknown);
 }
 
-void ki_sync_take_time(struct kith *k, struct ki_sync_link *data, const struct ki_sync_run *run, uint32_t id, uint32_t time)
+void ki_sync_take_time(struct kith *k, struct ki_sync_link *data, const struct ki_sync_run *run,
+                       const struct ki_sync_seen *seen, uint32_t time)
 {
-    const struct ki_member *m = ki_table_at(&k->table, id);
-    if (m && ki_sync_place(k, id, &run->salt, run->bits).item.name == run->seen[id].item.name)
-        ki_state_take(k, id, ki_member_name(m), time, false, &data->unknown);
+    if (ki_sync_is_same(k, seen, &run->salt))
+        ki_state_take(k, seen->id, ki_member_name(ki_table_member(&k->table, seen->id)), time, false, &data->unknown);
 }
 
 bool ki_sync_members_received(struct kith *k, struct ki_sync_link *data, struct ki_span message)

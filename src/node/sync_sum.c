@@ -55,16 +55,41 @@ static uint64_t sum_end(uint64_t hash)
     return hash ^ hash >> 33;
 }
 
+static bool sum_is_gone(const struct ki_member *m)
+{
+    return m->state == KI_DEAD || m->state == KI_LEFT;
+}
+
+/* The hash of the name, before its end. */
+static uint64_t sum_name(const struct ki_member *m, const struct ki_sync_salt *salt)
+{
+    return sum_bytes(sum_word(salt->start, m->name_len, salt->factor), ki_member_name(m), salt->factor);
+}
+
+static uint32_t sum_item_name(uint64_t hash, bool is_gone)
+{
+    return (uint32_t)(sum_end(hash) >> 32 & ~UINT64_C(1)) | is_gone;
+}
+
+bool ki_sync_is_same(const struct kith *k, const struct ki_sync_seen *seen, const struct ki_sync_salt *salt)
+{
+    const struct ki_member *m = ki_table_at(&k->table, seen->id);
+    return m && sum_item_name(sum_name(m, salt), sum_is_gone(m)) == seen->item.name;
+}
+
 struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const struct ki_sync_salt *salt, unsigned bits)
 {
     const struct ki_member *m = ki_table_member(&k->table, id);
-    bool is_gone = m->state == KI_DEAD || m->state == KI_LEFT, has_left;
+    bool is_gone = sum_is_gone(m), has_left;
     uint64_t ltime, factor = salt->factor;
     ki_state_told(k, id, &ltime, &has_left);
-    uint64_t hash = sum_bytes(sum_word(salt->start, m->name_len, factor), ki_member_name(m), factor);
-    uint64_t name = sum_end(hash);
-    uint32_t time = is_gone || has_left || ltime >= KI_SYNC_TIME_NONE ? KI_SYNC_TIME_NONE : (uint32_t)ltime;
-    if (time == KI_SYNC_TIME_NONE)
+    uint64_t hash = sum_name(m, salt);
+    struct ki_sync_place place = {.list = is_gone ? KI_SYNC_GONE : KI_SYNC_LIVING};
+    place.item.name = sum_item_name(hash, is_gone);
+    place.bucket = ki_sync_bucket(place.item, bits);
+    bool is_apart = !is_gone && !has_left && ltime < KI_SYNC_TIME_NONE;
+    place.item.time = is_apart ? (uint32_t)ltime : KI_SYNC_TIME_NONE;
+    if (!is_apart)
         hash = sum_word(hash, ltime, factor);
     if (is_gone) {
         hash = sum_word(hash, 1 + has_left, factor);
@@ -75,8 +100,7 @@ struct ki_sync_place ki_sync_place(const struct kith *k, uint32_t id, const stru
         hash = sum_bytes(hash, ki_member_meta(m), factor);
     }
     hash = sum_end(hash);
-    return (struct ki_sync_place){.bucket = bits ? (uint32_t)(name >> (64 - bits)) : 0,
-                                  .list = is_gone ? KI_SYNC_GONE : KI_SYNC_LIVING,
-                                  .item = {((uint32_t)name & ~1u) | is_gone, (uint32_t)(hash >> 32), time},
-                                  .sum = sum_word(hash, time, factor)};
+    place.item.content = (uint32_t)(hash >> 32);
+    place.sum = sum_word(hash, place.item.time, factor);
+    return place;
 }

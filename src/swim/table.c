@@ -54,10 +54,7 @@ void ki_table_free(struct ki_table *t)
 
 struct ki_member *ki_table_at(const struct ki_table *t, uint32_t id)
 {
-    if (id >= t->used)
-        return NULL;
-    struct ki_member *m = ki_table_member(t, id);
-    return m->name_len > 0 ? m : NULL;
+    return ki_table_has(t, id) ? ki_table_member(t, id) : NULL;
 }
 
 /* ---- by name ---- */

@@ -116,6 +116,11 @@ static inline struct ki_member *ki_table_member(const struct ki_table *t, uint32
     return ki_chunks_at(&t->members, id, sizeof(struct ki_member));
 }
 
+static inline bool ki_table_has(const struct ki_table *t, uint32_t id)
+{
+    return id < t->used && ki_table_member(t, id)->name_len > 0;
+}
+
 /* Makes room for so many members in all, as far as memory allows: adding them is faster then, and wastes less. */
 void ki_table_reserve(struct ki_table *t, uint32_t count);
 /* Returns 0 and the id, -1 when the table is full, -2 when memory is out; nothing changed then. */

@@ -3,7 +3,8 @@
  * The idea: everything has a fixed place and big-endian numbers, since kith members alone read it; a member is told in the
  * form that full exchanges have (wire/memberlist.h), with what Serf's part says of it behind.
  *
- * Invariants: a decoded message is whole, to its last byte, and within its limits; a range of buckets is not empty.
+ * Invariants: a decoded message is whole, to its last byte, and within its limits; a range of buckets is not empty, and the
+ * names of its items never fall.
  * Deliberately not here: what sums and items are made of (node/sync_sum.c), what is said when (node/sync.c).
  */
 #include "wire/sync.h"
@@ -46,6 +47,10 @@ bool ki_decode_sync_items(struct ki_span message, struct ki_sync_items *out)
         return false;
     out->count = (uint32_t)(r.left / KI_SYNC_ITEM_LEN);
     out->items = r.pos;
+    for (uint32_t i = 1; i < out->count; i++) {
+        if (ki_sync_item_at(out, i).name < ki_sync_item_at(out, i - 1).name)
+            return false;
+    }
     return true;
 }
 
@@ -66,16 +71,12 @@ void ki_encode_sync_items_front(struct ki_writer *w, uint32_t first, uint32_t en
 
 void ki_encode_sync_item(struct ki_writer *w, struct ki_sync_item item)
 {
-    ki_put_be(w, item.name, 4);
-    ki_put_be(w, item.content, 4);
-    ki_put_be(w, item.time, 4);
-}
-
-struct ki_sync_item ki_sync_item_at(const struct ki_sync_items *items, uint32_t at)
-{
-    const uint8_t *place = items->items + (size_t)at * KI_SYNC_ITEM_LEN;
-    return (struct ki_sync_item){
-        (uint32_t)ki_load_be(place, 4), (uint32_t)ki_load_be(place + 4, 4), (uint32_t)ki_load_be(place + 8, 4)};
+    uint8_t *at = ki_reserve(w, KI_SYNC_ITEM_LEN);
+    if (!at)
+        return;
+    ki_store_be(at, item.name, 4);
+    ki_store_be(at + 4, item.content, 4);
+    ki_store_be(at + 8, item.time, 4);
 }
 
 void ki_encode_sync_clocks(struct ki_writer *w, const struct ki_sync_clocks *clocks)

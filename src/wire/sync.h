@@ -22,7 +22,7 @@ enum ki_sync_channel { KI_SYNC_SUMS, KI_SYNC_ITEMS, KI_SYNC_MEMBERS, KI_SYNC_WAN
 enum { KI_SYNC_LIVING, KI_SYNC_GONE, KI_SYNC_LISTS };
 
 struct ki_sync_item {
-    uint32_t name; /* its lowest bit says in which list */
+    uint32_t name; /* its first bits say in which bucket, its lowest in which list */
     uint32_t content;
     uint32_t time; /* Lamport time of the newest intent about it, or KI_SYNC_TIME_NONE: content covers that */
 };
@@ -44,12 +44,29 @@ struct ki_sync_items {
     uint32_t first, end;                  /* buckets; first < end <= 2^10 */
     const uint8_t *differs[KI_SYNC_LISTS]; /* a bit for each bucket, the lowest bit of a byte first */
     uint32_t count;                       /* items */
-    const uint8_t *items;
+    const uint8_t *items;                 /* their names never fall */
 };
 void ki_encode_sync_items_front(struct ki_writer *w, uint32_t first, uint32_t end, unsigned bits, const uint64_t *differs);
 void ki_encode_sync_item(struct ki_writer *w, struct ki_sync_item item);
 bool ki_decode_sync_items(struct ki_span message, struct ki_sync_items *out);
-struct ki_sync_item ki_sync_item_at(const struct ki_sync_items *items, uint32_t at);
+static inline struct ki_sync_item ki_sync_item_at(const struct ki_sync_items *items, uint32_t at)
+{
+    const uint8_t *place = items->items + (size_t)at * KI_SYNC_ITEM_LEN;
+    return (struct ki_sync_item){
+        (uint32_t)ki_load_be(place, 4), (uint32_t)ki_load_be(place + 4, 4), (uint32_t)ki_load_be(place + 8, 4)};
+}
+
+/* Of 2^bits. */
+static inline uint32_t ki_sync_bucket(struct ki_sync_item item, unsigned bits)
+{
+    return (uint32_t)((uint64_t)item.name << bits >> 32);
+}
+
+static inline unsigned ki_sync_list(struct ki_sync_item item)
+{
+    return item.name & 1 ? KI_SYNC_GONE : KI_SYNC_LIVING;
+}
+
 static inline bool ki_sync_differs(const struct ki_sync_items *items, unsigned list, uint32_t bucket)
 {
     if (bucket < items->first || bucket >= items->end)

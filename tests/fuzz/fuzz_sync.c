@@ -4,7 +4,7 @@
  *   *     a living instance in a pool of a few, whose link to a kith member says what the other bytes are: messages, each
  *         a channel, a length in one byte (255: 1,000) and bytes; channel 15: the instance compares with that member, 14:
  *         10 ms pass (64 set in the first byte: memory fails 16 times, from the second byte's allocation on; 32: what is
- *         said as items has names of ours)
+ *         said as items has names of ours, and is in order)
  *
  * Whatever comes, the view's invariants hold, no run holds more than it may, and all ends with the link. */
 #include "fuzz/live.h"
@@ -63,7 +63,7 @@ static struct ki_link *sync_link(struct live *l, uint32_t *id)
     uint8_t buf[KI_LINK_OPENING_MAX];
     struct kith_addr from = lone_addr(4, 999);
     struct ki_link_hello hello = {.version_min = 1, .version_max = 1, .credit = 1 << 20, .name = lone_span("peer"),
-                                  .payload = ki_span("\2\0\1\2", 4)};
+                                  .payload = ki_span("\2\0\1\3", 4)};
     size_t taken;
     if (kith_stream_accept(l->k, l->now, &from, id) != 0)
         return NULL;
@@ -75,7 +75,12 @@ static struct ki_link *sync_link(struct live *l, uint32_t *id)
     return first == &l->k->streams ? NULL : KI_CONTAINER(first, struct ki_stream, link)->carries;
 }
 
-/* Bytes that stand for names get ones of ours, by the salt of the run that is under way. */
+static int sync_order(const void *a, const void *b)
+{
+    return memcmp(a, b, 4);
+}
+
+/* Bytes that stand for names get ones of ours, by the salt of the run that is under way; in order, or all were malformed. */
 static void sync_names(const struct live *l, const struct ki_sync_run *run, uint8_t *bytes, size_t len)
 {
     for (size_t at = 6; at + KI_SYNC_ITEM_LEN <= len && run->step != KI_SYNC_IDLE; at += KI_SYNC_ITEM_LEN) {
@@ -87,6 +92,8 @@ static void sync_names(const struct live *l, const struct ki_sync_run *run, uint
         if (bytes[at + 4] & 0x80) /* and all but the time */
             ki_store_be(bytes + at + 4, place.item.content, 4);
     }
+    if (len > 6)
+        qsort(bytes + 6, (len - 6) / KI_SYNC_ITEM_LEN, KI_SYNC_ITEM_LEN, sync_order);
 }
 
 static void sync_live(uint8_t how, uint8_t memory_at, struct ki_reader r)

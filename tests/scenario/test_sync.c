@@ -194,7 +194,7 @@ static struct ki_sync_place sync_model(uint64_t ltime, bool gone, bool left, con
     hash = model_end(hash);
     return (struct ki_sync_place){.bucket = (uint32_t)(named >> 58),
                                   .list = gone,
-                                  .item = {(uint32_t)named / 2 * 2 + gone, (uint32_t)(hash >> 32),
+                                  .item = {(uint32_t)(named >> 32) / 2 * 2 + gone, (uint32_t)(hash >> 32),
                                            apart ? (uint32_t)ltime : UINT32_MAX},
                                   .sum = model_word(hash, apart ? ltime : UINT32_MAX)};
 }
@@ -373,7 +373,7 @@ static void large_views_go_in_ranges(void **state)
     assert_true(sync_same(d));
     for (unsigned i = 0; i < 15000; i += 99)
         assert_true(sync_member(d, 0, i)->incarnation == 4 && sync_member(d, 1, i)->incarnation == 4);
-    assert_true(duo_count(d, 0, "slices") > 10 && duo_count(d, 1, "slices") > 10);
+    assert_true(duo_count(d, 0, "slices") >= 4 && duo_count(d, 1, "slices") >= 4);
     duo_free(d);
 }
 
@@ -540,8 +540,7 @@ static const struct {
     {KI_SYNC_ITEMS, true, "\0\0\xff\xff", 4},
     {KI_SYNC_ITEMS, true, "\0\0\0\1\1", 5},
     {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "12345678901", 17},
-    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "aaaa1234timeaaaa1235timeaaaa1236timeaaaa1237timeaaaa1238timeaaaa1239time"
-     "aaaa123atimeaaaa123btimeaaaa123ctime", 114},
+    {KI_SYNC_ITEMS, true, "\0\0\0\1\1\0" "aaab1234timeaaac1235timeaaaa1236time", 42}, /* names that fall */
     {KI_SYNC_TIMES, false, "\0\0\0\0\0\1", 6},                    /* of nothing */
     {KI_SYNC_WANTED, false, "\0\0\0", 3},                          /* of nothing */
     {KI_SYNC_MEMBERS, false, "\0\0", 2},
@@ -594,7 +593,7 @@ static struct ki_link *sync_link(struct duo *d)
 static void times_are_of_what_was_listed(void **state)
 {
     (void)state;
-    static const uint8_t sums[26] = {[7] = 1, [17] = 1};
+    static const uint8_t sums[26] = {[7] = 5, [17] = 1}; /* by which "one" is listed after "zero" */
     static const struct {
         const char *bytes;
         size_t len;
@@ -613,7 +612,7 @@ static void times_are_of_what_was_listed(void **state)
         d->mute[1] = true;
         ki_sync_link_owner.receive(k, link, KI_SYNC_SUMS, ki_span(sums, sizeof sums));
         duo_run(d, 1000);
-        assert_true(run->step == KI_SYNC_WAIT && run->listed_count == 2 && run->listed[1] == id);
+        assert_true(run->step == KI_SYNC_WAIT && run->listed_count == 2 && run->seen[run->listed[1]].id == id);
         ki_sync_link_owner.receive(k, link, KI_SYNC_TIMES, ki_span(cases[i].bytes, cases[i].len));
         if (link->aborted == cases[i].fine || (ki_about(k, id)->standing.ltime == 0x63) != (i == 0))
             fail_msg("case %u", i);
@@ -647,7 +646,7 @@ static void what_is_wanted_was_listed(void **state)
         }
         assert_int_equal(duo_count(d, 0, "malformed"), i > 0);
         assert_int_equal(link->aborted, i > 0);
-        assert_int_equal(run->step == KI_SYNC_GIVE, i == 0);
+        assert_int_equal(run->step == KI_SYNC_TELL, i == 0);
         duo_free(d);
     }
 }
