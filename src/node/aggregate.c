@@ -79,18 +79,13 @@ void ki_aggregates_forget(struct kith *k, uint32_t id)
 
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard)
 {
-    uint64_t last = ki_max_u64(heard, a->own->generation), generation = last + 1;
+    uint64_t last = ki_max_u64(heard, a->own->generation);
     if (last == UINT64_MAX)
         return; /* no later one can be told: somebody has accused us in the last life there is */
-    ki_contributor_renew(&a->contributions, a->own, generation);
-    a->own->is_off = a->exact_is_off && a->off_us == KITH_NEVER;
-    for (uint32_t i = 0; i < a->open_count; i++)
-        a->open[i].is_told = false;
+    a->next_generation = ki_max_u64(a->next_generation, last + 1);
     a->is_announced = false;
     a->announce_us = k->now.mono_us;
     ki_aggregates_due(k, a);
-    if (generation >> 32 > k->incarnation) /* nobody believes it before we are so old; counting on does not get there */
-        (void)ki_announce_self(k, (uint32_t)(generation >> 32), 0);
 }
 
 /* ---- what is open ---- */

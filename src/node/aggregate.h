@@ -84,7 +84,8 @@ struct ki_aggregates {
 
     /* telling */
     bool has_begun;       /* others have been told that we take part, */
-    bool is_announced;    /* and of our present generation */
+    bool is_announced;    /* and of our present generation, */
+    uint64_t next_generation; /* which ends when others are told of this one, so not before its values; 0: it goes on */
     uint64_t announce_us; /* not before it */
     uint64_t tell_us;     /* when something of ours is due; KITH_NEVER: nothing is */
     uint64_t told_us;     /* when others were told last; 0: never */
@@ -115,7 +116,7 @@ struct ki_aggregates {
 struct ki_aggregates *ki_aggregates(struct kith *k);
 void ki_aggregates_free(struct kith *k);
 void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */
-/* Another generation of ours, later than this one, too: whatever we contribute is to be told again. */
+/* Another generation of ours, later than this one, too, from when others are told next: all that we contribute then. */
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard);
 /* All under this name. */
 struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name);

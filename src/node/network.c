@@ -235,7 +235,7 @@ static void network_tell(struct kith *k, struct ki_aggregates *a, struct ki_netw
         ki_aggregates_renew(k, a, own->generation);
         own->version = 0;
     }
-    own->generation = ki_max_u64(own->generation, a->own->generation);
+    own->generation = ki_max_u64(own->generation, ki_max_u64(a->own->generation, a->next_generation));
     own->version = ki_max_u64(own->version + 1, k->now.mono_us / 1000 + 1);
     own->cleared = !value;
     own->value = value ? *value : 0;

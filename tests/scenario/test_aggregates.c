@@ -168,6 +168,36 @@ static void a_quick_restart_with_another_value(void **state)
     }
 }
 
+/* Taking one value back begins a generation, and ends all that was told in the one before: nobody misses the other values
+ * meanwhile. */
+static void the_others_stay_when_one_is_taken_back(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = contributing(4, NULL);
+    for (unsigned n = 0; n < 4; n++)
+        assert_int_equal(kith_aggregate_open(world_node(w, n), world_now(w), STR("other"), &schema), 0);
+    settles_within(w, 2 * SECOND);
+    world_run(w, 2 * SECOND);
+    for (unsigned i = 0; i < 3000; i++) {
+        struct kith_aggregate_answer other;
+        if (i % 300 == 0) /* told at once; what follows has to wait for a second, and meanwhile there are pings */
+            assert_int_equal(kith_aggregate_set(world_node(w, 1), world_now(w), STR("other"), 7), 0);
+        if (i % 300 == 10)
+            assert_int_equal(kith_aggregate_clear(world_node(w, 1), world_now(w), STR("other")), 0);
+        world_run(w, SECOND / 100);
+        assert_true(answer_of(w, 0).count == 4 && answer_of(w, 2).count == 4);
+        assert_int_equal(
+            kith_aggregate_read(world_node(w, 0), world_now(w), STR("other"), KITH_ENGINE_EXACT, &other), 0);
+        if (i % 300 == 9)
+            assert_true(other.count == 1);
+        if (i % 300 >= 150)
+            assert_true(other.count == 0);
+    }
+    settles_within(w, SECOND);
+    world_free(w);
+}
+
 /* Within the same second by the wall clock, so with the same incarnation. */
 static void another_life_in_the_same_second(void **state)
 {
@@ -430,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_third_of_all_is_lost),     cmocka_unit_test(all_is_known_in_spite_of_loss),
         cmocka_unit_test(the_forgotten_are_forgotten), cmocka_unit_test(who_is_not_known_is_not_covered),
         cmocka_unit_test(another_life_in_the_same_second),
+        cmocka_unit_test(the_others_stay_when_one_is_taken_back),
         cmocka_unit_test(conflicting_schemas),        cmocka_unit_test(a_quick_restart_with_another_value),
         cmocka_unit_test(every_reading),              cmocka_unit_test(age_is_that_of_the_last_change),
     };

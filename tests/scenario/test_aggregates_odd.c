@@ -38,6 +38,7 @@ static void the_last_version_of_a_former_generation(void **state)
     world_run(w, 3 * SECOND);
     assert_int_equal(kith_aggregate_close(world_node(w, 0), world_now(w), STR("other")), 0);
     uint64_t former = run_of(w, 0)->own.generation;
+    world_run(w, 2 * SECOND);
     assert_true(world_node(w, 0)->aggregates->own->generation > former);
     inject_claim(w, former, INT64_MAX);
     world_run(w, SECOND);
@@ -88,9 +89,11 @@ static void generations_come_to_their_end(void **state)
     world_inject(w, 0, 1, buf, p.w.len);
     assert_int_equal(world_node(w, 0)->incarnation, UINT32_MAX);
     inject_values(w, UINT64_MAX - 1);
+    world_run(w, 2 * SECOND);
     assert_true(world_node(w, 0)->aggregates->own->generation == UINT64_MAX);
     inject_values(w, UINT64_MAX);
     assert_int_equal(kith_aggregate_clear(world_node(w, 0), world_now(w), LOAD), 0);
+    world_run(w, 2 * SECOND);
     assert_true(world_node(w, 0)->aggregates->own->generation == UINT64_MAX);
     world_free(w);
 }
