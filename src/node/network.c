@@ -2,7 +2,7 @@
  *
  * An aggregate is computed while somebody wants it: it is open here and meant to be computed so, or has been read within
  * a minute.  For how long still, its lease, is told with every message, and a longer one that is heard holds here too.
- * Rounded down each time it is told, it ends everywhere a minute after it is renewed nowhere.  Whoever hears of an
+ * Told as a second less, for what the way takes, it ends everywhere a minute after it is renewed nowhere.  Whoever hears of an
  * aggregate for the first time tells its neighbours at once, so the whole pool begins within some round trips.
  *
  * Each 500 ms, and 250 at first, there is a tick.  A node then asks one of the neighbours whom it is to ask, each in its
@@ -26,6 +26,7 @@
 #define NETWORK_STRANGERS (KI_NETWORK_ROWS - KI_OVERLAY_NEIGHBOURS)
 #define NETWORK_TRIES 3             /* of a request, and they fit a tick */
 #define NETWORK_ANNOUNCE_TICKS 8    /* after so many, who has not been heard is told again: announcements may be lost */
+#define NETWORK_WAY_US 1000000      /* a message may take so long, or leases of long ways would never end */
 #define NETWORK_FAST_TICKS 20       /* the first of a run are half as long: it begins far from what it will say */
 
 void ki_network_init(struct kith *k, struct ki_network *n)
@@ -125,7 +126,8 @@ struct ki_network_run *ki_network_find(const struct ki_network *n, uint64_t sche
 
 uint16_t ki_network_lease_s(const struct kith *k, const struct ki_network_run *run)
 {
-    return run->lease_us > k->now.mono_us ? (uint16_t)((run->lease_us - k->now.mono_us) / 1000000) : 0;
+    uint64_t told_us = k->now.mono_us + NETWORK_WAY_US;
+    return run->lease_us > told_us ? (uint16_t)((run->lease_us - told_us) / 1000000) : 0;
 }
 
 static struct ki_span network_name_of(const void *arg, uint32_t id)

@@ -292,6 +292,24 @@ static void who_reads_has_it_computed(void **state)
     world_free(w);
 }
 
+/* What is on its way for long is not renewed by that. */
+static void it_ends_where_ways_are_long(void **state)
+{
+    (void)state;
+    struct world *w = contributing(9, NULL);
+    settles_within(w, 3 * SECOND);
+    world_delay(w, 9 * SECOND / 10);
+    (void)network_answer(w, 5);
+    world_run(w, 5 * SECOND);
+    for (unsigned n = 0; n < 9; n++)
+        assert_true(counter(w, n, "flows_out") > 0);
+    world_run(w, 70 * SECOND);
+    uint64_t before = flows(w);
+    world_run(w, 10 * SECOND);
+    assert_int_equal(flows(w), before);
+    world_free(w);
+}
+
 /* The lease of one holds for all, as long as it renews it. */
 static void one_reader_is_enough(void **state)
 {
@@ -392,6 +410,7 @@ int main(void)
         cmocka_unit_test(back_at_once),
         cmocka_unit_test(parted_and_healed),
         cmocka_unit_test(who_reads_has_it_computed),
+        cmocka_unit_test(it_ends_where_ways_are_long),
         cmocka_unit_test(one_reader_is_enough),
         cmocka_unit_test(readers_need_not_contribute),
         cmocka_unit_test(auto_goes_over),

@@ -36,6 +36,7 @@ struct world {
     struct kith_time now;
     struct world_member nodes[WORLD_NODES];
     bool cut[WORLD_NODES][WORLD_NODES];
+    uint64_t delay_us;
     struct world_packet *packets;
     size_t packet_count, packet_cap;
     struct world_stream streams[WORLD_STREAMS];
@@ -68,6 +69,7 @@ struct world *world_new(void)
     struct world *w = calloc(1, sizeof *w);
     world_check(w, "out of memory");
     w->now = (struct kith_time){.mono_us = 1000000, .wall_us = 1800000000000000};
+    w->delay_us = WORLD_DELAY_US;
     return w;
 }
 
@@ -209,6 +211,11 @@ void world_chance(struct world *w, uint64_t seed, uint32_t loss_ppm)
     w->loss_ppm = loss_ppm;
 }
 
+void world_delay(struct world *w, uint64_t us)
+{
+    w->delay_us = us;
+}
+
 /* ---- outputs of one node ---- */
 
 static void world_send(struct world *w, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len)
@@ -225,7 +232,7 @@ static void world_send(struct world *w, unsigned from, const struct kith_addr *t
     }
     struct world_packet *p = &w->packets[w->packet_count++];
     *p = (struct world_packet){
-        .at_us = w->now.mono_us + WORLD_DELAY_US, .order = w->order++, .from = from, .to = target, .len = len};
+        .at_us = w->now.mono_us + w->delay_us, .order = w->order++, .from = from, .to = target, .len = len};
     memcpy(p->buf, buf, len);
 }
 
@@ -251,7 +258,7 @@ static void world_open(struct world *w, unsigned n, const struct kith_stream_act
         struct world_stream *s = &w->streams[i];
         if (s->used)
             continue;
-        *s = (struct world_stream){.used = true, .ready_us = w->now.mono_us + WORLD_DELAY_US};
+        *s = (struct world_stream){.used = true, .ready_us = w->now.mono_us + w->delay_us};
         s->node[0] = n;
         s->id[0] = action->id;
         s->node[1] = world_index(&action->addr);
@@ -270,7 +277,7 @@ static void world_drain_writes(struct world *w, unsigned n, struct world_stream 
         world_check(s->bytes[other], "out of memory");
         memcpy(s->bytes[other] + s->len[other], buf, len);
         s->len[other] += len;
-        s->ready_us = w->now.mono_us + WORLD_DELAY_US;
+        s->ready_us = w->now.mono_us + w->delay_us;
     }
 }
 
@@ -287,7 +294,7 @@ static void world_act(struct world *w, unsigned n, const struct kith_stream_acti
     if (action->kind == KITH_STREAM_FINISH || action->kind == KITH_STREAM_ABORT) {
         s->id[end] = 0;
         s->finished[end] = true;
-        s->ready_us = w->now.mono_us + WORLD_DELAY_US;
+        s->ready_us = w->now.mono_us + w->delay_us;
     }
 }
 

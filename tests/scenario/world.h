@@ -1,5 +1,5 @@
 /* A few kith instances in one process on a virtual network: enough to test the core through its public API alone.
- * Datagrams and stream bytes arrive after a fixed delay, in order; links can be cut; every instance runs by the loop
+ * Datagrams and stream bytes arrive after a delay, in order; links can be cut; every instance runs by the loop
  * that kith.h describes.  (The simulator proper has latency, loss, seeds and checkers.) */
 #ifndef TEST_WORLD_H
 #define TEST_WORLD_H
@@ -50,6 +50,7 @@ void world_run(struct world *w, uint64_t us);
 /* Everything random in this world follows from the seed; so many datagrams in a million are lost. */
 void world_chance(struct world *w, uint64_t seed, uint32_t loss_ppm);
 uint64_t world_random(struct world *w);
+void world_delay(struct world *w, uint64_t us); /* of what is sent from now on, one way; at first 1 ms */
 int world_join(struct world *w, unsigned n, unsigned to, kith_ticket *ticket);
 /* Every datagram sent passes here if set. */
 typedef void (*world_tap)(void *arg, unsigned from, const struct kith_addr *to, const uint8_t *buf, size_t len);
