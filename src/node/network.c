@@ -2,8 +2,8 @@
  *
  * An aggregate is computed while somebody wants it: it is open here and meant to be computed so, or has been read within
  * a minute.  For how long still, its lease, is told with every message, and a longer one that is heard holds here too.
- * Told as a second less, for what the way takes, it ends everywhere a minute after it is renewed nowhere.  Whoever hears of an
- * aggregate for the first time tells its neighbours at once, so the whole pool begins within some round trips.
+ * Told as a second less, for what the way takes, it ends everywhere a minute after it is renewed nowhere.  Whoever hears
+ * of an aggregate for the first time tells its neighbours at once, so the whole pool begins within some round trips.
  *
  * Each 500 ms, and 250 at first, there is a tick.  A node then asks one of the neighbours whom it is to ask, each in its
  * turn and all in random order, the same for everything that is computed.  An answer that does not come is asked for
