@@ -5,7 +5,7 @@ set(kith_binary "")
 if(have_program)
     set(kith_binary $<TARGET_FILE:kith>)
 endif()
-set(test_environment "KITH_SOURCE_DIR=${PROJECT_SOURCE_DIR};KITH_BUILD_DIR=${PROJECT_BINARY_DIR}"
+set(test_environment KITH_SANITIZE=${KITH_SANITIZE} "KITH_SOURCE_DIR=${PROJECT_SOURCE_DIR};KITH_BUILD_DIR=${PROJECT_BINARY_DIR}"
     "CC=${CMAKE_C_COMPILER};CMAKE=${CMAKE_COMMAND}")
 
 # The frame forwarder of the suites that need a bad network.

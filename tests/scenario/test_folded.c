@@ -4,6 +4,7 @@
 #include <kith/aggregate.h>
 
 #include "folded_pool.h"
+#include "sanitized.h"
 
 static bool is_even(unsigned n)
 {
@@ -240,7 +241,7 @@ static void delegates_die(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
-        unsigned count = round < 2 ? 60 : 200;
+        unsigned count = round < 2 ? 60 : FEWER(200) + 50;
         struct world *w = fold_pool(count, 0, NULL);
         const struct kith_query query = {.name = STR("load"), .fold = true};
         world_chance(w, round + 1, 0);
@@ -343,7 +344,7 @@ static void a_third_of_all_datagrams_is_lost(void **state)
 {
     unsigned silent = 0, asked = 0;
     (void)state;
-    for (unsigned round = 0; round < 12; round++) {
+    for (unsigned round = 0; round < FEWER(16); round++) {
         unsigned count = round % 4 == 3 ? 150 : 5 + round * 4;
         struct world *w = fold_pool(count, 0, NULL);
         const struct kith_query query = {.name = STR("load"), .fold = true, .fold_top = 3};

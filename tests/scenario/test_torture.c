@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "sanitized.h"
 #include "world.h"
 
 #define SECOND 1000000ull
@@ -303,7 +304,7 @@ static void torture_seed(uint64_t seed)
 static void every_seed_heals(void **state)
 {
     (void)state;
-    unsigned long long from = 1, to = getenv("KITH_SOAK") ? 20000 : 300;
+    unsigned long long from = 1, to = getenv("KITH_SOAK") ? 20000 : FEWER(300);
     const char *seeds = getenv("KITH_SEEDS");
     if (seeds && sscanf(seeds, "%llu..%llu", &from, &to) != 2)
         fail_msg("KITH_SEEDS is not A..B: %s", seeds);

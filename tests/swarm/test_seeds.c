@@ -1,6 +1,6 @@
 /* The swarm in this very process, for the sanitizers: random worlds, every checker looking on, no violation.
  *
- * KITH_SEEDS=A..B chooses the seeds; without it 120 of them run, 40 each with stores, events and aggregates, and 10 with
+ * KITH_SEEDS=A..B chooses the seeds; without it 60 of them run, 20 each with stores, events and aggregates, and 5 with
  * all of these.  The long runs are those of `kith sim swarm`. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,31 +34,31 @@ static void run_worlds(unsigned with, const char *flag, unsigned long long to)
 static void no_world_is_violated(void **state)
 {
     (void)state;
-    run_worlds(0, "", 120);
+    run_worlds(0, "", 60);
 }
 
 static void no_world_with_stores_is_violated(void **state)
 {
     (void)state;
-    run_worlds(SIM_WITH_STORES, " --stores", 40);
+    run_worlds(SIM_WITH_STORES, " --stores", 20);
 }
 
 static void no_world_with_events_is_violated(void **state)
 {
     (void)state;
-    run_worlds(SIM_WITH_EVENTS, " --events", 40);
+    run_worlds(SIM_WITH_EVENTS, " --events", 20);
 }
 
 static void no_world_with_aggregates_is_violated(void **state)
 {
     (void)state;
-    run_worlds(SIM_WITH_AGGREGATES, " --aggregates", 40);
+    run_worlds(SIM_WITH_AGGREGATES, " --aggregates", 20);
 }
 
 static void nor_one_with_all(void **state)
 {
     (void)state;
-    run_worlds(SIM_WITH_STORES | SIM_WITH_EVENTS | SIM_WITH_AGGREGATES, " --stores --events --aggregates", 10);
+    run_worlds(SIM_WITH_STORES | SIM_WITH_EVENTS | SIM_WITH_AGGREGATES, " --stores --events --aggregates", 5);
 }
 
 /* The trace costs nothing but time: it must not change what happens. */

@@ -24,10 +24,12 @@ OTHER = os.environ.get("KITH_OTHER", "")
 PLANTED = os.environ.get("SWARM_PLANTED", "")
 SOURCE = Path(os.environ["KITH_SOURCE_DIR"])
 SOAK_LOG = SOURCE / "tests/regress/soak.log"
-SEEDS = 300
-STORE_SEEDS = 50
-EVENT_SEEDS = 50
-AGGREGATE_SEEDS = 50
+SHARE = 10 if os.environ.get("KITH_SANITIZE") else 1  # sanitizers are so much slower
+SEEDS = 300 // SHARE
+STORE_SEEDS = 50 // SHARE
+EVENT_SEEDS = 50 // SHARE
+AGGREGATE_SEEDS = 50 // SHARE
+TWICE = "1..8"  # seeds that are run again and again, for their digest
 SOAK_SEEDS = 20000
 
 
@@ -63,11 +65,11 @@ def worlds_with_stores():
     assert stored["p50"] <= stored["p99"] <= stored["max"] <= 90000, stored
     print(f"  {STORE_SEEDS} seeds in {found['wall_s']:.1f} s; stores of {stored['worlds']} worlds agree after "
           f"{stored['p50']} ms (p50), {stored['p99']} ms (p99), {stored['max']} ms (max)")
-    first = swarm("--stores", "--seeds", "1..20", "--jobs", "1")["digest"]
-    assert first == swarm("--stores", "--seeds", "1..20", "--jobs", "3")["digest"]
-    assert first != swarm("--seeds", "1..20")["digest"]
+    first = swarm("--stores", "--seeds", TWICE, "--jobs", "1")["digest"]
+    assert first == swarm("--stores", "--seeds", TWICE, "--jobs", "3")["digest"]
+    assert first != swarm("--seeds", TWICE)["digest"]
     if OTHER and Path(OTHER).exists():
-        assert first == swarm("--stores", "--seeds", "1..20", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+        assert first == swarm("--stores", "--seeds", TWICE, program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
     assert "stored_ms" not in swarm("--seeds", "1..2")
 
 
@@ -75,11 +77,11 @@ def worlds_with_events():
     found = swarm("--events", "--seeds", f"1..{EVENT_SEEDS}")
     assert found["run"] == EVENT_SEEDS
     print(f"  {EVENT_SEEDS} seeds in {found['wall_s']:.1f} s")
-    first = swarm("--events", "--seeds", "1..10", "--jobs", "1")["digest"]
-    assert first == swarm("--events", "--seeds", "1..10", "--jobs", "3")["digest"]
-    assert first != swarm("--events", "--stores", "--seeds", "1..10")["digest"]
+    first = swarm("--events", "--seeds", TWICE, "--jobs", "1")["digest"]
+    assert first == swarm("--events", "--seeds", TWICE, "--jobs", "3")["digest"]
+    assert first != swarm("--events", "--stores", "--seeds", TWICE)["digest"]
     if OTHER and Path(OTHER).exists():
-        assert first == swarm("--events", "--seeds", "1..10", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+        assert first == swarm("--events", "--seeds", TWICE, program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
 
 
 def worlds_with_aggregates():
@@ -90,11 +92,11 @@ def worlds_with_aggregates():
     assert folded["p50"] <= folded["p99"] <= folded["max"] <= 60000, folded
     print(f"  {AGGREGATE_SEEDS} seeds in {found['wall_s']:.1f} s; aggregates of {folded['worlds']} worlds agree after "
           f"{folded['p50']} ms (p50), {folded['p99']} ms (p99), {folded['max']} ms (max)")
-    first = swarm("--aggregates", "--seeds", "1..20", "--jobs", "1")["digest"]
-    assert first == swarm("--aggregates", "--seeds", "1..20", "--jobs", "3")["digest"]
-    assert first != swarm("--seeds", "1..20")["digest"]
+    first = swarm("--aggregates", "--seeds", TWICE, "--jobs", "1")["digest"]
+    assert first == swarm("--aggregates", "--seeds", TWICE, "--jobs", "3")["digest"]
+    assert first != swarm("--seeds", TWICE)["digest"]
     if OTHER and Path(OTHER).exists():
-        assert first == swarm("--aggregates", "--seeds", "1..20", program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
+        assert first == swarm("--aggregates", "--seeds", TWICE, program=[OTHER, "sim", "swarm"])["digest"], "compilers differ"
     assert "folded_ms" not in swarm("--seeds", "1..2")
 
 
@@ -118,14 +120,14 @@ def the_commits_own_world():
 
 
 def one_seed_is_one_run():
-    first = swarm("--seeds", "1..40", "--jobs", "1")["digest"]
-    assert first != swarm("--seeds", "2..41", "--jobs", "1")["digest"]
-    assert first == swarm("--seeds", "1..40", "--jobs", "3")["digest"]
-    text = run("--seeds", "1..40")
-    assert text.returncode == 0 and text.stdout.startswith("40 seeds, 0 failed, in ") and not text.stderr, text
+    first = swarm("--seeds", TWICE, "--jobs", "1")["digest"]
+    assert first != swarm("--seeds", "2..9", "--jobs", "1")["digest"]
+    assert first == swarm("--seeds", TWICE, "--jobs", "3")["digest"]
+    text = run("--seeds", TWICE)
+    assert text.returncode == 0 and text.stdout.startswith("8 seeds, 0 failed, in ") and not text.stderr, text
     assert f"; digest {first}\n" in text.stdout, text
     if OTHER and Path(OTHER).exists():
-        assert first == swarm("--seeds", "1..40", program=[OTHER, "sim", "swarm"])["digest"], "two compilers differ"
+        assert first == swarm("--seeds", TWICE, program=[OTHER, "sim", "swarm"])["digest"], "two compilers differ"
         print("  and by another compiler")
 
 

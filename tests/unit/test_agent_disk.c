@@ -3,6 +3,7 @@
  * ctest: TIMEOUT 180 */
 #include "agent/disk.h"
 #include "agent/disk_internal.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +28,6 @@
 #endif
 #ifndef NO_DAMAGE_ROUNDS
 #    define NO_DAMAGE_ROUNDS 200
-#endif
-#if defined(__has_feature)
-#    define IS_SANITIZED __has_feature(address_sanitizer)
-#else
-#    define IS_SANITIZED 0
 #endif
 
 struct row {

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "cli/sim.h"
+#include "sanitized.h"
 
 /* ---- durations ---- */
 
@@ -251,18 +252,6 @@ static void test_command(void **state)
     free(text);
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
-#define WORDS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(WORDS_SANITIZED)
-#define WORDS_SANITIZED 1
-#endif
-#ifndef WORDS_SANITIZED
-#define WORDS_SANITIZED 0
-#endif
-
 /* In a process of its own, for it ends with a line.  A sanitizer has an end of its own for that. */
 static void test_no_memory(void **state)
 {
@@ -271,7 +260,7 @@ static void test_no_memory(void **state)
     int ends[2], status;
     (void)state;
     free(ki_sim_new(0));
-    if (WORDS_SANITIZED)
+    if (IS_SANITIZED)
         skip();
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
