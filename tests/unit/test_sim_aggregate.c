@@ -62,7 +62,7 @@ struct figures {
     struct sum error, bias;  /* in the end */
     struct sum factor;       /* of the variance, from a cycle to the next, until the error was below 1 % */
     double bias_max, bytes;  /* the largest at any time; per node and cycle */
-    double runs;
+    uint32_t runs;
 };
 
 static void run_one(const struct sim_aggregate_config *config, uint32_t cycles, struct figures *f)
