@@ -102,7 +102,8 @@ static void test_rumour_mongering(void **state)
         char row[64];
         double runs = run_all(config, rumours[i].runs, &stats, &got);
         snprintf(row, sizeof row, "row %zu (mode %d, stop %d, k %u)", i, (int)config.mode, (int)config.stop, config.k);
-        wrong += !agrees(row, "residue", rumours[i].residue, got.residue, runs, 3000);
+        if (!IS_SANITIZED) /* one in so many that fewer runs may have none */
+            wrong += !agrees(row, "residue", rumours[i].residue, got.residue, runs, 3000);
         wrong += !agrees(row, "traffic", rumours[i].traffic, got.traffic, runs, 3000);
         wrong += !agrees(row, "t_avg", rumours[i].t_avg, got.t_avg, runs, 3000);
         wrong += !agrees(row, "t_last", rumours[i].t_last, got.t_last, runs, 3000);
@@ -433,12 +434,12 @@ static void test_stop_now(void **state)
     asked = 0, asked_max = UINT32_MAX;
     assert_true(ki_sim_spread_next(s, &run) && run.cut == (run.reached < 10));
     ki_sim_spread_free(s);
-    config = (struct sim_spread_config){.nodes = 100000, .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
+    config = (struct sim_spread_config){.nodes = FEWER(100000), .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
     s = ki_sim_spread_new(&config);
     asked = 0, asked_max = 4;
     assert_true(ki_sim_spread_next(s, &run) && run.cut && asked == 5 && run.last <= 1);
     asked_max = UINT32_MAX;
-    assert_true(ki_sim_spread_next(s, &run) && !run.cut && run.reached == 100000);
+    assert_true(ki_sim_spread_next(s, &run) && !run.cut && run.reached == config.nodes);
     ki_sim_spread_free(s);
 }
 
