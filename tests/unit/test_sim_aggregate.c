@@ -23,7 +23,7 @@
 #define SIGMAS     4
 #define SPREAD_MIN 0.15
 #define MARKS      4
-#define RUNS_SANITIZED 3
+#define RUNS_SANITIZED 8
 #define CYCLES_MAX 250
 
 static const double marks[MARKS] = {1e-1, 1e-2, 1e-4, 1e-6};
@@ -161,7 +161,7 @@ static void cycles_are_those_of_the_tables(void **state)
     (void)state;
     int wrong = 0;
     for (size_t i = 0; i < KI_COUNT(averages); i++) {
-        if (IS_SANITIZED && averages[i].nodes > 10000)
+        if (IS_SANITIZED && averages[i].nodes > 2000)
             continue;
         struct figures f = run((struct sim_aggregate_config){.nodes = averages[i].nodes,
                                                              .function = averages[i].function,
