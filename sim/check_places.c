@@ -1,8 +1,9 @@
 /* Checker "places": an answer holds what its owners have given, nothing of who is held gone, and nothing old again.
  *
  * Kept: for each node, owner and aggregate the least number of a value that may be shown, and whether one was at the last
- * look.  What is not shown any more, though its owner is alive to the node and has taken it back, does not come again.  What
- * a node knows of an owner ends when it forgets it, and with its own life.
+ * look.  What is not shown any more, though its owner is alive to the node and has taken it back, does not come again: if
+ * nothing is missing that the node knows of, for it may have heard of the owner's next generation a part.  What a node knows
+ * of an owner ends when it forgets it, and with its own life.
  *
  * Looked at are answers of the engine that knows every contribution: reading does not change it.  Those of the other engine
  * are looked at where the workload reads them.  There is no order in what they show of an owner: once it has been held gone,
@@ -85,14 +86,14 @@ static void places_taken_back(const struct places_look *l, uint32_t owner)
         *next = (uint32_t)at;
 }
 
-static void places_vanished(const struct places_look *l)
+static void places_vanished(const struct places_look *l, bool is_whole)
 {
     struct kith_member m;
     for (uint32_t owner = 0; owner < l->s->count; owner++) {
         uint32_t *seen = ki_sim_grid_at(&l->t->seen[l->aggregate], l->node, owner);
         if (*seen == PLACES_SHOWN) {
             *seen = 1 + l->meaning;
-        } else if (*seen == 1 + l->meaning && places_lives(l, ki_sim_node_at(l->s, owner)->config.name, &m)) {
+        } else if (is_whole && *seen == 1 + l->meaning && places_lives(l, ki_sim_node_at(l->s, owner)->config.name, &m)) {
             *seen = 0;
             places_taken_back(l, owner);
         }
@@ -132,7 +133,8 @@ static void places_own(const struct places_look *l, const struct kith_aggregate 
         ki_sim_violate(l->s, "places", l->node, "%s does not list what the node gives itself", l->name);
 }
 
-static void places_answer(const struct places_look *l, const struct kith_aggregate *found, size_t count)
+/* Returns whether it says that nothing is missing. */
+static bool places_answer(const struct places_look *l, const struct kith_aggregate *found, size_t count)
 {
     struct kith_aggregate_answer a = {.count = -1};
     int error = kith_aggregate_read(l->k, kith_sim_time(l->s, l->node), ki_sim_aggregate_name(l->aggregate),
@@ -143,6 +145,7 @@ static void places_answer(const struct places_look *l, const struct kith_aggrega
                        "%s lists %zu values, and says: %s, count %g, %u contribute, average %.17g "
                        "of %.17g to %.17g",
                        l->name, count, kith_strerror(error), a.count, found->contributors, a.average, a.min, a.max);
+    return a.converged;
 }
 
 static struct places_look places_of(kith_sim *s, struct sim_givens *t, uint32_t node, uint32_t aggregate)
@@ -170,8 +173,7 @@ static void places_look_at(kith_sim *s, struct sim_givens *t, uint32_t node, uin
         ki_sim_violate(s, "places", node, "%s is of a schema that nobody has", l.name);
     places_list(&l, count);
     places_own(&l, &found);
-    places_vanished(&l);
-    places_answer(&l, &found, count);
+    places_vanished(&l, places_answer(&l, &found, count));
 }
 
 void ki_sim_places_network(kith_sim *s, uint32_t node, uint32_t aggregate)
