@@ -434,7 +434,8 @@ static void test_stop_now(void **state)
     asked = 0, asked_max = UINT32_MAX;
     assert_true(ki_sim_spread_next(s, &run) && run.cut == (run.reached < 10));
     ki_sim_spread_free(s);
-    config = (struct sim_spread_config){.nodes = FEWER(100000), .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
+    config = (struct sim_spread_config){
+        .nodes = FEWER(100000), .mode = X, .k = 1, .fanout = 1000, .seed = 1, .stop_now = stop_now};
     s = ki_sim_spread_new(&config);
     asked = 0, asked_max = 4;
     assert_true(ki_sim_spread_next(s, &run) && run.cut && asked == 5 && run.last <= 1);
