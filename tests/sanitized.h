@@ -15,5 +15,6 @@
 #endif
 
 #define FEWER(n) (IS_SANITIZED ? (n) / 4 : (n)) /* of worlds that are alike but for their luck */
+#define STEP(n)  (IS_SANITIZED ? (n) : 1)       /* through what is alike but for its place */
 
 #endif
