@@ -4,7 +4,6 @@
  * ends once; and when memory is back, everything is answered by everyone.
  * ctest: TIMEOUT 240 COST 40 */
 #include "oom_pool.h"
-#include "sanitized.h"
 
 #define ASKED    5000 /* bytes of a large query: it travels as an event with a number */
 #define ANSWERED 30000
@@ -141,7 +140,7 @@ static void each_allocation_fails_once(void **state)
     (void)state;
     uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
     assert_in_range(calls, 50, 5000);
-    for (uint64_t n = 0; n < calls; n += STEP(3))
+    for (uint64_t n = 0; n < calls; n++)
         oom_story(n, n + 1);
     assert_true(refusals >= 10 && unanswered >= 4); /* what an event or query, and what an answer takes */
 }
@@ -150,7 +149,7 @@ static void memory_is_gone_for_a_while(void **state)
 {
     (void)state;
     uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
-    for (uint64_t n = 0; n < calls; n += STEP(3))
+    for (uint64_t n = 0; n < calls; n++)
         oom_story(n, n + 20);
 }
 
