@@ -23,9 +23,10 @@
 #define SYNC_SLICE 4096         /* members looked through in one call: below half a millisecond */
 #define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
 #define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
-#define SYNC_SOON_MEMBER_US 200 /* and for each member, since a look at each is what it costs */
+#define SYNC_SOON_MEMBER_US 140 /* and for each member, since a look at each is what it costs */
 #define SYNC_NEWS 8             /* members of whom gossip has told since: more than it tells everybody of in a second */
-#define SYNC_NEWS_TOLD 2        /* times, by each who hears it: infect-and-die with two reaches 80 % */
+#define SYNC_NEWS_TOLD 2        /* times, by each who hears it: infect-and-die with two reaches 80 %; */
+#define SYNC_LARGE 1024         /* in pools of more members once: then it costs more than comparing, and tells as much */
 #define SYNC_MORE 2             /* after one that has brought something new */
 #define SYNC_PICKS 8            /* tries to find a member that speaks kith */
 
@@ -167,7 +168,7 @@ void ki_sync_news(struct kith *k, uint32_t id)
     if (++k->sync_news >= SYNC_NEWS)
         ki_sync_soon(k);
     if (ki_sync_floods(k))
-        ki_queue_hush(&k->queues[KI_QUEUE_MEMBERS], id, SYNC_NEWS_TOLD);
+        ki_queue_hush(&k->queues[KI_QUEUE_MEMBERS], id, k->table.count > SYNC_LARGE ? 1 : SYNC_NEWS_TOLD);
 }
 
 /* One that brings nothing new may have met a member that knows as little. */
