@@ -125,7 +125,7 @@ bool ki_sync_order(struct ki_sync_run *run); /* a slice; true: what was seen is 
 /* sync_match.c */
 /* Their items have come, as this message.  false: memory is out. */
 bool ki_sync_match_begin(struct kith *k, struct ki_sync_run *run, struct ki_span message, const struct ki_sync_items *items);
-/* Looks at so many of ours.  true: that was all. */
+/* Looks at so many of ours; at fewer, where names are shared by many.  true: that was all. */
 bool ki_sync_match(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t count);
 
 /* sync_merge.c */

@@ -7,7 +7,8 @@
  *
  * Members of whom both know something may stand in either list, on either side: names are the same but for their lowest
  * bits.  The rest is 31 bits, and two members may share it: what is looked at together is all that do, with marks for those
- * of the other's that have found theirs.
+ * of the other's that have found theirs.  That is two at most, unless somebody has prepared names (sync_sum.c): so each look
+ * counts, and a slice is one however many share a name.
  *
  * Invariants: whoever is wanted is so once, a time is told once, so the messages fit what was made for them; what is looked
  * at is what was summed up, whatever has come since.
@@ -77,14 +78,16 @@ static bool match_time(struct kith *k, struct ki_sync_link *data, struct ki_sync
 }
 
 /* Of this one the other has listed something else, or nothing.  Who is gone, and not even known there, is none of its
- * concern. */
-static bool match_lacks(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, const struct ki_sync_seen *seen)
+ * concern.  *looks grows by those at items that follow the first of that name. */
+static bool match_lacks(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, const struct ki_sync_seen *seen,
+                        uint32_t *looks)
 {
     bool found = false;
     for (uint32_t i = run->passed; i < run->items.count; i++) {
         struct ki_sync_item theirs = ki_sync_item_at(&run->items, i);
         if (theirs.name >> 1 != seen->item.name >> 1)
             break;
+        *looks += i > run->passed;
         if (theirs.name == seen->item.name && theirs.content == seen->item.content && !(run->marks[i] & MATCH_SAME) &&
             match_time(k, data, run, seen, i)) {
             run->marks[i] |= MATCH_SAME;
@@ -99,14 +102,14 @@ static bool match_lacks(struct kith *k, struct ki_sync_link *data, struct ki_syn
 bool ki_sync_match(struct kith *k, struct ki_sync_link *data, struct ki_sync_run *run, uint32_t count)
 {
     uint32_t end = run->starts[run->items.end];
-    for (; count > 0 && run->cursor < end; count--, run->cursor++) {
+    for (uint32_t looks = 0; looks < count && run->cursor < end; looks++, run->cursor++) {
         if (run->cursor + KI_SYNC_AHEAD < end)
             ki_sync_fetch(k, run->seen[run->cursor + KI_SYNC_AHEAD].id);
         const struct ki_sync_seen *seen = &run->seen[run->cursor];
         while (run->passed < run->items.count && ki_sync_item_at(&run->items, run->passed).name >> 1 < seen->item.name >> 1)
             match_pass(run);
         if (ki_sync_differs(&run->items, ki_sync_list(seen->item), ki_sync_bucket(seen->item, run->bits)) &&
-            match_lacks(k, data, run, seen))
+            match_lacks(k, data, run, seen, &looks))
             run->told[run->told_count++] = seen->id;
     }
     if (run->cursor < end)

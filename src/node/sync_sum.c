@@ -12,7 +12,9 @@
  * here and of its join there.  A time that does not fit 32 bits is part of the content, and so is one that is of a leave.
  *
  * Hashes depend on a salt that is drawn for each comparison.  So nothing is kept with the members: a look through the
- * view makes all of it.  Two members that happen to collide do so once, and nobody can prepare any that do.
+ * view makes all of it, and two members that happen to collide do so once.  It is no keyed hash: who flips the highest bit
+ * of a word, and in the next one those that this turns, has names that collide under any salt.  Such members may be
+ * missed, which harms nobody else, and are looked for together, which costs whoever compares time: in slices (sync_match.c).
  *
  * Deliberately not here: slices (sync.c).
  */
