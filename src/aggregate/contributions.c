@@ -94,7 +94,7 @@ void ki_contributor_renew(struct ki_contributions *c, struct ki_contributor *own
     while (owner->count > 0)
         contributor_remove(c, owner, owner->count - 1);
     owner->generation = generation;
-    owner->is_fresh = owner->is_off = false;
+    owner->is_fresh = owner->is_off = owner->is_thin = false;
     contributor_move(c, owner, 0, 0);
 }
 
@@ -175,6 +175,7 @@ void ki_contributor_hear(struct ki_contributions *c, struct ki_contributor *owne
 
 void ki_contributor_doubt(struct ki_contributions *c, struct ki_contributor *owner)
 {
+    owner->is_thin = false; /* it says nothing now */
     contributor_move(c, owner, 0, owner->heard);
 }
 
@@ -183,8 +184,10 @@ void ki_contributions_clear(struct ki_contributions *c, struct ki_schema *schema
     schema->uses++; /* until we are done with it */
     for (uint32_t i = 0; i < c->count; i++) {
         const struct ki_contribution *known = ki_contributor_find(c->list[i], schema);
-        if (known)
-            contributor_remove(c, c->list[i], (uint32_t)(known - c->list[i]->list));
+        if (!known)
+            continue;
+        c->list[i]->is_thin = true;
+        contributor_remove(c, c->list[i], (uint32_t)(known - c->list[i]->list));
     }
     ki_schemas_drop(&c->schemas, schema);
 }

@@ -24,6 +24,7 @@ struct ki_contributor {
     uint32_t count, cap;
     struct ki_contribution *list; /* one for a schema, the versions rising */
     bool is_off;         /* this generation tells nothing that may be computed in the network */
+    bool is_thin;        /* some of what it has told is not kept here, though the head is beyond it: nobody is told of it */
     bool is_named;       /* the caller's, for a while; */
     bool is_fresh;       /* and: what comes after this version is to be passed on, */
     bool fresh_schemas;  /* with the schemas */
@@ -70,7 +71,7 @@ void ki_contributor_doubt(struct ki_contributions *c, struct ki_contributor *own
 /* The first whose version is above this one: its place in the list. */
 uint32_t ki_contributor_after(const struct ki_contributor *owner, uint64_t version);
 const struct ki_contribution *ki_contributor_find(const struct ki_contributor *owner, const struct ki_schema *schema);
-/* Forgets all of a schema, whoever has contributed. */
+/* Forgets all of a schema, whoever has contributed: they are thin then. */
 void ki_contributions_clear(struct ki_contributions *c, struct ki_schema *schema);
 
 /* Owners in one of 2^bits buckets, by their names; what one adds to the root of its bucket. */

@@ -76,6 +76,7 @@ static void tell_drop(struct kith *k, struct ki_aggregates *a)
         if (!ki_aggregates_carry(a, schemas->list[i]))
             ki_contributions_clear(&a->contributions, schemas->list[i]);
     }
+    a->own->is_thin = false; /* another generation is about to say so */
 }
 
 static void tell_check(struct kith *k, struct ki_aggregates *a)

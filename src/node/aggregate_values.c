@@ -2,7 +2,8 @@
  *
  * A message is made in two parts, since its table of schemas stands before the values and grows with them: as many values
  * go in as fit, and what does not goes into the next message.  An owner's part says which versions it covers, so whoever had
- * all before it has all up to its last.
+ * all before it has all up to its last.  So nothing is told of an owner some of whose values have been left to the network
+ * here: that would say that there are none.
  *
  * Taking one in: it is read once before anything is heeded.  What cannot be taken (its schema is not known, there is no
  * room, no memory) leaves the owner's head where it was: that is a gap, and is asked for.  What must not be taken (out of
@@ -156,7 +157,7 @@ static uint32_t values_part(struct kith *k, struct ki_values *v, const struct ki
 bool ki_values_add(struct kith *k, struct ki_values *v, const struct ki_contributor *owner, uint64_t base)
 {
     uint32_t at = ki_contributor_after(owner, base), end = ki_contributor_after(owner, owner->head);
-    bool is_done = base > owner->head;
+    bool is_done = base > owner->head || owner->is_thin;
     struct ki_span name = ki_member_name(ki_table_at(&k->table, owner->id));
     if (v->body.len > 0 && values_used(v) + values_need(v, owner, name, base, at, end) > v->room)
         values_send(k, v); /* its parts may go different ways: it has one, if one message can hold it */
@@ -243,8 +244,10 @@ static enum values_verdict values_one(struct kith *k, struct ki_aggregates *a, s
         ki_count(k, KI_COUNT_contributions_refused);
         return VALUES_HAD;
     }
-    if (!ki_aggregates_carry(a, schema))
+    if (!ki_aggregates_carry(a, schema)) {
+        owner->is_thin = true;
         return VALUES_HAD;
+    }
     if (a->contributions.bytes >= 4 * k->cfg.aggregate_bytes_max && !ki_contributor_find(owner, schema))
         return values_no_room(k, a);
     switch (ki_contributor_take(&a->contributions, owner, schema, value->version, value->value)) {

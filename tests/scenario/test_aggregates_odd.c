@@ -123,6 +123,37 @@ static void what_is_left_to_the_network_is_missed(void **state)
     world_free(w);
 }
 
+static void some_leave_it_early(struct kith_config *c, unsigned n)
+{
+    if (n % 3 == 1)
+        c->aggregate_bytes_max = 1024;
+}
+
+/* Whoever comes later hears of the others' values, though some whom it asks have dropped them. */
+static void what_some_have_dropped_is_told_by_others(void **state)
+{
+    (void)state;
+    struct kith_schema schema = load_schema();
+    struct world *w = contributing(12, some_leave_it_early);
+    settles_within(w, SECOND);
+    world_run(w, 60 * SECOND);
+    for (unsigned n = 12; n < 15; n++) {
+        struct kith_config c;
+        world_config(&c, n);
+        world_add(w, n, &c);
+        assert_int_equal(world_join(w, n, 1, NULL), 0);
+        world_run(w, 20 * SECOND);
+        open_one(w, n, &schema);
+        struct kith_aggregate_answer answer = answer_of(w, n);
+        assert_true(answer.engine == KITH_ENGINE_EXACT && answer.count == 8);
+    }
+    set(w, 0, 777); /* one that is passed on by those that do not keep it */
+    world_run(w, 20 * SECOND);
+    for (unsigned n = 0; n < 15; n++)
+        assert_true(n % 3 == 1 || answer_of(w, n).max == 777);
+    world_free(w);
+}
+
 /* The same name and address, but of Serf's kind from now on: what it once contributed is nobody's. */
 static void who_returns_as_stock_contributes_nothing(void **state)
 {
@@ -205,6 +236,7 @@ int main(void)
         cmocka_unit_test(versions_come_to_their_end),
         cmocka_unit_test(generations_come_to_their_end),
         cmocka_unit_test(what_is_left_to_the_network_is_missed),
+        cmocka_unit_test(what_some_have_dropped_is_told_by_others),
         cmocka_unit_test(who_returns_as_stock_contributes_nothing),
         cmocka_unit_test(given_up_amid_looking),
     };
