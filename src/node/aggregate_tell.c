@@ -150,23 +150,29 @@ static bool tell_number(struct kith *k, struct ki_aggregates *a, bool *with_sche
     return true;
 }
 
-static void tell_renew(struct kith *k, struct ki_aggregates *a)
+/* Nobody believes a generation of a later life before we are so old; counting on does not get there.  False: memory is out,
+ * and the former goes on. */
+static bool tell_renew(struct kith *k, struct ki_aggregates *a)
 {
     uint64_t generation = a->next_generation;
+    if (generation >> 32 > k->incarnation && ki_announce_self(k, (uint32_t)(generation >> 32), 0) != 0)
+        return false;
     a->next_generation = 0;
     ki_contributor_renew(&a->contributions, a->own, generation);
     a->own->is_off = a->exact_is_off && a->off_us == KITH_NEVER;
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].is_told = false;
-    if (generation >> 32 > k->incarnation) /* nobody believes it before we are so old; counting on does not get there */
-        (void)ki_announce_self(k, (uint32_t)(generation >> 32), 0);
+    return true;
 }
 
 static void tell_own(struct kith *k, struct ki_aggregates *a)
 {
     struct ki_values values;
-    if (a->next_generation > 0)
-        tell_renew(k, a);
+    if (a->next_generation > 0 && !tell_renew(k, a)) {
+        a->told_us = k->now.mono_us; /* it is due again a second later */
+        ki_aggregates_due(k, a);
+        return;
+    }
     uint64_t base = a->is_announced ? a->own->head : 0, head = a->own->head;
     bool with_schemas = false;
     (void)tell_number(k, a, &with_schemas); /* what has found no memory is due again a second later */

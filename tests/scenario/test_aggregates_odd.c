@@ -98,6 +98,33 @@ static void generations_come_to_their_end(void **state)
     world_free(w);
 }
 
+static struct lone_memory memory;
+
+static void memory_of_the_first(struct kith_config *c, unsigned n)
+{
+    if (n == 0)
+        c->memory = lone_hooks(&memory);
+}
+
+/* A generation of the next life is told once that life could be announced, whatever fails before. */
+static void a_later_life_is_announced_first(void **state)
+{
+    (void)state;
+    for (uint64_t at = 0; at < 40; at++) {
+        memory = (struct lone_memory){.fail_from = UINT64_MAX, .fail_to = UINT64_MAX};
+        struct world *w = contributing(3, memory_of_the_first);
+        settles_within(w, SECOND);
+        inject_values(w, (uint64_t)world_node(w, 0)->incarnation << 32 | UINT32_MAX);
+        memory.fail_from = memory.calls + at;
+        memory.fail_to = memory.fail_from + 1;
+        world_run(w, 3 * SECOND);
+        memory.fail_from = memory.fail_to = UINT64_MAX;
+        set(w, 0, (double)(1000 + at));
+        settles_within(w, 10 * SECOND);
+        world_free(w);
+    }
+}
+
 /* ---- who does not take part ---- */
 
 static void leaves_it_early(struct kith_config *c, unsigned n)
@@ -235,6 +262,7 @@ int main(void)
         cmocka_unit_test(the_last_version_of_a_former_generation),
         cmocka_unit_test(versions_come_to_their_end),
         cmocka_unit_test(generations_come_to_their_end),
+        cmocka_unit_test(a_later_life_is_announced_first),
         cmocka_unit_test(what_is_left_to_the_network_is_missed),
         cmocka_unit_test(what_some_have_dropped_is_told_by_others),
         cmocka_unit_test(who_returns_as_stock_contributes_nothing),
