@@ -58,6 +58,10 @@ static void a_flood_is_over_soon(void **state)
     uint64_t took_us = world_agrees_us(s, 30 * SECOND);
     if (took_us > 6 * SECOND)
         fail_msg("%u ms", (unsigned)(took_us / 1000));
+    if (IS_SANITIZED) { /* what follows is nothing but time */
+        world_end(s);
+        return;
+    }
     kith_sim_run(s, kith_sim_now_us(s) + 60 * SECOND);
     uint64_t compared = world_count(s, 500, "views_compared"), bytes = world_count(s, 500, "link_bytes_out");
     kith_sim_run(s, kith_sim_now_us(s) + 300 * SECOND); /* each compares once in its period of 150 s; and nothing differs */
