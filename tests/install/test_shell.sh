@@ -31,10 +31,21 @@ for flag in $flags; do
     completes agent "-$flag" | grep -xF -- "-$flag" >/dev/null || die "the flag -$flag is not completed"
     grep -qE "Fl $flag( |\$)" "$page" || die "the manual page does not name the flag -$flag"
 done
+# A command stands in the synopsis with all its flags, but those of every client; "keys" and "query" stand there twice.
+synopsis=$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$page")
+for command in $commands; do
+    case $command in agent | dev | sim | store | gauge) continue ;; esac
+    own=$(awk -v "command=.Cm $command" '/^\.Nm/ { on = 0 } $0 == command { on = 1 } on' <<<"$synopsis")
+    for flag in $("$kith" "$command" -help | sed -n 's/^  -\([a-z-]*\).*/\1/p'); do
+        case $flag in json | rpc-* | resp-*) continue ;; esac
+        grep -qE "Fl $flag( |\$)" <<<"$own" || die "the synopsis does not name -$flag of kith $command"
+    done
+done
 sims=$("$kith" sim -help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
 [ "$(wc -w <<<"$sims")" -ge 4 ] || die "the help names these simulations only: $sims"
 for sim in $sims; do
     completes sim "$sim" | grep -xF -- "$sim" >/dev/null || die "the command sim $sim is not completed"
+    grep -A 1 '^\.Cm sim$' <<<"$synopsis" | grep -qw "$sim" || die "the synopsis does not name the command sim $sim"
     section=$(sed -n "/^\.Ss Flags of sim $sim\$/,/^\.S[sh] /p" "$page" | grep -v '^\.S')
     [ -n "$section" ] || die "the manual page has no flags of sim $sim"
     named=$("$kith" sim "$sim" -help | sed -n 's/^  -\([a-z-]*\).*/\1/p')
