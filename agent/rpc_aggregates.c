@@ -34,8 +34,8 @@ static void rpc_aggregates_state_error(enum kith_engine engine, char out[RPC_AGG
     if (engine == KITH_ENGINE_NETWORK)
         why = "the network engine cannot be started now: this node is leaving, or in a pool of bare memberlist nodes";
     else if (engine == KITH_ENGINE_EXACT)
-        why = "the exact engine does not run: the pool is too large for it, or of bare memberlist nodes; ask the network "
-              "engine";
+        why = "the exact engine has not got it: its schema leaves it to the network engine, or the pool is too large, or of "
+              "bare memberlist nodes; ask the network engine";
     snprintf(out, RPC_AGGREGATES_TEXT, "%s", why);
 }
 
@@ -400,15 +400,15 @@ static void rpc_aggregates_set_error(struct ki_rpc_conn *conn, int status, const
     rpc_aggregates_error(status, name, KITH_ENGINE_AUTO, out);
     if (status == KITH_ERR_NUMBER)
         snprintf(out, RPC_AGGREGATES_TEXT,
-                 "%.15g is no value for \"%.*s\", which has finite ones from %.15g to %.15g: the value before it stays",
+                 "%.15g is no value for \"%.*s\", which has finite ones from %.15g to %.15g; nothing is changed",
                  request->value, len, name.ptr, held.min, held.max);
     else if (status == KITH_ERR_TYPE)
         snprintf(out, RPC_AGGREGATES_TEXT,
                  "\"%.*s\" is open here with another schema: set it without one, or clear it first", len, name.ptr);
     else if (status == KITH_ERR_ARG && name.len > 0 && name.len <= KITH_AGGREGATE_NAME_MAX)
         snprintf(out, RPC_AGGREGATES_TEXT,
-                 "the schema of \"%.*s\" will not do: a unit of %d bytes at most, min below max, a step of 0 or more, an "
-                 "interval of 1 s to 1 h",
+                 "the schema of \"%.*s\" will not do: a unit of %d bytes at most, min below max, a step of 0 or more, all "
+                 "three within 1e100 either way, an interval of 1 s to 1 h",
                  len, name.ptr, KITH_UNIT_MAX);
 }
 
@@ -450,10 +450,10 @@ bool ki_rpc_run_kith_gauge_clear(struct ki_rpc_conn *conn, struct ki_reader *bod
         return false;
     struct kith_str name = ki_rpc_str(request.name);
     int status = ki_agent_gauge_clear(conn->rpc->agent, name);
-    if (status == KITH_ERR_NOT_FOUND)
-        snprintf(error, sizeof error, "\"%.*s\" is not set here: nothing to clear", rpc_aggregates_shown(name), name.ptr);
-    else if (status != 0)
+    if (status != 0)
         rpc_aggregates_error(status, name, KITH_ENGINE_AUTO, error);
+    if (status == KITH_ERR_NOT_FOUND && name.len > 0 && name.len <= KITH_AGGREGATE_NAME_MAX)
+        snprintf(error, sizeof error, "\"%.*s\" is not set here: nothing to clear", rpc_aggregates_shown(name), name.ptr);
     ki_rpc_reply(conn, conn->seq, error, NULL, NULL);
     return true;
 }

@@ -119,7 +119,8 @@ static void test_reading_refused(void **state)
         {"load", "network", 0, 0,
          "the network engine cannot be started now: this node is leaving, or in a pool of bare memberlist nodes"},
         {"many", "exact", 0, 0,
-         "the exact engine does not run: the pool is too large for it, or of bare memberlist nodes; ask the network engine"},
+         "the exact engine has not got it: its schema leaves it to the network engine, or the pool is too large, or of bare "
+         "memberlist nodes; ask the network engine"},
         {"load", "auto", 0, 3, "Quantiles: each is from 0 to 1"},
         {"load", "auto", 0, 65, "Quantiles: one request has 64 at most"},
     };
@@ -168,13 +169,13 @@ static void test_setting_refused(void **state)
         const char *body, *error;
     } rows[] = {
         {KITH_ERR_NUMBER, plain,
-         "nan is no value for \"load\", which has finite ones from 0 to 8: the value before it stays"},
+         "nan is no value for \"load\", which has finite ones from 0 to 8; nothing is changed"},
         {KITH_ERR_NUMBER, with,
-         "9 is no value for \"temp\", which has finite ones from 0 to 7: the value before it stays"},
+         "9 is no value for \"temp\", which has finite ones from 0 to 7; nothing is changed"},
         {KITH_ERR_TYPE, with, "\"temp\" is open here with another schema: set it without one, or clear it first"},
         {KITH_ERR_ARG, with,
-         "the schema of \"temp\" will not do: a unit of 16 bytes at most, min below max, a step of 0 or more, an interval "
-         "of 1 s to 1 h"},
+         "the schema of \"temp\" will not do: a unit of 16 bytes at most, min below max, a step of 0 or more, all three "
+         "within 1e100 either way, an interval of 1 s to 1 h"},
         {KITH_ERR_REFUSED, plain,
          "\"load\" is the agent's own: choose another name, or start the agent with -gauges=false"},
         {KITH_ERR_FULL, plain,
