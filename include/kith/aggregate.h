@@ -62,15 +62,15 @@ KITH_API void kith_schema_init(struct kith_schema *schema);
  *           KITH_ERR_NOMEM. */
 KITH_API int kith_aggregate_open(kith *k, struct kith_time now, struct kith_str name, const struct kith_schema *schema);
 
-/** Clears our contribution and forgets the schema.  Returns: 0; KITH_ERR_NOT_FOUND: it is not open; KITH_ERR_NOMEM. */
+/** Clears our contribution and forgets the schema.  Returns: 0; KITH_ERR_NOT_FOUND: it is not open; KITH_ERR_STATE. */
 KITH_API int kith_aggregate_close(kith *k, struct kith_time now, struct kith_str name);
 
 /** Sets our contribution.  It counts at once in our own answers; others are told when step and interval allow it.
  *  Returns: 0; KITH_ERR_NOT_FOUND: it is not open; KITH_ERR_NUMBER: not finite, or outside the range of the schema: the old
- *           one stays; KITH_ERR_NOMEM. */
+ *           one stays; KITH_ERR_STATE. */
 KITH_API int kith_aggregate_set(kith *k, struct kith_time now, struct kith_str name, double value);
 
-/** Takes our contribution back.  Returns: as kith_aggregate_set(). */
+/** Takes our contribution back.  Returns: 0, also when there is none; KITH_ERR_NOT_FOUND: it is not open; KITH_ERR_STATE. */
 KITH_API int kith_aggregate_clear(kith *k, struct kith_time now, struct kith_str name);
 
 /* ---------------------------------------------------------------------------------------------- reading ---- */
@@ -88,7 +88,7 @@ struct kith_aggregate {
 
 /** Walks them in the order of their names: start with *cursor = 0.  Returns: false after the last. */
 KITH_API bool kith_aggregate_next(kith *k, size_t *cursor, struct kith_aggregate *out);
-/** Finds one.  Returns: 0 or KITH_ERR_NOT_FOUND: nobody that we know of has opened it. */
+/** Finds one.  Returns: 0 or KITH_ERR_NOT_FOUND: it is not open here, and nobody that we know of contributes. */
 KITH_API int kith_aggregate_find(kith *k, struct kith_str name, struct kith_aggregate *out);
 
 /** An answer, and how far to trust it. */
