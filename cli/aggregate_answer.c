@@ -229,10 +229,8 @@ json_t *ki_aggregate_answer_json(const struct ki_aggregate_answer *answer, const
 
 static void aggregate_answer_number(FILE *to, struct ki_aggregate_real real)
 {
-    if (real.is_there)
-        fprintf(to, "%.10g", real.value);
-    else
-        putc('-', to);
+    char room[KI_REAL_ROOM];
+    fputs(real.is_there ? ki_real_text(real.value, room) : "-", to);
 }
 
 static void aggregate_answer_row(FILE *to, const char *title, struct ki_aggregate_real real)
@@ -250,9 +248,10 @@ static void aggregate_answer_print_places(FILE *to, const char *title, const str
     fprintf(to, "\n%s\n  Rank  %-*s  Value\n", title, (int)width, "Member");
     for (size_t i = 0; i < places->count; i++) {
         const struct ki_aggregate_place *place = &places->items[i];
+        char room[KI_REAL_ROOM];
         fprintf(to, "%6llu  ", (unsigned long long)place->rank);
         ki_print_safe(to, place->member);
-        fprintf(to, "%*s  %.10g\n", (int)(width - ki_safe_width(place->member)), "", place->value);
+        fprintf(to, "%*s  %s\n", (int)(width - ki_safe_width(place->member)), "", ki_real_text(place->value, room));
     }
 }
 
@@ -274,7 +273,7 @@ void ki_aggregate_answer_print(FILE *to, const struct ki_aggregate_answer *answe
                                const struct ki_aggregate_wanted *wanted)
 {
     aggregate_answer_print_head(to, answer, name);
-    fprintf(to, "%-20s  %.10g\n", "Count", answer->count);
+    aggregate_answer_row(to, "Count", (struct ki_aggregate_real){.value = answer->count, .is_there = true});
     aggregate_answer_row(to, "Sum", answer->sum);
     aggregate_answer_row(to, "Average", answer->average);
     aggregate_answer_row(to, "  off by at most", answer->error);
@@ -305,9 +304,10 @@ void ki_aggregate_answer_print(FILE *to, const struct ki_aggregate_answer *answe
 static void aggregate_answer_line_places(FILE *to, const char *title, const struct ki_aggregate_places *places)
 {
     for (size_t i = 0; i < places->count; i++) {
-        fprintf(to, "%s", i == 0 ? title : ", ");
+        char room[KI_REAL_ROOM];
+        fputs(i == 0 ? title : ", ", to);
         ki_print_safe(to, places->items[i].member);
-        fprintf(to, " %.10g", places->items[i].value);
+        fprintf(to, " %s", ki_real_text(places->items[i].value, room));
     }
 }
 
@@ -317,7 +317,8 @@ void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer
         const char *title;
         struct ki_aggregate_real real;
     } rows[] = {{"sum", answer->sum}, {"average", answer->average}, {"smallest", answer->min}, {"largest", answer->max}};
-    fprintf(to, "count %.10g", answer->count);
+    char room[KI_REAL_ROOM];
+    fprintf(to, "count %s", ki_real_text(answer->count, room));
     for (size_t i = 0; i < KI_COUNT(rows); i++) {
         fprintf(to, "  %s ", rows[i].title);
         aggregate_answer_number(to, rows[i].real);

@@ -139,13 +139,11 @@ static void aggregate_list_cell(FILE *to, struct ki_span text, size_t width)
 
 static void aggregate_list_row(FILE *to, const struct ki_listed_aggregate *one, bool gauges)
 {
-    char own[32] = "-";
-    if (one->own.is_there)
-        snprintf(own, sizeof own, "%.10g", one->own.value);
-    fprintf(to, "%-12s  ", own);
+    char own[KI_REAL_ROOM], min[KI_REAL_ROOM], max[KI_REAL_ROOM], step[KI_REAL_ROOM];
+    fprintf(to, "%-12s  ", one->own.is_there ? ki_real_text(one->own.value, own) : "-");
     if (gauges) {
-        fprintf(to, "%.10g to %.10g, step %.10g, each %.10g s, engine ", one->min, one->max, one->step,
-                one->interval_ms / 1000.0);
+        fprintf(to, "%s to %s, step %s, each %.10g s, engine ", ki_real_text(one->min, min), ki_real_text(one->max, max),
+                ki_real_text(one->step, step), one->interval_ms / 1000.0);
         ki_print_safe(to, one->engine);
         fputs(one->builtin ? "; the agent's own" : "", to);
     } else {

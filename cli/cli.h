@@ -109,6 +109,10 @@ void ki_print_safe(FILE *to, struct ki_span bytes);
 /* Columns ki_print_safe() would take, a character of UTF-8 counted as one. */
 size_t ki_safe_width(struct ki_span bytes);
 
+#define KI_REAL_ROOM 32
+/* A number for a person: ten digits, or all before the point as long as a double knows them.  Returns the room. */
+const char *ki_real_text(double value, char room[KI_REAL_ROOM]);
+
 /* True when standard output is a terminal that wants colour (no NO_COLOR in the environment). */
 bool ki_want_colour(void);
 /* The escape sequence for a member's status, and back to normal; "" when colour is false. */

@@ -149,20 +149,22 @@ static void fold_answer_print_top(FILE *to, const struct ki_aggregate_places *to
         width = ki_max_u64(width, ki_safe_width(top->items[i].member));
     for (size_t i = 0; i < top->count; i++) {
         struct ki_span member = top->items[i].member.len > 0 ? top->items[i].member : ki_span("?", 1);
+        char room[KI_REAL_ROOM];
         ki_print_safe(to, member);
-        fprintf(to, "%*s  %.10g\n", (int)(width - ki_safe_width(member)), "", top->items[i].value);
+        fprintf(to, "%*s  %s\n", (int)(width - ki_safe_width(member)), "", ki_real_text(top->items[i].value, room));
     }
 }
 
 void ki_fold_answer_print(FILE *to, const struct ki_fold_answer *answer, enum ki_fold_want want)
 {
     struct ki_aggregate_real value = fold_answer_value(answer, want);
+    char room[KI_REAL_ROOM];
     if (!value.is_there)
         fputs("-\n", to);
     else if (want == KI_FOLD_WANT_TOP)
         fold_answer_print_top(to, &answer->top);
     else
-        fprintf(to, "%.10g\n", value.value);
+        fprintf(to, "%s\n", ki_real_text(value.value, room));
     fprintf(to, "%llu of %llu members answered", (unsigned long long)(answer->answers + answer->unusable),
             (unsigned long long)answer->members);
     if (answer->unusable > 0)

@@ -9,6 +9,7 @@
  * always. */
 #include "cli/cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,6 +150,13 @@ void ki_print_safe(FILE *to, struct ki_span bytes)
 size_t ki_safe_width(struct ki_span bytes)
 {
     return output_safe(NULL, bytes);
+}
+
+const char *ki_real_text(double value, char room[KI_REAL_ROOM])
+{
+    bool is_long = fabs(value) >= 1e10 && fabs(value) < 1e15;
+    snprintf(room, KI_REAL_ROOM, is_long ? "%.0f" : "%.10g", value);
+    return room;
 }
 
 bool ki_want_colour(void)

@@ -71,6 +71,24 @@ static void test_safe(void **state)
     }
 }
 
+/* A sum of bytes is a number with eleven digits or more, and all of them are right. */
+static void test_reals(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } numbers[] = {
+        {0, "0"}, {-0.5, "-0.5"}, {1.0 / 3, "0.3333333333"}, {9999999999, "9999999999"}, {10000000001, "10000000001"},
+        {-137438953472, "-137438953472"}, {123456789012.75, "123456789013"}, {999999999999999, "999999999999999"},
+        {1e15, "1e+15"}, {-1e100, "-1e+100"}, {1e-9, "1e-09"},
+    };
+    for (size_t i = 0; i < KI_COUNT(numbers); i++) {
+        char room[KI_REAL_ROOM];
+        assert_string_equal(ki_real_text(numbers[i].value, room), numbers[i].text);
+    }
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -197,7 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),       cmocka_unit_test(test_safe),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_full),       cmocka_unit_test(test_reals),
         cmocka_unit_test(test_keys),       cmocka_unit_test(test_members),
         cmocka_unit_test(test_no_members), cmocka_unit_test(test_addresses),
     };
