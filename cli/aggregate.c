@@ -123,14 +123,14 @@ static int aggregate_print(const struct aggregate *a, const struct ki_aggregate_
 }
 
 /* The answer in one line, to be freed; NULL: out of memory. */
-static char *aggregate_line(const struct ki_aggregate_answer *answer)
+static char *aggregate_line(const struct ki_aggregate_answer *answer, const struct ki_aggregate_wanted *wanted)
 {
     char *text = NULL;
     size_t len = 0;
     FILE *to = open_memstream(&text, &len);
     if (!to)
         return NULL;
-    ki_aggregate_answer_line(to, answer);
+    ki_aggregate_answer_line(to, answer, wanted);
     if (fclose(to) == 0)
         return text;
     free(text);
@@ -140,7 +140,7 @@ static char *aggregate_line(const struct ki_aggregate_answer *answer)
 /* Prints a line if it is another one than before, and keeps it. */
 static int aggregate_tell(const struct aggregate *a, const struct ki_aggregate_answer *answer, char **before)
 {
-    char *line = aggregate_line(answer);
+    char *line = aggregate_line(answer, &a->wanted);
     bool good = line != NULL;
     if (good && (!*before || strcmp(line, *before) != 0)) {
         if (a->options.json)

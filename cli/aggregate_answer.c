@@ -290,7 +290,7 @@ void ki_aggregate_answer_print(FILE *to, const struct ki_aggregate_answer *answe
         putc('\n', to);
     }
     aggregate_answer_row(to, "Largest", answer->max);
-    fprintf(to, "%-20s  %.4g %% of the members\n", "Coverage", answer->coverage * 100);
+    fprintf(to, "%-20s  %.4g %% of the kith members\n", "Coverage", answer->coverage * 100);
     fprintf(to, "%-20s  %.1f s ago\n", "Last change", (double)answer->age_ms / 1000);
     if (answer->conflicts > 0)
         fprintf(to, "%-20s  %u: members that contribute under this name with another schema, and are not counted\n",
@@ -311,7 +311,7 @@ static void aggregate_answer_line_places(FILE *to, const char *title, const stru
     }
 }
 
-void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer)
+void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer, const struct ki_aggregate_wanted *wanted)
 {
     const struct {
         const char *title;
@@ -328,7 +328,7 @@ void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer
         aggregate_answer_number(to, answer->quantiles[i].value);
     }
     aggregate_answer_line_places(to, "  largest: ", &answer->top);
-    aggregate_answer_line_places(to, "  in order: ", &answer->bottom);
+    aggregate_answer_line_places(to, wanted->sorted ? "  in order: " : "  smallest: ", &answer->bottom);
     if (answer->coverage < 1)
         fprintf(to, "  coverage %.4g %%", answer->coverage * 100);
     if (answer->conflicts > 0)

@@ -62,7 +62,7 @@ json_t *ki_aggregate_answer_json(const struct ki_aggregate_answer *answer, const
 void ki_aggregate_answer_print(FILE *to, const struct ki_aggregate_answer *answer, const char *name,
                                const struct ki_aggregate_wanted *wanted);
 /* In one line, without what changes by itself. */
-void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer);
+void ki_aggregate_answer_line(FILE *to, const struct ki_aggregate_answer *answer, const struct ki_aggregate_wanted *wanted);
 
 /* ---- the list of them ---- */
 

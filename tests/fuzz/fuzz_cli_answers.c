@@ -129,7 +129,7 @@ static void answers_aggregate(struct ki_span object)
             if (i < 2)
                 ki_aggregate_answer_print(file, &answer, "name", &wanted[i]);
             else
-                ki_aggregate_answer_line(file, &answer);
+                ki_aggregate_answer_line(file, &answer, &wanted[0]);
             fclose(file);
             LONE_CHECK(i < 2 || answers_lines(text) == 1);
             answers_text(text, len);

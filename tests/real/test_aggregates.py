@@ -146,7 +146,7 @@ def command_line(pool):
     text = kith(one, "aggregate", "jobs", "-quantile", "0.99", "-top", "1").out
     for line in ("Aggregate             jobs (jobs)", "Engine                exact", "Count                 1",
                  "Sum                   3",
-                 "  off by at most      0.5", "Quantile 0.99         3", "Coverage              100 % of the members",
+                 "  off by at most      0.5", "Quantile 0.99         3", "Coverage              100 % of the kith members",
                  "     0  " + one.name + "   3"):
         check(line in text.split("\n"), "no line %r in" % line, text)
     listed = kith(one, "gauge", "list").out.split("\n")

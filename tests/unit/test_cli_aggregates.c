@@ -119,10 +119,10 @@ static const struct {
      HEAD("lo\\x0aad (per\\x09core)", "exact", "yes")
      "Count                 3\nSum                   4.5\nAverage               1.5\n  off by at most      0.25\n"
      "Variance              1.25\nSmallest              0.5\nQuantile 0.5          1\nLargest               3\n"
-     "Coverage              100 % of the members\nLast change           1.5 s ago\n"
+     "Coverage              100 % of the kith members\nLast change           1.5 s ago\n"
      "\nLargest values\n  Rank  Member  Value\n     2  two     3\n"
      "\nSmallest values\n  Rank  Member     Value\n     0  thr\\x1bee  0.5\n     1  one        1\n",
-     "count 3  sum 4.5  average 1.5  smallest 0.5  largest 3  quantile 0.5 1  largest: two 3  in order: thr\\x1bee 0.5, "
+     "count 3  sum 4.5  average 1.5  smallest 0.5  largest 3  quantile 0.5 1  largest: two 3  smallest: thr\\x1bee 0.5, "
      "one 1  converged\n",
      "{\"name\":\"lo\\nad\",\"unit\":\"per\\tcore\",\"engine\":\"exact\",\"converged\":true,\"count\":3,\"sum\":4.5,"
      "\"average\":1.5,\"error\":0.25,\"variance\":1.25,\"min\":0.5,\"max\":3.0,\"effective_n\":3.0,\"coverage\":1.0,"
@@ -134,7 +134,7 @@ static const struct {
      "Count                 5000.75\nSum                   -\nAverage               1e+15\n  off by at most      -\n"
      "Variance              -\nSmallest              -\n"
      "Quantile 0.99         7 (or that of a quantile up to 0.0625 away)\nLargest               -\n"
-     "Coverage              50 % of the members\nLast change           18446744073709552.0 s ago\n"
+     "Coverage              50 % of the kith members\nLast change           18446744073709552.0 s ago\n"
      "Conflicts             2: members that contribute under this name with another schema, and are not counted\n"
      "\nValues in order\n  Rank  Member  Value\n",
      "count 5000.75  sum -  average 1e+15  smallest -  largest -  quantile 0.99 7  coverage 50 %  conflicts 2  "
@@ -147,7 +147,7 @@ static const struct {
      HEAD("lo\\x0aad", "exact", "no")
      "Count                 0\nSum                   -\nAverage               -\n  off by at most      -\n"
      "Variance              -\nSmallest              -\nLargest               -\n"
-     "Coverage              100 % of the members\nLast change           0.0 s ago\n",
+     "Coverage              100 % of the kith members\nLast change           0.0 s ago\n",
      "count 0  sum -  average -  smallest -  largest -  not converged\n",
      "{\"name\":\"lo\\nad\",\"unit\":\"\",\"engine\":\"exact\",\"converged\":false,\"count\":0,\"sum\":null,"
      "\"average\":null,\"error\":null,\"variance\":null,\"min\":null,\"max\":null,"
@@ -180,7 +180,8 @@ static void print_text(FILE *to, const void *what)
 
 static void print_line(FILE *to, const void *what)
 {
-    ki_aggregate_answer_line(to, what);
+    const struct shown *shown = what;
+    ki_aggregate_answer_line(to, shown->answer, shown->wanted);
 }
 
 static void is_text(char *text, const char *wanted)
@@ -205,8 +206,9 @@ static void test_answers(void **state)
         assert_false(p.w.full);
         struct ki_aggregate_answer answer;
         assert_true(ki_aggregate_answer_read(&answer, ki_span(buf, p.w.len)));
-        is_text(printed(print_text, &(struct shown){&answer, &answers[i].wanted}), answers[i].text);
-        is_text(printed(print_line, &answer), answers[i].line);
+        struct shown shown = {&answer, &answers[i].wanted};
+        is_text(printed(print_text, &shown), answers[i].text);
+        is_text(printed(print_line, &shown), answers[i].line);
         is_json(ki_aggregate_answer_json(&answer, "lo\nad", &answers[i].wanted), answers[i].json);
         ki_aggregate_answer_free(&answer);
         for (size_t cut = 0; cut < p.w.len; cut++) {
