@@ -161,11 +161,22 @@ static bool run_reads_aggregate(const struct ki_redis_entry *entry)
     return false;
 }
 
+/* Would it write to one?  What ends in STORE writes to its first key, and reads the others. */
+static bool run_writes_aggregate(const struct ki_redis_call *call, const struct ki_redis_entry *entry)
+{
+    static const char store[] = "store";
+    size_t len = strlen(entry->name), end = sizeof store - 1;
+    if (!(entry->flags & KI_REDIS_WRITE))
+        return false;
+    bool stores = len > end && strcmp(entry->name + len - end, store) == 0;
+    return !stores || ki_redis_is_aggregate(ki_redis_str(call->args[entry->first]));
+}
+
 void ki_redis_execute(struct ki_redis_call *call, const struct ki_redis_entry *entry)
 {
     if (!run_has_aggregate(call, entry)) {
         entry->run(call);
-    } else if (entry->flags & KI_REDIS_WRITE) {
+    } else if (run_writes_aggregate(call, entry)) {
         ki_redis_error(call, "READONLY You can't write against an aggregate. 'kith gauge set' contributes to it.");
     } else if (!run_reads_aggregate(entry)) {
         ki_redis_error_of(call, KITH_ERR_TYPE);

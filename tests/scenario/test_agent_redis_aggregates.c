@@ -246,6 +246,10 @@ static void test_read_only(void **state)
         /* what is shown can be kept */
         {"ZUNIONSTORE kept 1 " ORDER, ":5"},
         {"ZRANGE kept 0 0 REV WITHSCORES", "*2 $6 node-2 $1 3"},
+        {"ZRANGESTORE lowest " ORDER " 0 1", ":2"},
+        {"ZRANGE lowest 0 -1 WITHSCORES", "*4 $6 node-1 $3 0.5 $6 node-4 $1 1"},
+        {"ZRANGESTORE " ORDER " kept 0 1", READONLY},
+        {"SUNIONSTORE kept a " ORDER, "-WRONGTYPE Operation against a key holding the wrong kind of value"},
     };
     check(*state, rows, KI_COUNT(rows));
 }
