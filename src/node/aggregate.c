@@ -217,7 +217,7 @@ int kith_aggregate_set(struct kith *k, struct kith_time now, struct kith_str nam
         return error;
     if (!ki_meaning_allows(&open->schema->meaning, value))
         return KITH_ERR_NUMBER;
-    open->value = value;
+    open->value = value + 0.0; /* minus zero becomes zero */
     open->has_value = true;
     aggregate_changed(k, open);
     return 0;

@@ -88,6 +88,9 @@ static void setting(void **state)
     assert_true(found.has_own && found.own == 42.5 && found.contributors == 1);
     assert_true(found.schema.max == 100 && found.schema.step == 0.5 && found.schema.interval_ms == 10000);
     assert_memory_equal(found.schema.unit.ptr, "%", found.schema.unit.len);
+    assert_int_equal(kith_aggregate_set(k, now, STR("load"), -0.0), 0);
+    assert_int_equal(kith_aggregate_find(k, STR("load"), &found), 0);
+    assert_true(found.own == 0 && !signbit(found.own));
     assert_int_equal(kith_aggregate_clear(k, now, STR("load")), 0);
     assert_int_equal(kith_aggregate_clear(k, now, STR("load")), 0);
     assert_int_equal(kith_aggregate_find(k, STR("load"), &found), 0);
