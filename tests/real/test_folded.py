@@ -114,6 +114,16 @@ def gauges(pool):
     check(done.out == "30\n4 of 4 members answered\n", done)
     says(folded(agents[0], "count", "-gauge", "nothing"), value=0, members=0)
     says(folded(agents[0], "count", "-gauge", "members"), value=5, sum=5)  # one of the agents' own: each is one
+    kith(agents[4], "gauge", "set", "temp", "100", "-unit", "F")
+    lib.wait(lambda: folded(agents[0], "sum", "-gauge", "temp")["conflicts"] == 1, 10, "the other unit is seen")
+    for fold in ("sum", "count"):
+        done = kith(agents[0], "query", "-fold", fold, "-gauge", "temp")
+        check("5 of 5 members answered" in done.out and "another schema at 1 member," in done.err, done)
+    done = kith(agents[4], "query", "-fold", "sum", "-gauge", "temp")
+    check("another schema at 4 members," in done.err, done)
+    kith(agents[4], "gauge", "clear", "temp")
+    lib.wait(lambda: folded(agents[0], "sum", "-gauge", "temp")["conflicts"] == 0, 10, "it is gone")
+    check(not kith(agents[0], "query", "-fold", "sum", "-gauge", "temp").err, "and nothing is said of it")
 
 
 @lib.case
