@@ -19,7 +19,7 @@
 
 #define AGGREGATE_EVERY_MS 500 /* the network engine's tick */
 #define AGGREGATE_QUANTILES 64 /* that an agent takes */
-#define AGGREGATE_REQUEST  2048 /* bytes: a name, 64 quantiles and what is around them */
+#define AGGREGATE_REQUEST  1024 /* bytes: 64 quantiles, an engine and what is around them and the name */
 
 struct aggregate {
     struct ki_client_options options;
@@ -41,8 +41,9 @@ static const char aggregate_failure[] = "Error reading the aggregate";
 /* Returns KI_EXIT_OK, or the exit code with the reason printed.  Free the answer in either case. */
 static int aggregate_ask(struct aggregate *a, struct ki_aggregate_answer *answer)
 {
-    uint8_t buf[AGGREGATE_REQUEST];
-    struct ki_pack body = ki_pack(buf, sizeof buf, true);
+    size_t cap = AGGREGATE_REQUEST + strlen(a->name); /* the agent says what is wrong with a long one */
+    uint8_t *buf = malloc(cap);
+    struct ki_pack body = ki_pack(buf, buf ? cap : 0, true);
     struct ki_span object;
     *answer = (struct ki_aggregate_answer){.count = 0};
     ki_pack_map(&body, 5);
@@ -58,7 +59,9 @@ static int aggregate_ask(struct aggregate *a, struct ki_aggregate_answer *answer
     ki_pack_uint(&body, a->top);
     ki_pack_text(&body, "Bottom");
     ki_pack_uint(&body, a->bottom);
-    if (!ki_rpc_call(&a->client, "kith-aggregate", &body, KI_RPC_WAIT_MS, &object))
+    bool answered = ki_rpc_call(&a->client, "kith-aggregate", &body, KI_RPC_WAIT_MS, &object);
+    free(buf);
+    if (!answered)
         return ki_aggregate_failed(&a->client, aggregate_failure);
     if (ki_aggregate_answer_read(answer, object))
         return KI_EXIT_OK;
@@ -233,13 +236,13 @@ static bool aggregate_quantiles(const struct ki_usage *usage, const struct ki_fl
 
 int ki_cmd_aggregate(int argc, char **argv)
 {
-    struct aggregate a = {.options = ki_client_options(), .engine = "auto"};
+    struct aggregate a = {.options = ki_client_options()};
     struct ki_flag_list quantiles = {.count = 0};
     double reals[KI_FLAG_LIST_MAX];
     const char *timeout = NULL;
     const struct ki_flag flags[] = {
         {"engine", KI_FLAG_TEXT, &a.engine, "auto|exact|network",
-         "Who is to answer.  The network engine is asked until it has\nconverged."},
+         "Who is to answer; auto otherwise.  The network engine is asked\nuntil it has converged."},
         {"sorted", KI_FLAG_BOOL, &a.wanted.sorted, NULL, "Also all values in order."},
         {"top", KI_FLAG_UINT, &a.top, "0", "Also so many of the largest values."},
         {"bottom", KI_FLAG_UINT, &a.bottom, "0", "Also so many of the smallest values."},
@@ -260,11 +263,14 @@ int ki_cmd_aggregate(int argc, char **argv)
     int count, code;
     if (!ki_flags_parse_around(&usage, argc, argv, &operands, &count, &code))
         return code;
-    bool more = a.wanted.sorted || a.watch || a.top > 0 || a.bottom > 0 || quantiles.count > 0;
-    if (count == 0 && more)
-        return ki_usage_error(&usage, "needs the name of an aggregate");
-    if (a.wanted.sorted && a.bottom > 0)
-        return ki_usage_error(&usage, "-sorted has the smallest values too: leave -bottom away");
+    bool more = a.wanted.sorted || a.watch || a.top > 0 || a.bottom > 0 || quantiles.count > 0 || a.engine || timeout;
+    const char *wrong = count == 0 && more                 ? "needs the name of an aggregate"
+                        : a.wanted.sorted && a.bottom > 0  ? "-sorted has the smallest values too: leave -bottom away"
+                        : a.watch && timeout               ? "-watch goes on until interrupted: leave -timeout away"
+                                                           : NULL;
+    if (wrong)
+        return ki_usage_error(&usage, "%s", wrong);
+    a.engine = a.engine ? a.engine : "auto";
     if (!ki_flag_choice(&usage, "engine", a.engine, engines, KI_COUNT(engines), &engine) ||
         !aggregate_quantiles(&usage, &quantiles, reals) ||
         !ki_client_duration(&usage, "timeout", timeout ? timeout : "60s", &a.timeout_ms))

@@ -128,7 +128,7 @@ static int gauge_cmd_set(int argc, char **argv)
         {"max", KI_FLAG_REAL_GIVEN, &set.max, "1e15", "The largest one."},
         {"step", KI_FLAG_REAL_GIVEN, &set.step, "0", "A change up to this is not told."},
         {"interval", KI_FLAG_TEXT, &set.interval, "1s", "A change is told at most once in so long; 1s to 1h."},
-        {"engine", KI_FLAG_TEXT, &set.engine, "auto|exact|network", "How it is computed."},
+        {"engine", KI_FLAG_TEXT, &set.engine, "auto|exact|network", "How it is computed; auto otherwise."},
         KI_JSON_FLAG(set.options),
         KI_CLIENT_FLAGS(set.options),
     };

@@ -18,6 +18,7 @@
 #include "cli/payload.h"
 #include "cli/pool_query.h"
 #include "cli/query_fold.h"
+#include "kith/aggregate.h"
 
 enum query_form { QUERY_TEXT, QUERY_SERF_JSON, QUERY_JSON };
 
@@ -237,6 +238,8 @@ static int query_folded(const struct ki_usage *usage, struct query *query, char 
         return KI_EXIT_USAGE;
     if (is_gauge && count > 1)
         return ki_usage_error(usage, "-gauge takes the name of a gauge, and no payload");
+    if (is_gauge && (operands[0][0] == '\0' || strlen(operands[0]) > KITH_AGGREGATE_NAME_MAX))
+        return ki_usage_error(usage, "the name of a gauge has 1 to %d bytes", KITH_AGGREGATE_NAME_MAX);
     query->ask.name = is_gauge ? KI_QUERY_GAUGE : operands[0];
     if (is_gauge)
         query->ask.payload = ki_span(operands[0], strlen(operands[0]));

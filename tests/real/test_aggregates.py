@@ -162,10 +162,18 @@ def command_line(pool):
     says(kith(one, "gauge", "set", "load", "1", code=1), "load", "-gauges=false")
     says(kith(one, "gauge", "clear", "nothing", code=1), "nothing", "not set here")
     says(kith(one, "aggregate", "nothing", code=1), "nothing", "no aggregate")
+    for name in ("", "x" * 65, "x" * 5000):
+        for args in (["aggregate", name], ["gauge", "set", name, "1"], ["gauge", "clear", name]):
+            says(kith(one, *args, code=1), "1 to 64 bytes, this one has %d" % len(name))
+        says(kith(one, "query", "-fold", "sum", "-gauge", name, code=2), "1 to 64 bytes")
+    kith(one, "gauge", "set", "by the network", "1", "-engine", "network")
+    says(kith(one, "aggregate", "by the network", "-engine", "exact", code=1), "its schema leaves it to the network engine")
+    kith(one, "gauge", "clear", "by the network")
     says(kith(one, "aggregate", "jobs", "-quantile", "1.5", code=2), "1.5", "0 to 1")
     says(kith(one, "aggregate", "jobs", "-engine", "best", code=2), "auto, exact, network")
     for args in (["gauge"], ["gauge", "set", "x"], ["gauge", "set"], ["gauge", "nothing"], ["gauge", "list", "x"],
-                 ["aggregate", "a", "b"], ["aggregate", "-top", "3"], ["aggregate", "a", "-sorted", "-bottom", "1"],
+                 ["aggregate", "a", "b"], ["aggregate", "-top", "3"], ["aggregate", "-engine", "exact"],
+                 ["aggregate", "-timeout", "3s"], ["aggregate", "a", "-watch", "-timeout", "3s"], ["aggregate", "a", "-sorted", "-bottom", "1"],
                  ["gauge", "set", "x", "1", "-interval", "soon"]):
         says(kith(one, *args, code=2), "-help")
     says(lib.run(lib.KITH, "aggregate", "-rpc-addr", "127.0.0.99:7373"), "refused")
