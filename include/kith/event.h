@@ -93,7 +93,8 @@ KITH_API int kith_respond(kith *k, struct kith_time now, uint64_t query, struct 
  * there was no room or memory for that one, DONE says so.
  *
  * Members answer the query "_kith_gauge" themselves, with what they contribute to the aggregate (aggregate.h) that the
- * payload names, under whatever schema: what it comes to this very moment.  Who contributes nothing does not count.
+ * payload names, under whatever schema: what it comes to this very moment.  Who contributes nothing does not count,
+ * and those of Serf's kind never do.
  *
  * kith_ask() does not look at `ack` and `relay_factor` then, and also returns KITH_ERR_STATE with config.stock,
  * KITH_ERR_ARG for a fold_top beyond its limit, and KITH_ERR_TOO_LONG for what does not fit one datagram.  A member is

@@ -107,7 +107,8 @@ void ki_folded_close(struct kith *k, struct ki_folded *f, struct ki_fold_duty *d
 /* A member says that it is about it; that it has this answer. */
 void ki_folded_heard(struct kith *k, struct ki_folded *f, uint32_t id, uint64_t span);
 void ki_folded_taken(struct kith *k, struct ki_folded *f, uint32_t id, uint64_t span, const struct ki_partial *partial);
-/* Those whom the query is for and who are not asked are silent: of Serf's kind, or dead but named.  false: memory is out. */
+/* Those whom the query is for and who are not asked are silent: of Serf's kind (but for a gauge, to which they never
+ * contribute), or dead but named.  false: memory is out. */
 bool ki_folded_unable(struct kith *k, const struct ki_folded *f, struct ki_partial *partial);
 
 /* ---- folded_talk.c ---- */

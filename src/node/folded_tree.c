@@ -158,10 +158,10 @@ bool ki_folded_unable(struct kith *k, const struct ki_folded *f, struct ki_parti
 {
     struct tree_walk walk = tree_walk(k, f);
     struct tree_list list = {.count = 0};
-    bool room = true;
+    bool room = true, is_gauge = ki_query_is_gauge(f->ask.name);
     for (uint32_t id = tree_next(&walk); id != KI_NO_MEMBER && room; id = tree_next(&walk)) {
         const struct ki_member *member = ki_table_at(&k->table, id);
-        bool is_unable = tree_lives(member) ? !ki_speaks_kith(member) : walk.by_name;
+        bool is_unable = tree_lives(member) ? !is_gauge && !ki_speaks_kith(member) : walk.by_name;
         if (is_unable &&
             ki_filters_match(&k->mem, f->ask.filters, ki_member_name(member), ki_member_meta(member)) == KI_FILTER_PASS)
             room = tree_add(k, id, tree_behind(f, member), &list);

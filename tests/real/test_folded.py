@@ -113,6 +113,9 @@ def gauges(pool):
     done = kith(agents[0], "query", "--fold", "max", "--gauge", "temp")
     check(done.out == "30\n4 of 4 members answered\n", done)
     says(folded(agents[0], "count", "-gauge", "nothing"), value=0, members=0)
+    serf = pool.start("serf", "-join", agents[0].join_addr, "-encrypt", key)
+    pool.full(agents + [serf], 60)
+    says(folded(agents[1], "avg", "-gauge", "temp"), value=15, members=4, silent=0, unable=[])  # it never does
     says(folded(agents[0], "count", "-gauge", "members"), value=5, sum=5)  # one of the agents' own: each is one
     kith(agents[4], "gauge", "set", "temp", "100", "-unit", "F")
     lib.wait(lambda: folded(agents[0], "sum", "-gauge", "temp")["conflicts"] == 1, 10, "the other unit is seen")
