@@ -235,7 +235,7 @@ int kith_aggregate_clear(struct kith *k, struct kith_time now, struct kith_str n
 /* ---- what is known ---- */
 
 /* Counts for each schema the living who contribute under it; ourselves by what counts here. */
-static void aggregate_tally(const struct kith *k, struct ki_aggregates *a)
+static void aggregate_tally(struct kith *k, struct ki_aggregates *a)
 {
     struct ki_contributions *c = &a->contributions;
     for (uint32_t i = 0; i < c->schemas.count; i++)
@@ -247,10 +247,10 @@ static void aggregate_tally(const struct kith *k, struct ki_aggregates *a)
     }
     for (uint32_t i = 0; i < a->open_count; i++)
         a->open[i].schema->tally += a->open[i].has_value;
-    ki_network_tally(a);
+    ki_network_tally(k, a);
 }
 
-struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name)
+struct ki_aggregate_group ki_aggregates_group(struct kith *k, struct ki_aggregates *a, struct ki_span name)
 {
     struct ki_aggregate_group group = {.open = ki_aggregates_open_at(a, name)};
     const struct ki_schemas *schemas = &a->contributions.schemas;

@@ -119,7 +119,7 @@ void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to 
 /* Another generation of ours, later than this one, too, from when others are told next: all that we contribute then. */
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard);
 /* All under this name. */
-struct ki_aggregate_group ki_aggregates_group(const struct kith *k, struct ki_aggregates *a, struct ki_span name);
+struct ki_aggregate_group ki_aggregates_group(struct kith *k, struct ki_aggregates *a, struct ki_span name);
 struct ki_aggregate *ki_aggregates_open_at(const struct ki_aggregates *a, struct ki_span name); /* here; NULL: it is not */
 struct kith_schema ki_schema_shown(const struct ki_schema *schema);
 

@@ -532,10 +532,11 @@ void ki_network_forget(struct kith *k, struct ki_aggregates *a, uint32_t id)
     ki_debts_forget(&n->debts, id);
 }
 
-void ki_network_tally(struct ki_aggregates *a)
+void ki_network_tally(struct kith *k, struct ki_aggregates *a)
 {
     for (uint32_t i = 0; i < a->network.count; i++) {
-        const struct ki_network_run *run = a->network.runs[i];
+        struct ki_network_run *run = a->network.runs[i];
+        ki_network_sweep(k, run); /* or which schema counts would change with the first look into it */
         if (run->schema->tally < run->list.live)
             run->schema->tally = run->list.live;
     }

@@ -93,7 +93,7 @@ struct ki_network_run *ki_network_want(struct kith *k, struct ki_aggregates *a, 
                                        uint32_t lease_s);
 uint16_t ki_network_lease_s(const struct kith *k, const struct ki_network_run *run);
 /* Counts those who are known to contribute, where that is more than is counted already. */
-void ki_network_tally(struct ki_aggregates *a);
+void ki_network_tally(struct kith *k, struct ki_aggregates *a);
 
 /* The row of a member, or KI_NETWORK_ROWS. */
 uint32_t ki_network_row(const struct ki_network_run *run, uint32_t id);
