@@ -400,16 +400,22 @@ static uint64_t network_interval_us(const struct ki_network *n)
     return KI_NETWORK_TICK_US;
 }
 
-void ki_network_sweep(struct kith *k, struct ki_network_run *run)
+static void network_sweep_run(struct kith *k, struct ki_network_run *run)
 {
-    if (k->aggregates->network.swept_epoch == k->table.epoch)
-        return;
     const struct ki_short_entry *next, *entry = ki_shortlist_newer(&run->list, 0, KI_SHORT_NOBODY);
     for (; entry; entry = next) {
         next = ki_shortlist_next(&run->list, entry, KI_SHORT_NOBODY);
         if (!ki_aggregates_lives(k, entry->claim.owner))
             ki_shortlist_drop(&run->list, entry->claim.owner);
     }
+}
+
+void ki_network_sweep(struct kith *k)
+{
+    struct ki_network *n = &k->aggregates->network;
+    for (uint32_t i = 0; i < n->count && n->swept_epoch != k->table.epoch; i++)
+        network_sweep_run(k, n->runs[i]);
+    n->swept_epoch = k->table.epoch;
 }
 
 /* Whether all neighbours that take part agree with us. */
@@ -432,7 +438,6 @@ static bool network_agree(const struct kith *k, const struct ki_network *n, stru
 
 static void network_beat_run(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run)
 {
-    ki_network_sweep(k, run);
     ki_shortlist_tidy(&run->list, k->now.mono_us);
     network_rows_check(k, &a->network, run);
     ki_network_contribute(k, a, run);
@@ -483,9 +488,9 @@ static void network_beat(struct kith *k, struct ki_aggregates *a)
             network_end(k, a, i);
     }
     n->tick_us = n->count > 0 ? k->now.mono_us + network_interval_us(n) : KITH_NEVER;
+    ki_network_sweep(k);
     for (uint32_t i = 0; i < n->count; i++)
         network_beat_run(k, a, n->runs[i]);
-    n->swept_epoch = k->table.epoch;
     uint32_t id = network_turn(k, a);
     if (id != KI_NO_MEMBER && n->count > 0)
         network_ask_all(k, n, id);
@@ -534,9 +539,9 @@ void ki_network_forget(struct kith *k, struct ki_aggregates *a, uint32_t id)
 
 void ki_network_tally(struct kith *k, struct ki_aggregates *a)
 {
+    ki_network_sweep(k); /* or which schema counts would change with the first look into it */
     for (uint32_t i = 0; i < a->network.count; i++) {
-        struct ki_network_run *run = a->network.runs[i];
-        ki_network_sweep(k, run); /* or which schema counts would change with the first look into it */
+        const struct ki_network_run *run = a->network.runs[i];
         if (run->schema->tally < run->list.live)
             run->schema->tally = run->list.live;
     }

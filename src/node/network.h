@@ -111,7 +111,7 @@ static inline bool ki_network_is_silent(const struct kith *k, const struct ki_ne
 /* What we contribute counts, and is told if it is time. */
 void ki_network_contribute(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run);
 void ki_network_changed(struct kith *k, struct ki_aggregates *a, const struct ki_schema *schema);
-void ki_network_sweep(struct kith *k, struct ki_network_run *run); /* the dead leave its shortlist */
+void ki_network_sweep(struct kith *k); /* the dead leave all shortlists */
 /* Somebody has told this of us. */
 void ki_network_heard_own(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run,
                           const struct ki_short_claim *claim);

@@ -76,7 +76,7 @@ static int read_begin(struct kith *k, struct ki_schema *schema, struct read *rea
     if (!run)
         return KITH_ERR_NOMEM;
     ki_network_contribute(k, a, run); /* our own counts at once, */
-    ki_network_sweep(k, run);         /* and the dead no more */
+    ki_network_sweep(k);              /* and the dead no more */
     struct ki_flow flow = ki_network_flow(run);
     ki_flow_estimate(&flow, estimate);
     *read = (struct read){.run = run, .list = &run->list, .members = ki_company(k, m)->kith_count + 1};

@@ -6,10 +6,10 @@
 #include "messages_pool.h"
 
 #include "lone.h"
+#include "oom_sweep.h"
 
 #define POOL 3
 #define VICTIM 1 /* whose memory fails */
-#define NEVER_FAILS UINT64_MAX
 #define OOM_TRIES 200 /* more than fail in a row */
 
 static struct lone_memory memory;

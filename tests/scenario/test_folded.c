@@ -241,7 +241,7 @@ static void delegates_die(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
-        unsigned count = round < 2 ? 60 : FEWER(200) + 50;
+        unsigned count = round < 2 ? 60 : IS_SANITIZED ? 100 : 200;
         struct world *w = fold_pool(count, 0, NULL);
         const struct kith_query query = {.name = STR("load"), .fold = true};
         world_chance(w, round + 1, 0);

@@ -2,7 +2,7 @@
  * again, each time with another of its allocations failing, then with all failing for a while.  It must never crash,
  * leak or break an invariant, and once memory is back the pool must agree.
  *
- * Every single allocation is failed; of the longer failures every STRIDE-th beginning (all with KITH_SOAK=1).
+ * Every single allocation is failed; of the longer failures some beginnings (all with KITH_SOAK=1).
  * ctest: TIMEOUT 240 COST 40 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,13 +13,11 @@
 #include <cmocka.h>
 
 #include "lone.h"
-#include "sanitized.h"
+#include "oom_sweep.h"
 #include "world.h"
 
 #define POOL 3
 #define VICTIM 1 /* whose memory fails */
-#define STRIDE 7
-#define NEVER_FAILS UINT64_MAX
 
 static void oom_run(struct world *w, uint64_t us)
 {
@@ -169,21 +167,14 @@ static uint64_t oom_story(uint64_t from, uint64_t to)
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
-    assert_in_range(calls, 50, 5000);
-    for (uint64_t n = 0; n < calls; n += STEP(3))
-        oom_story(n, n + 1);
+    oom_sweep(oom_story, STEP(3), 1);
 }
 
 static void memory_is_gone_for_a_while(void **state)
 {
     (void)state;
-    uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
-    uint64_t stride = getenv("KITH_SOAK") ? 1 : STRIDE;
-    for (uint64_t n = 0; n < calls; n += stride)
-        oom_story(n, n + 40);
-    for (uint64_t n = 0; n < calls; n += stride * 4)
-        oom_story(n, NEVER_FAILS); /* until the middle of the story */
+    oom_sweep(oom_story, 7, 40);
+    oom_sweep(oom_story, 28, NEVER_FAILS); /* until the middle of the story */
 }
 
 /* One message, refused for want of memory, leaves the view as it was; told again when memory is back, it counts. */

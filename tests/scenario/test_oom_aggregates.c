@@ -3,11 +3,9 @@
  * changed nothing; once there is memory again everybody answers alike, and nothing leaks.
  * ctest: TIMEOUT 240 COST 60 */
 #include "oom_pool.h"
-#include "sanitized.h"
 
 #include <kith/aggregate.h>
 
-#define STRIDE 5
 #define LOAD STR("load")
 
 static struct kith_str oom_name(unsigned i)
@@ -126,19 +124,13 @@ static uint64_t oom_story(uint64_t from, uint64_t to)
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
-    assert_in_range(calls, 50, 5000);
-    for (uint64_t n = 0; n < calls; n += STEP(3))
-        oom_story(n, n + 1);
+    oom_sweep(oom_story, STEP(3), 1);
 }
 
 static void memory_is_gone_for_a_while(void **state)
 {
     (void)state;
-    uint64_t calls = oom_story(NEVER_FAILS, NEVER_FAILS);
-    uint64_t stride = getenv("KITH_SOAK") ? 1 : STRIDE;
-    for (uint64_t n = 0; n < calls; n += stride)
-        oom_story(n, n + 20);
+    oom_sweep(oom_story, 5, 20);
 }
 
 int main(void)
