@@ -77,7 +77,7 @@ class Journey:
         else:
             rpc = lib.Rpc(agent.rpc_addr)
             rpc.call("query", {"FilterNodes": [], "FilterTags": {}, "RequestAck": False, "RelayFactor": 0,
-                               "Timeout": 10**9, "Name": name, "Payload": b"p"})
+                               "Timeout": 60 * 10**9, "Name": name, "Payload": b"p"})
             rpc.close()
         self.expect(self.pool.live(), name)
         return int(next(line for line in self.heard(agent) if line[1] == name)[2])
