@@ -2,13 +2,14 @@
  *
  *     load     load average of a minute for each core of the machine
  *     memory   of the machine's memory, percent in use
- *     uptime   of this agent, seconds: the smallest in the pool is who started last
+ *     uptime   of this agent, seconds: the smallest in the pool is who started last.  Rounded down to one of eight steps in
+ *              each doubling: that an old agent is a minute older is no news
  *     members  living members that this agent sees: smallest and largest differ while the pool is divided
  *     rtt      median round trip to the others, milliseconds, as network coordinates estimate it
  *
  * They are taken each 10 s, and the schema's step keeps what hardly moves from being told.  In between nothing happens: an
- * idle agent wakes no oftener for them.  What cannot be read is taken back rather than left standing; rtt is not there until
- * a probe was answered.
+ * idle agent wakes no oftener for them.  Their interval is a little shorter: what is taken is told in the same moment.
+ * What cannot be read is taken back rather than left standing; rtt is not there until a probe was answered.
  *
  * Their schemas are constants, since members that mean the same must say the same.
  *
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define GAUGES_EVERY_MS 10000
+#define GAUGES_INTERVAL_MS 9000
 #define GAUGES_OTHERS_MAX 1024 /* members of whom rtt is the median; more of them would not make it better */
 
 struct ki_gauges {
@@ -47,7 +49,10 @@ static bool gauges_memory(const struct ki_gauges *gauges, double *out)
 
 static bool gauges_uptime(const struct ki_gauges *gauges, double *out)
 {
-    *out = (double)((ki_net_now().mono_us - gauges->since_us) / 1000000);
+    uint64_t seconds = (ki_net_now().mono_us - gauges->since_us) / 1000000, eighth = 1;
+    while (eighth * 16 <= seconds)
+        eighth *= 2;
+    *out = (double)(seconds / eighth * eighth);
     return true;
 }
 
@@ -110,6 +115,7 @@ static struct kith_schema gauges_schema(size_t row)
     schema.min = 0;
     schema.max = gauges_rows[row].max;
     schema.step = gauges_rows[row].step;
+    schema.interval_ms = GAUGES_INTERVAL_MS;
     return schema;
 }
 

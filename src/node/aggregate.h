@@ -22,7 +22,9 @@
 
 #define KI_AGGREGATE_RATE 256        /* messages that all members together tell, a second */
 #define KI_AGGREGATE_WANT_US 1000000 /* between two questions for what is missing */
-#define KI_AGGREGATE_PASS_US 100000  /* what is fresh is gathered for so long before it is passed on */
+/* What is fresh is gathered for a tenth of its schema's interval before it is passed on, within these. */
+#define KI_AGGREGATE_PASS_US 100000
+#define KI_AGGREGATE_PASS_MAX_US 1000000
 #define KI_AGGREGATE_DATAGRAM 1400 /* a message has no more bytes, even where datagrams may */
 
 /* One that is open here. */

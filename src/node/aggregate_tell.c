@@ -3,7 +3,8 @@
  *   ours        at once when a value moves by more than its step, but each at most once in its interval, and all of them
  *               together at most once a second; in a pool of n, once in n / 256 s: so all of its members together tell
  *               256 times a second, and a pool that starts does not tell everything at once
- *   others'     in a pool where not everybody is sent everything directly, what is fresh is passed on, gathered for 100 ms
+ *   others'     in a pool where not everybody is sent everything directly, what is fresh is passed on, gathered for a tenth
+ *               of its interval: 100 ms to 1 s
  *   gaps        are asked for once a second; where there was no room, each half minute
  *
  * AUTO leaves it to the network engine when the pool has more than 4,096 members or contributions take more than

@@ -189,6 +189,7 @@ struct values_intake {
     struct ki_values_table table;
     struct ki_schema *used[KI_VALUES_SCHEMAS_MAX]; /* a use of each that was needed; NULL: none yet */
     bool passes_on, has_schemas;
+    uint64_t gather_us; /* for so long what is news of an owner waits for what else is fresh */
     struct ki_writer want;
     uint8_t want_bytes[KI_AGGREGATE_DATAGRAM];
 };
@@ -255,6 +256,7 @@ static enum values_verdict values_one(struct kith *k, struct ki_aggregates *a, s
         return VALUES_HAD;
     case KI_TAKING_NEW:
         ki_count(k, KI_COUNT_contributions_in);
+        in->gather_us = ki_min_u64(in->gather_us, schema->meaning.interval_ms * UINT64_C(100));
         schema->changed_us = k->now.mono_us;
         return VALUES_NEWS;
     case KI_TAKING_NO_ROOM:
@@ -335,8 +337,7 @@ static void values_settle(struct kith *k, struct ki_aggregates *a, struct values
     owner->fresh_from = owner->is_fresh ? ki_min_u64(owner->fresh_from, part->base) : part->base;
     owner->fresh_schemas = (owner->is_fresh && owner->fresh_schemas) || in->has_schemas;
     owner->is_fresh = true;
-    if (a->pass_us == KITH_NEVER)
-        a->pass_us = k->now.mono_us + KI_AGGREGATE_PASS_US;
+    a->pass_us = ki_min_u64(a->pass_us, k->now.mono_us + in->gather_us);
 }
 
 /* Takes in what one owner contributes, or reads over it. */
@@ -346,6 +347,7 @@ static void values_take_owner(struct kith *k, struct ki_aggregates *a, struct va
     struct ki_value value;
     bool fine = ki_decode_values_owner(r, &part), is_news = false, is_whole = true;
     struct ki_contributor *owner = values_owner(k, a, &part, &is_news);
+    in->gather_us = is_news ? KI_AGGREGATE_PASS_US : KI_AGGREGATE_PASS_MAX_US;
     uint64_t before = part.base, head = owner ? owner->head : 0, heard = owner ? owner->heard : 0;
     for (uint64_t i = 0; i < part.count; i++) {
         fine = ki_decode_value(r, &in->table, &part, before, &value) && fine;

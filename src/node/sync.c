@@ -22,11 +22,13 @@
 
 #define SYNC_SLICE 4096         /* members looked through in one call: below half a millisecond */
 #define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
-#define SYNC_SOON_US 300000     /* before the next comparison, and as much again at random; */
-#define SYNC_SOON_MEMBER_US 140 /* and for each member, since a look at each is what it costs */
+#define SYNC_SOON_US 50000      /* before the next comparison, and as much again at random; */
+#define SYNC_SOON_MEMBER_US 190 /* and for each member, since a look at each is what it costs */
 #define SYNC_NEWS 8             /* members of whom gossip has told since: more than it tells everybody of in a second */
 #define SYNC_NEWS_TOLD 2        /* times, by each who hears it: infect-and-die with two reaches 80 %; */
 #define SYNC_LARGE 1024         /* in pools of more members once: then it costs more than comparing, and tells as much */
+#define SYNC_SMALL 64           /* in pools of no more both are cheap: gossip says no less, */
+#define SYNC_NEWS_SMALL 4       /* and so many are enough */
 #define SYNC_MORE 2             /* after one that has brought something new */
 #define SYNC_PICKS 8            /* tries to find a member that speaks kith */
 
@@ -160,14 +162,16 @@ bool ki_sync_floods(struct kith *k)
     return k->sync_next_us != KITH_NEVER && ki_all_speak_kith(k);
 }
 
-/* In a flood it is passed on all the same, so that many know and probe it at once, but not until nobody has missed it. */
+/* In a flood it is passed on all the same, so that many know and probe it at once, but not until nobody has missed it:
+ * unless the pool is small. */
 void ki_sync_news(struct kith *k, uint32_t id)
 {
     if (!k->link_owners[KI_LINK_VIEW])
         return;
-    if (++k->sync_news >= SYNC_NEWS)
+    bool is_small = k->table.count <= SYNC_SMALL;
+    if (++k->sync_news >= (is_small ? SYNC_NEWS_SMALL : SYNC_NEWS))
         ki_sync_soon(k);
-    if (ki_sync_floods(k))
+    if (ki_sync_floods(k) && !is_small)
         ki_queue_hush(&k->queues[KI_QUEUE_MEMBERS], id, k->table.count > SYNC_LARGE ? 1 : SYNC_NEWS_TOLD);
 }
 

@@ -241,7 +241,7 @@ static void delegates_die(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
-        unsigned count = round < 2 ? 60 : IS_SANITIZED ? 100 : 200;
+        unsigned count = IS_SANITIZED ? 40 : round < 2 ? 60 : 200;
         struct world *w = fold_pool(count, 0, NULL);
         const struct kith_query query = {.name = STR("load"), .fold = true};
         world_chance(w, round + 1, 0);
@@ -345,7 +345,7 @@ static void a_third_of_all_datagrams_is_lost(void **state)
     unsigned silent = 0, asked = 0;
     (void)state;
     for (unsigned round = 0; round < FEWER(16); round++) {
-        unsigned count = round % 4 == 3 ? 150 : 5 + round * 4;
+        unsigned count = round % 4 == 3 ? (IS_SANITIZED ? 60 : 150) : 5 + round * 4;
         struct world *w = fold_pool(count, 0, NULL);
         const struct kith_query query = {.name = STR("load"), .fold = true, .fold_top = 3};
         world_chance(w, 77 + round, 300000);

@@ -160,11 +160,15 @@ static kith *lonely(uint64_t *at_us)
     }
     tell(k, 2 * LONE_SECOND, true, 5);
     lone_pass(k, 2 * LONE_SECOND, 13500 * MS);
-    k->health = 0; /* nobody has answered us: begin well, with no probe under way */
-    k->nack_wait.close_us = KITH_NEVER;
-    ki_probe_init(&k->probe);
-    *at_us = lone_next_probe(k, 13500 * MS);
-    assert_true(k->probe_again && k->probe_id == ki_table_find(&k->table, lone_span("c")));
+    uint32_t accused = ki_table_find(&k->table, lone_span("c"));
+    *at_us = 13500 * MS;
+    for (unsigned tries = 0; tries < 4 && !(k->probe_again && k->probe_id == accused); tries++) { /* others may be due */
+        k->health = 0; /* nobody has answered us: begin well, with no probe under way */
+        k->nack_wait.close_us = KITH_NEVER;
+        ki_probe_init(&k->probe);
+        *at_us = lone_next_probe(k, *at_us);
+    }
+    assert_true(k->probe_again && k->probe_id == accused);
     lone_pass(k, *at_us, k->probe.deadline_us);
     *at_us = k->now.mono_us + 10 * MS;
     assert_int_equal(k->probe.state, KI_PROBE_INDIRECT);

@@ -83,7 +83,7 @@ static uint64_t story(uint64_t from, uint64_t to)
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
-    oom_sweep(story, STEP(3), 1);
+    oom_sweep(story, STEP(9), 1);
 }
 
 static void memory_is_gone_for_a_while(void **state)

@@ -488,7 +488,7 @@ static void strangers_hear_of_us(void **state)
         ki_forget(d->side[1].k, ki_table_find(&d->side[1].k->table, lone_span("zero")));
         k->cfg.push_pull_interval_ms = 3600 * 1000; /* its own time never comes */
         assert_true(ki_sync_begin(k, ki_find_addr(k, &to), is_turn));
-        duo_run(d, LONE_SECOND / 10);
+        duo_run(d, LONE_SECOND / 25);
         assert_true(ki_table_find(&d->side[1].k->table, lone_span("zero")) != KI_NO_MEMBER);
         assert_int_equal(duo_count(d, 0, "push_pulls_out"), is_turn);
         assert_int_equal(duo_count(d, 1, "links_refused"), 1);

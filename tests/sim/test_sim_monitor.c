@@ -3,6 +3,7 @@
  * Members contribute a load from 0 to 1; half of them are idle, and then all of these are busy at once.  Time is counted in
  * ticks of half a second, those of the network engine.  120 members; with KITH_SOAK 1,000, for which the figures are
  * meant.  ctest: TIMEOUT 600 COST 60 */
+#include "sanitized.h"
 #include "sim/fixture.h"
 
 #include <math.h>
@@ -227,7 +228,7 @@ int main(void)
         cmocka_unit_test(test_exact_with_loss),
         cmocka_unit_test(test_network_with_loss),
     };
-    count = getenv("KITH_SOAK") ? 1000 : 120;
+    count = getenv("KITH_SOAK") ? 1000 : IS_SANITIZED ? 60 : 120;
     loads = calloc(count, sizeof *loads);
     sorted = calloc(count, sizeof *sorted);
     alerts = calloc(count, sizeof *alerts);

@@ -4,6 +4,7 @@
 #include "sanitized.h"
 #include "sim/fixture.h"
 
+#define NODES        (IS_SANITIZED ? 200 : 500)
 #define SEEDS_JOINED 10 /* addresses that every node joins */
 
 static uint64_t world_count(kith_sim *s, uint32_t nodes, const char *name)
@@ -49,8 +50,8 @@ static void a_flood_is_over_soon(void **state)
     (void)state;
     struct kith_sim_config config;
     kith_sim_config_init(&config, 7);
-    kith_sim *s = world_of(&config, 500);
-    for (uint32_t n = 1; n < 500; n++) {
+    kith_sim *s = world_of(&config, NODES);
+    for (uint32_t n = 1; n < NODES; n++) {
         assert_int_equal(kith_sim_join(s, n, n / 2), 0); /* a tree: nobody is asked by many */
         if (n % 100 == 0)
             kith_sim_run(s, kith_sim_now_us(s) + 100 * MS);
@@ -63,10 +64,10 @@ static void a_flood_is_over_soon(void **state)
         return;
     }
     kith_sim_run(s, kith_sim_now_us(s) + 60 * SECOND);
-    uint64_t compared = world_count(s, 500, "views_compared"), bytes = world_count(s, 500, "link_bytes_out");
+    uint64_t compared = world_count(s, NODES, "views_compared"), bytes = world_count(s, NODES, "link_bytes_out");
     kith_sim_run(s, kith_sim_now_us(s) + 300 * SECOND); /* each compares once in its period of 150 s; and nothing differs */
-    compared = world_count(s, 500, "views_compared") - compared;
-    bytes = world_count(s, 500, "link_bytes_out") - bytes;
+    compared = world_count(s, NODES, "views_compared") - compared;
+    bytes = world_count(s, NODES, "link_bytes_out") - bytes;
     assert_in_range(compared, 700, 1300);
     bytes -= compared * (16 + 2 + 32 * 8 + 1);
     assert_in_range(bytes + 2000, 0, 4000); /* of those that are under way at the beginning or the end */
