@@ -47,12 +47,17 @@ static bool gauges_memory(const struct ki_gauges *gauges, double *out)
     return ki_machine_memory("/proc", out);
 }
 
+uint64_t ki_gauge_eighths(uint64_t seconds)
+{
+    uint64_t eighth = 1;
+    while (eighth <= seconds / 16)
+        eighth *= 2;
+    return seconds / eighth * eighth;
+}
+
 static bool gauges_uptime(const struct ki_gauges *gauges, double *out)
 {
-    uint64_t seconds = (ki_net_now().mono_us - gauges->since_us) / 1000000, eighth = 1;
-    while (eighth * 16 <= seconds)
-        eighth *= 2;
-    *out = (double)(seconds / eighth * eighth);
+    *out = (double)ki_gauge_eighths((ki_net_now().mono_us - gauges->since_us) / 1000000);
     return true;
 }
 

@@ -106,6 +106,7 @@ void ki_keys_changed(struct ki_agent *agent, uint64_t change); /* the keyring's,
 /* gauges.c */
 int ki_gauges_start(struct ki_agent *agent); /* 0, also when there are none; or a kith_error */
 void ki_gauges_close(struct ki_agent *agent);
+uint64_t ki_gauge_eighths(uint64_t seconds); /* rounded down to one of eight steps in each doubling */
 
 /* reload.c */
 void ki_reload(struct ki_agent *agent); /* SIGHUP */

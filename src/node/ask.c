@@ -15,7 +15,7 @@ int ki_ask_new(struct kith *k, enum ki_ask_kind kind, bool quiet, struct ki_ask 
 {
     if (k->ask_count >= k->cfg.tickets_max)
         return KITH_ERR_FULL;
-    bool room = k->asks || (k->asks = ki_mem_new(&k->mem, k->cfg.tickets_max * sizeof *k->asks));
+    bool room = k->asks || (k->asks = ki_mem_resize(&k->mem, NULL, k->cfg.tickets_max * sizeof *k->asks));
     if (!room || !ki_dones_reserve(k)) { /* what begins must be able to end */
         ki_count(k, KI_COUNT_out_of_memory);
         return KITH_ERR_NOMEM;

@@ -83,7 +83,7 @@ void ki_ghost_make(struct kith *k, uint32_t id)
 
 bool ki_dones_reserve(struct kith *k)
 {
-    return k->dones || (k->dones = ki_mem_new(&k->mem, k->cfg.events_max * sizeof *k->dones));
+    return k->dones || (k->dones = ki_mem_resize(&k->mem, NULL, k->cfg.events_max * sizeof *k->dones));
 }
 
 /* Drops the oldest claim of a name, if there is one: anybody can send those, so they must not push out the end of an

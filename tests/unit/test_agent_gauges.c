@@ -200,6 +200,21 @@ static void test_own(void **state)
     assert_false(ki_agent_gauge_is_own(&world->agent, ki_str("loads")));
 }
 
+/* An uptime is told exactly below 16 s, and is less than an eighth too small ever after. */
+static void test_eighths(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t seconds, told;
+    } rows[] = {{0, 0},     {1, 1},       {15, 15},     {16, 16},       {17, 16},
+                {31, 30},   {32, 32},     {35, 32},     {36, 36},       {3600, 3584},
+                {3839, 3584}, {3840, 3840}, {86400, 81920}, {UINT64_MAX, UINT64_C(15) << 60}};
+    for (size_t i = 0; i < KI_COUNT(rows); i++)
+        assert_int_equal(ki_gauge_eighths(rows[i].seconds), rows[i].told);
+    for (uint64_t seconds = 16; seconds < 100000; seconds++)
+        assert_true(ki_gauge_eighths(seconds) <= seconds && (seconds - ki_gauge_eighths(seconds)) * 8 < seconds);
+}
+
 static void test_switched_off(void **state)
 {
     struct world *world = *state;
@@ -263,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine),
         cmocka_unit_test_setup_teardown(test_own, setup, teardown),
+        cmocka_unit_test(test_eighths),
         cmocka_unit_test_setup_teardown(test_switched_off, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bare, setup_bare, teardown),
         cmocka_unit_test_setup_teardown(test_set, setup, teardown),
