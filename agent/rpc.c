@@ -100,6 +100,33 @@ static void rpc_close(struct ki_rpc_conn *conn)
     uv_close(&conn->socket.handle, rpc_conn_closed);
 }
 
+/* Closes what takes too long to greet, or to take its last answer; while nobody is waited for, the timer rests. */
+static void rpc_tick(uv_timer_t *timer)
+{
+    struct ki_rpc *rpc = timer->data;
+    uint64_t now_ms = uv_now(timer->loop);
+    bool waits = false;
+    struct ki_list *next;
+    for (struct ki_list *at = rpc->conns.next; at != &rpc->conns; at = next) {
+        next = at->next;
+        struct ki_rpc_conn *conn = rpc_conn_of(at);
+        if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms)
+            rpc_close(conn);
+        else
+            waits = waits || conn->deadline_ms != 0;
+    }
+    if (!waits)
+        uv_timer_stop(timer);
+}
+
+static void rpc_close_in(struct ki_rpc_conn *conn, uint64_t ms)
+{
+    uv_timer_t *timer = &conn->rpc->timer;
+    conn->deadline_ms = uv_now(timer->loop) + ms;
+    if (!uv_is_active((uv_handle_t *)timer))
+        uv_timer_start(timer, rpc_tick, RPC_TICK_MS, RPC_TICK_MS);
+}
+
 static size_t rpc_unsent(const struct ki_rpc_conn *conn)
 {
     return uv_stream_get_write_queue_size(&conn->socket.stream);
@@ -109,7 +136,7 @@ void ki_rpc_finish(struct ki_rpc_conn *conn)
 {
     if (!conn->finishing) {
         conn->finishing = true;
-        conn->deadline_ms = uv_now(conn->socket.handle.loop) + KI_RPC_FLUSH_MS;
+        rpc_close_in(conn, KI_RPC_FLUSH_MS);
         ki_rpc_unwatch(conn);
         ki_rpc_drop_queries(conn);
     }
@@ -360,8 +387,6 @@ static void rpc_refuse(struct ki_rpc *rpc, uv_stream_t *listener)
     uv_close(&conn->socket.handle, rpc_refused);
 }
 
-static void rpc_tick(uv_timer_t *timer);
-
 /* Closes the oldest client that has not greeted yet, so that those who say nothing keep nobody out.
  * Returns false when all have. */
 static bool rpc_evict(struct ki_rpc *rpc)
@@ -393,11 +418,10 @@ static void rpc_accepted(uv_stream_t *listener, int status)
     conn->rpc = rpc;
     conn->socket.handle.data = conn;
     conn->authenticated = rpc->auth_key == NULL;
-    conn->deadline_ms = uv_now(listener->loop) + KI_RPC_GREET_MS;
     ki_rpc_frame_start(&conn->frame, KI_RPC_HEADER_MAX);
     ki_list_push(&rpc->conns, &conn->link);
-    if (rpc->conn_count++ == 0)
-        uv_timer_start(&rpc->timer, rpc_tick, RPC_TICK_MS, RPC_TICK_MS);
+    rpc->conn_count++;
+    rpc_close_in(conn, KI_RPC_GREET_MS);
     if (uv_accept(listener, &conn->socket.stream) != 0) {
         rpc_close(conn);
         return;
@@ -407,22 +431,6 @@ static void rpc_accepted(uv_stream_t *listener, int status)
     rpc->counts[KI_RPC_ACCEPTED]++;
     ki_log(rpc->log, KI_LOG_DEBUG, "agent.ipc", "Accepted client");
     rpc_read_more(conn);
-}
-
-/* Closes what takes too long to greet, or to take its last answer. */
-static void rpc_tick(uv_timer_t *timer)
-{
-    struct ki_rpc *rpc = timer->data;
-    uint64_t now_ms = uv_now(timer->loop);
-    struct ki_list *next;
-    for (struct ki_list *at = rpc->conns.next; at != &rpc->conns; at = next) {
-        next = at->next;
-        struct ki_rpc_conn *conn = rpc_conn_of(at);
-        if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms)
-            rpc_close(conn);
-    }
-    if (rpc->conn_count == 0)
-        uv_timer_stop(timer);
 }
 
 /* ---- life ---- */

@@ -67,6 +67,22 @@ static void test_auth(void **state)
     hang_up(peer);
 }
 
+/* A client that has greeted and asks nothing does not wake us; one that has yet to greet has its time limited. */
+static void test_idle(void **state)
+{
+    (void)state;
+    struct peer *idle = greeted();
+    for (unsigned ticks = 0; ticks < 20 && uv_is_active((uv_handle_t *)&rpc->timer); ticks++)
+        uv_run(&agent.loop, UV_RUN_ONCE);
+    assert_false(uv_is_active((uv_handle_t *)&rpc->timer));
+    struct peer *silent = dial();
+    assert_true(uv_is_active((uv_handle_t *)&rpc->timer));
+    ask(idle, "members", 2, NULL);
+    expect_header(idle, 2, "");
+    hang_up(silent);
+    hang_up(idle);
+}
+
 /* ---- looking ---- */
 
 static void test_members(void **state)
@@ -470,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_golden),
         CASE(test_handshake_first),
+        cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_auth, set_up_locked, tear_down),
         CASE(test_members),
         CASE(test_members_filtered),
