@@ -11,7 +11,6 @@
  */
 #include "node/replica.h"
 
-
 #define HELD_ASK_FIRST_US 10000 /* doubling, */
 #define HELD_ASK_LAST_US 640000 /* up to this */
 #define HELD_RUNS_MAX 4096      /* origins that equal roots tell about */

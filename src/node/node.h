@@ -387,7 +387,6 @@ bool ki_speaks_kith(const struct ki_member *m); /* announces _kith */
 bool ki_buried(const struct kith *k, const struct ki_member *m); /* stock: failure detection has forgotten it */
 bool ki_anyone_else(const struct kith *k);      /* another member is alive or suspect */
 
-
 /* handle.c */
 int ki_handle_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);
 int ki_handle_indirect_ping(struct kith *k, const struct kith_addr *from, struct ki_span body);

@@ -311,4 +311,3 @@ uint32_t victim_accept(struct victim *v)
     LONE_CHECK(kith_stream_accept(v->k, v->now, &from, &id) == 0 && id != 0);
     return id;
 }
-

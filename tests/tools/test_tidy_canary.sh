@@ -47,6 +47,8 @@ plant net/tab.c "${head}int f(int a)\n{\n\treturn a;\n}\n"
 refuses "a tab" '^net/tab.c:8: tab' "$tidy" "$work/tree"
 plant net/blank.c "${head}int f(int a); \n"
 refuses "a trailing blank" '^net/blank.c:6: tab or trailing blank' "$tidy" "$work/tree"
+plant net/gap.c "${head}\n\nint f(int a);\n"
+refuses "two blank lines" '^net/gap.c:7: two blank lines' "$tidy" "$work/tree"
 plant net/wide.c "${head}" "int $(printf 'a%.0s' {1..121});"$'\n'
 refuses "a line of 126 columns" '^net/wide.c:6: 126 columns' "$tidy" "$work/tree"
 plant net/headless.c "int f(int a);\n"
