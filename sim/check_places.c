@@ -3,7 +3,8 @@
  * Kept: for each node, owner and aggregate the least number of a value that may be shown, and whether one was at the last
  * look.  What is not shown any more, though its owner is alive to the node and has taken it back, does not come again: if
  * nothing is missing that the node knows of, for it may have heard of the owner's next generation a part.  What a node knows
- * of an owner ends when it forgets it, and with its own life.
+ * of an owner ends when it forgets it, and with its own life.  A life that begins with a lower incarnation than the last one
+ * had is not known as the later one before it hears of that: until its end there is no order in what is shown of it.
  *
  * Looked at are answers of the engine that knows every contribution: reading does not change it.  Those of the other engine
  * are looked at where the workload reads them.  There is no order in what they show of an owner: once it has been held gone,
@@ -64,6 +65,8 @@ static bool places_remember(const struct places_look *l, const struct kith_place
         return false;
     uint32_t *next = ki_sim_grid_at(&l->t->next[l->aggregate], l->node, owner);
     uint32_t number = places_number(l, owner, *next, place->value);
+    if (number == UINT32_MAX && ki_sim_given_span(l->t, owner)->goes_back)
+        number = places_number(l, owner, 0, place->value);
     if (number == UINT32_MAX) {
         ki_sim_violate(l->s, "places", l->node, "%s shows %.17g of %s, after one that came later, value %u", l->name,
                        place->value, ki_sim_name(l->s, owner), *next);
@@ -199,17 +202,27 @@ void ki_sim_places_network(kith_sim *s, uint32_t node, uint32_t aggregate)
     }
 }
 
+static uint32_t places_incarnation(kith_sim *s, uint32_t node)
+{
+    struct kith_member self;
+    kith_self(ki_sim_node_at(s, node)->k, &self);
+    return self.incarnation;
+}
+
 static void places_look(kith_sim *s, void *state, uint32_t node)
 {
     struct sim_givens *t = state;
+    struct sim_span *span = ki_sim_given_span(t, node);
+    span->highest = (uint32_t)ki_max_u64(span->highest, places_incarnation(s, node));
     for (uint32_t a = 0; t->on && ki_sim_given_able(s, node) && a < SIM_AGGREGATES; a++)
         places_look_at(s, t, node, a);
 }
 
 static void places_born(kith_sim *s, void *state, uint32_t node)
 {
-    (void)s;
     struct sim_givens *t = state;
+    struct sim_span *span = ki_sim_given_span(t, node);
+    span->goes_back = places_incarnation(s, node) <= span->highest;
     for (uint32_t a = 0; a < SIM_AGGREGATES; a++) {
         ki_sim_grid_clear(&t->next[a], node);
         ki_sim_grid_clear(&t->seen[a], node);

@@ -63,6 +63,7 @@ void ki_sim_givens_free(struct sim_givens *t)
         ki_sim_grid_free(&t->seen[a]);
     }
     free(t->given);
+    free(t->spans);
     free(t->watching);
     free(t->places);
     free(t->truth);
@@ -75,9 +76,17 @@ struct sim_given *ki_sim_given(struct sim_givens *t, uint32_t node, uint32_t agg
         t->given = ki_sim_resize(t->given, (size_t)nodes * SIM_AGGREGATES * sizeof *t->given);
         memset(t->given + (size_t)t->nodes * SIM_AGGREGATES, 0,
                (size_t)(nodes - t->nodes) * SIM_AGGREGATES * sizeof *t->given);
+        t->spans = ki_sim_resize(t->spans, nodes * sizeof *t->spans);
+        memset(t->spans + t->nodes, 0, (nodes - t->nodes) * sizeof *t->spans);
         t->nodes = nodes;
     }
     return &t->given[(size_t)node * SIM_AGGREGATES + aggregate];
+}
+
+struct sim_span *ki_sim_given_span(struct sim_givens *t, uint32_t node)
+{
+    (void)ki_sim_given(t, node, 0); /* there is room for it then */
+    return &t->spans[node];
 }
 
 bool ki_sim_given_able(const kith_sim *s, uint32_t node)

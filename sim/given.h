@@ -42,6 +42,11 @@ struct sim_given { /* by one member to one aggregate */
     unsigned meaning; /* with this unit */
 };
 
+struct sim_span { /* of incarnations, that a member has had */
+    uint32_t highest;
+    bool goes_back; /* this life began with no higher one than the last had: its clock was set back */
+};
+
 struct sim_watching {
     uint32_t node, life, aggregate;
     kith_ticket ticket;
@@ -53,6 +58,7 @@ struct sim_watching {
 struct sim_givens {
     bool on;
     struct sim_given *given; /* SIM_AGGREGATES for each node */
+    struct sim_span *spans;
     uint32_t nodes;
     struct sim_grid next[SIM_AGGREGATES]; /* by node and owner: the least number of a value that may be shown */
     struct sim_grid seen[SIM_AGGREGATES]; /* 1 + the meaning: one was shown when it was looked at last */
@@ -68,6 +74,7 @@ struct sim_givens {
 struct sim_givens *ki_sim_givens(kith_sim *s);
 void ki_sim_givens_free(struct sim_givens *t);
 struct sim_given *ki_sim_given(struct sim_givens *t, uint32_t node, uint32_t aggregate);
+struct sim_span *ki_sim_given_span(struct sim_givens *t, uint32_t node);
 bool ki_sim_given_able(const kith_sim *s, uint32_t node); /* it runs, is in the pool, and of kith's kind */
 bool ki_sim_given_open(const kith_sim *s, struct sim_givens *t, uint32_t node, uint32_t aggregate); /* in this life */
 /* What it contributes now, under any meaning; NULL: nothing. */

@@ -88,6 +88,12 @@ void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard
     ki_aggregates_due(k, a);
 }
 
+void ki_aggregates_outlive(struct kith *k)
+{
+    if (k->aggregates)
+        ki_aggregates_renew(k, k->aggregates, aggregate_generation(k));
+}
+
 /* ---- what is open ---- */
 
 static int aggregate_state(const struct kith *k)

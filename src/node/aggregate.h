@@ -118,6 +118,8 @@ struct ki_aggregates {
 struct ki_aggregates *ki_aggregates(struct kith *k);
 void ki_aggregates_free(struct kith *k);
 void ki_aggregates_forget(struct kith *k, uint32_t id); /* a member is about to be forgotten */
+/* Others know a later life of ours than this has begun as: what was told in it shall not be newer than what we tell. */
+void ki_aggregates_outlive(struct kith *k);
 /* Another generation of ours, later than this one, too, from when others are told next: all that we contribute then. */
 void ki_aggregates_renew(struct kith *k, struct ki_aggregates *a, uint64_t heard);
 /* All under this name. */

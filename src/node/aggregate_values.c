@@ -3,7 +3,8 @@
  * A message is made in two parts, since its table of schemas stands before the values and grows with them: as many values
  * go in as fit, and what does not goes into the next message.  An owner's part says which versions it covers, so whoever had
  * all before it has all up to its last.  So nothing is told of an owner some of whose values have been left to the network
- * here: that would say that there are none.
+ * here: that would say that there are none.  Nor of one of whom some are missing here: of a generation that has just begun it
+ * would say that there is less in it.
  *
  * Taking one in: it is read once before anything is heeded.  What cannot be taken (its schema is not known, there is no
  * room, no memory) leaves the owner's head where it was: that is a gap, and is asked for.  What must not be taken (out of
@@ -157,7 +158,7 @@ static uint32_t values_part(struct kith *k, struct ki_values *v, const struct ki
 bool ki_values_add(struct kith *k, struct ki_values *v, const struct ki_contributor *owner, uint64_t base)
 {
     uint32_t at = ki_contributor_after(owner, base), end = ki_contributor_after(owner, owner->head);
-    bool is_done = base > owner->head || owner->is_thin;
+    bool is_done = base > owner->head || owner->is_thin || owner->head < owner->heard;
     struct ki_span name = ki_member_name(ki_table_at(&k->table, owner->id));
     if (v->body.len > 0 && values_used(v) + values_need(v, owner, name, base, at, end) > v->room)
         values_send(k, v); /* its parts may go different ways: it has one, if one message can hold it */

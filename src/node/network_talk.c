@@ -7,7 +7,8 @@
  * An exchange carries as many claims as fit its datagram, and up to four datagrams of them before it.  Each says which
  * changes it has, so the receiver knows whether something before them is missing, and confirms what it has with what it
  * says next.  Where two tables still differ though neither side has anything to tell, something is missing that both
- * believe to be known: a claim that one side had no room for and now has.  Then all is told once more.
+ * believe to be known: a claim that one side had no room for and now has.  Then all is told once more; likewise to who
+ * has forgotten what it has confirmed, since it took us for dead.
  *
  * A question is short and its answer is long, and whoever has heard one on its way can say it again in the name of who
  * asked.  So what a member is answered in a time has a limit; beyond it there are no claims in the answer.
@@ -212,12 +213,14 @@ static void talk_claims(struct kith *k, struct ki_aggregates *a, struct ki_netwo
         run->rows[row].had = ki_max_u64(run->rows[row].had, front->upto);
 }
 
-/* If neither has anything to tell, the tables should be the same. */
+/* If neither has anything to tell, the tables should be the same.  And what it has confirmed it should still have: else it
+ * has given us up meanwhile, and confirms nothing until it has been told all. */
 static void talk_compare(struct ki_network_run *run, uint32_t row, const struct ki_network_front *front, bool has_claims)
 {
     struct ki_network_row *r = &run->rows[row];
+    bool has_forgotten = (front->heard_run == run->number ? front->heard : 0) < r->told;
     r->is_same = front->digest == run->list.digest;
-    if (has_claims || ki_shortlist_newer(&run->list, r->told, row))
+    if (!has_forgotten && (has_claims || ki_shortlist_newer(&run->list, r->told, row)))
         return;
     r->differs = r->is_same ? 0 : r->differs + 1;
     if (r->differs < TALK_DIFFERS)

@@ -213,7 +213,11 @@ void ki_refute(struct kith *k, uint32_t accused, const struct kith_addr *accuser
         return;
     ki_count(k, KI_COUNT_refutations);
     ki_health(k, 1);
-    if (ki_announce_self(k, ki_refuting(own, accused), 0) == 0 && accuser && !k->cfg.stock)
+    if (ki_announce_self(k, ki_refuting(own, accused), 0) != 0)
+        return;
+    if (accused > own) /* our clock has gone back since our last life */
+        ki_aggregates_outlive(k);
+    if (accuser && !k->cfg.stock)
         rumour_answer(k, accuser);
 }
 

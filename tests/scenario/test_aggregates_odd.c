@@ -181,6 +181,47 @@ static void what_some_have_dropped_is_told_by_others(void **state)
     world_free(w);
 }
 
+/* Of a generation of which it has heard nothing but that there is more, it would say that there is nothing. */
+static void who_misses_something_tells_nothing(void **state)
+{
+    (void)state;
+    struct world *w = contributing(3, NULL);
+    settles_within(w, 3 * SECOND);
+    kith *second = world_node(w, 1), *third = world_node(w, 2);
+    uint32_t id = ki_table_find(&second->table, lone_span("node-0"));
+    struct ki_contributions *known = &second->aggregates->contributions, *to_know = &third->aggregates->contributions;
+    world_cut(w, 0, 1, true);
+    world_cut(w, 0, 2, true);
+    ki_contributor_hear(known, ki_contributions_of(known, id), 9);
+    id = ki_table_find(&third->table, lone_span("node-0"));
+    ki_contributions_forget(to_know, id);
+    world_run(w, 4 * SECOND); /* they compare what they know with every ping */
+    assert_null(ki_contributions_of(to_know, id));
+    world_cut(w, 0, 2, false);
+    world_run(w, 4 * SECOND);
+    assert_non_null(ki_contributions_of(to_know, id));
+    world_free(w);
+}
+
+/* Somebody knows a later life of ours than this one has begun as: what was told in it has not come after what we tell. */
+static void a_later_life_is_outlived(void **state)
+{
+    (void)state;
+    struct world *w = contributing(2, NULL);
+    settles_within(w, 3 * SECOND);
+    kith *k = world_node(w, 0);
+    uint64_t generation = k->aggregates->own->generation;
+    ki_refute(k, k->incarnation, NULL); /* that is this life */
+    world_run(w, 3 * SECOND);
+    assert_true(k->aggregates->own->generation == generation);
+    uint32_t later = k->incarnation + 100000;
+    ki_refute(k, later, NULL);
+    world_run(w, 3 * SECOND);
+    assert_true(k->aggregates->own->generation > ((uint64_t)later << 32 | UINT32_MAX));
+    settles_within(w, SECOND);
+    world_free(w);
+}
+
 /* The same name and address, but of Serf's kind from now on: what it once contributed is nobody's. */
 static void who_returns_as_stock_contributes_nothing(void **state)
 {
@@ -265,6 +306,8 @@ int main(void)
         cmocka_unit_test(a_later_life_is_announced_first),
         cmocka_unit_test(what_is_left_to_the_network_is_missed),
         cmocka_unit_test(what_some_have_dropped_is_told_by_others),
+        cmocka_unit_test(who_misses_something_tells_nothing),
+        cmocka_unit_test(a_later_life_is_outlived),
         cmocka_unit_test(who_returns_as_stock_contributes_nothing),
         cmocka_unit_test(given_up_amid_looking),
     };

@@ -1,7 +1,9 @@
 /* Aggregates that are computed in the network, against a plain fold of the truth: pools of many sizes, what changes in them,
  * and a network that loses, doubles and parts.
  * ctest: TIMEOUT 600 COST 60 */
+#include "lone.h"
 #include "network_pool.h"
+#include "node/aggregate.h"
 #include "sanitized.h"
 
 static void pools_of_many_sizes(void **state)
@@ -229,6 +231,32 @@ static void back_at_once(void **state)
     world_free(w);
 }
 
+/* As if it had taken node-0 for dead for a moment. */
+static void forgets_the_first(struct world *w, unsigned n)
+{
+    kith *k = world_node(w, n);
+    struct ki_network_run *run = k->aggregates->network.runs[0];
+    uint32_t id = ki_table_find(&k->table, lone_span("node-0")), row = ki_network_row(run, id);
+    assert_true(row < KI_NETWORK_ROWS && run->rows[row].had > 0);
+    run->rows[row] = (struct ki_network_row){.heard_us = k->now.mono_us};
+    ki_shortlist_drop(&run->list, id);
+    ki_shortlist_unknown(&run->list, row);
+}
+
+/* Who knows nothing of it is told again, even by who has something new to tell. */
+static void who_has_forgotten_is_told_again(void **state)
+{
+    (void)state;
+    struct world *w = networked(3, NULL);
+    converges_within(w, 30);
+    for (unsigned n = 1; n < 3; n++)
+        forgets_the_first(w, n);
+    set(w, 1, 77);
+    world_run(w, 10 * SECOND);
+    assert_true(all_right(w, 1e-4) && all_converged(w));
+    world_free(w);
+}
+
 static void parts_cut(struct world *w, bool cut)
 {
     for (unsigned a = 0; a < 20; a++)
@@ -409,6 +437,7 @@ int main(void)
         cmocka_unit_test(steps_and_intervals),
         cmocka_unit_test(members_come_and_go),
         cmocka_unit_test(back_at_once),
+        cmocka_unit_test(who_has_forgotten_is_told_again),
         cmocka_unit_test(parted_and_healed),
         cmocka_unit_test(who_reads_has_it_computed),
         cmocka_unit_test(it_ends_where_ways_are_long),
