@@ -3,8 +3,8 @@
  * A message is made in two parts, since its table of schemas stands before the values and grows with them: as many values
  * go in as fit, and what does not goes into the next message.  An owner's part says which versions it covers, so whoever had
  * all before it has all up to its last.  So nothing is told of an owner some of whose values have been left to the network
- * here: that would say that there are none.  Nor of one of whom some are missing here: of a generation that has just begun it
- * would say that there is less in it.
+ * here: that would say that there are none.  Nor of one of whom some are missing here: of a generation that has just begun
+ * it would say that there is less in it.
  *
  * Taking one in: it is read once before anything is heeded.  What cannot be taken (its schema is not known, there is no
  * room, no memory) leaves the owner's head where it was: that is a gap, and is asked for.  What must not be taken (out of
