@@ -204,6 +204,14 @@ static bool exchange_user_fine(const struct kith *k, struct ki_stream *s)
     return ki_decode_serf_state(&r, &s->merge.state);
 }
 
+/* A join of many addresses may take minutes, and makes us a member with the first: what is said from then on is for us. */
+static bool exchange_joined_before(struct kith *k, const struct ki_stream *s)
+{
+    const struct ki_ask *join = s->purpose == KI_PURPOSE_JOIN ? ki_ask_find(k, s->token) : NULL;
+    const struct ki_member *peer = join ? ki_table_at(&k->table, ki_find_addr(k, &s->peer)) : NULL;
+    return peer && join->reached > 0 && (peer->state == KI_ALIVE || peer->state == KI_SUSPECT) && !k->cfg.stock;
+}
+
 /* The push/pull is whole: answer it, or take the answer. */
 static void exchange_whole(struct kith *k, struct ki_stream *s)
 {
@@ -215,6 +223,7 @@ static void exchange_whole(struct kith *k, struct ki_stream *s)
     s->merge_left = s->scan.header.nodes;
     s->merge_near = 0;
     s->newcomer = k->table.count == 1 && k->stream_count == 1 && !k->cfg.stock;
+    s->joined_before = exchange_joined_before(k, s);
     s->rx = KI_RX_MERGE;
     ki_versions_note_ours(&s->scan.versions, k);
     bool fine = ki_versions_fine(&s->scan.versions);

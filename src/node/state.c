@@ -119,7 +119,7 @@ static bool state_begin(struct kith *k, struct ki_stream *s)
     const struct ki_serf_state *state = &m->state;
     const struct ki_ask *join = s->purpose == KI_PURPOSE_JOIN ? ki_ask_find(k, s->token) : NULL;
     ki_state_clocks(k, state->ltime, state->event_ltime, state->query_ltime);
-    if (join && !join->replay) /* what was said before we came is not for us */
+    if (join && !join->replay && !s->joined_before) /* what was said before we came is not for us */
         k->event_min = ki_max_u64(k->event_min, ki_min_u64(state->event_ltime, k->event_clock.time));
     m->reader = ki_reader(state->left_members.ptr, state->left_members.len);
     m->step = KI_STATE_LEFT;

@@ -80,6 +80,7 @@ struct ki_stream {
     struct ki_lzw_encoder *encoder;
     struct ki_scan scan;
     bool newcomer;          /* we knew nobody when we began to merge, and have no other stream */
+    bool joined_before;     /* a join that had met somebody else and brought us this member when we began to merge */
     int64_t merge_left;
     size_t merge_pos;
     uint32_t merge_near;    /* id of the member that probably comes next, by our table */

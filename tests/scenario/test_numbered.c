@@ -455,6 +455,37 @@ static void strangers_and_nonsense_change_nothing(void **state)
     world_free(w);
 }
 
+/* A join goes on for as long as some of its addresses are silent; but who has joined by the first misses nothing that is
+ * said meanwhile. */
+static void a_long_join_misses_nothing(void **state)
+{
+    (void)state;
+    struct world *w = pool(&ear, 2, 0, NULL);
+    struct kith_config c;
+    struct kith_addr addrs[6];
+    for (unsigned n = 2; n < 7; n++) {
+        world_config(&c, n);
+        world_add(w, n, &c);
+        world_pause(w, n, n > 2); /* streams to these hang */
+    }
+    for (unsigned i = 0; i < KI_COUNT(addrs); i++)
+        addrs[i] = world_addr(i == 0 ? 0 : i == 5 ? 1 : 2 + i);
+    assert_int_equal(kith_join(world_node(w, 2), world_now(w), addrs, KI_COUNT(addrs), false, NULL), 0);
+    world_run(w, 3 * SECOND);
+    assert_int_equal(world_alive_seen(w, 2), 3);
+    world_cut(w, 0, 2, true);
+    for (unsigned round = 0; round < 20; round++) { /* one of them just before the last exchange */
+        struct kith_user_event event = {.name = STR("said")};
+        assert_int_equal(kith_send_event(world_node(w, 0), world_now(w), &event, NULL), 0);
+        world_run(w, SECOND / 2);
+    }
+    world_cut(w, 0, 2, false);
+    world_run(w, 15 * SECOND);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 1, "said"), 20);
+    assert_int_equal(ear_count(&ear, KITH_EVENT_USER, 2, "said"), 20);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +504,7 @@ int main(void)
         cmocka_unit_test(nobody_confirms_for_another),
         cmocka_unit_test(events_queries_and_answers_of_any_size),
         cmocka_unit_test(strangers_and_nonsense_change_nothing),
+        cmocka_unit_test(a_long_join_misses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
