@@ -19,6 +19,7 @@
 #define READ_PART 1e-4     /* neighbours that differ by such a part agree */
 #define READ_NOTHING 1e-10 /* a share below it is rounding: one of a pool of 10^9 has more */
 #define READ_ROUNDING 1e-12 /* of the average: many flows have been added up */
+#define READ_FLOWS 1e-14    /* of what has flowed: an estimate is a sum of up to 17 numbers, rounded each time */
 #define READ_TICKS 3       /* for so many they must agree */
 #define READ_SLOWER 8      /* by so many times what neighbours differ by, an estimate may be off: over three rings a
                             * difference shrinks by a half each tick, and what is left of it is mostly far away */
@@ -45,6 +46,15 @@ struct ki_network_said ki_network_said(const struct ki_network_run *run, const d
     return said;
 }
 
+/* What is left of flows where they should cancel, as they do when all contribute 0. */
+static double read_rest(const struct ki_network_run *run)
+{
+    double flows = 0;
+    for (uint32_t row = 0; row < KI_NETWORK_ROWS; row++)
+        flows += run->flows[row].peer != KI_NO_MEMBER ? read_magnitude(run->flows[row].flow[0]) : 0;
+    return READ_FLOWS * flows;
+}
+
 bool ki_network_agrees(const struct ki_network_run *run, const struct ki_network_said *own,
                        const struct ki_network_said *its)
 {
@@ -53,8 +63,9 @@ bool ki_network_agrees(const struct ki_network_run *run, const struct ki_network
     double most = READ_PART * (scale > deviation ? scale : deviation);
     if (most < run->schema->meaning.step)
         most = run->schema->meaning.step;
+    double apart = read_magnitude(own->average - its->average);
     return read_magnitude(own->share - its->share) <= READ_PART * share &&
-           read_magnitude(own->average - its->average) <= most;
+           (apart <= most || apart * share <= read_rest(run));
 }
 
 /* ---- one run, as it is read ---- */

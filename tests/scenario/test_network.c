@@ -139,6 +139,27 @@ static void values_change(void **state)
     world_free(w);
 }
 
+/* What has flowed before leaves less than a rounding behind: that is agreement, too. */
+static void all_are_zero(void **state)
+{
+    (void)state;
+    for (unsigned count = 2; count < 12; count++) {
+        struct world *w = networked(count, NULL);
+        for (unsigned n = 0; n < count; n++)
+            set(w, n, 9.7 / (n + 3));
+        converges_within(w, 40);
+        for (unsigned n = 0; n < count; n++)
+            set(w, n, 0);
+        world_run(w, 40 * SECOND);
+        for (unsigned n = 0; n < count; n++) {
+            struct kith_aggregate_answer a = network_answer(w, n);
+            if (!a.converged || fabs(a.average) > 1e-9)
+                fail_msg("node %u of %u: average %g, converged %d", n, count, a.average, a.converged);
+        }
+        world_free(w);
+    }
+}
+
 /* Small changes count in the average at once, and are told of who has them only if they are no longer small. */
 static void steps_and_intervals(void **state)
 {
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(pools_of_many_sizes),
         cmocka_unit_test(lost_doubled_and_late),
         cmocka_unit_test(values_change),
+        cmocka_unit_test(all_are_zero),
         cmocka_unit_test(steps_and_intervals),
         cmocka_unit_test(members_come_and_go),
         cmocka_unit_test(back_at_once),
