@@ -3,8 +3,9 @@
  * Kept: for each node, owner and aggregate the least number of a value that may be shown, and whether one was at the last
  * look.  What is not shown any more, though its owner is alive to the node and has taken it back, does not come again: if
  * nothing is missing that the node knows of, for it may have heard of the owner's next generation a part.  What a node knows
- * of an owner ends when it forgets it, and with its own life.  A life that begins with a lower incarnation than the last one
- * had is not known as the later one before it hears of that: until its end there is no order in what is shown of it.
+ * of an owner ends when it forgets it, and with its own life.  A life that begins with no higher incarnation than the
+ * last one had is not known as the later one before it hears of that: until its end there is no order in what is shown of
+ * it.
  *
  * Looked at are answers of the engine that knows every contribution: reading does not change it.  Those of the other engine
  * are looked at where the workload reads them.  There is no order in what they show of an owner: once it has been held gone,

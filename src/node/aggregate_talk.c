@@ -175,7 +175,8 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     while (r->left > 0 && ki_decode_aggregates_head(r, &head))
         is_new = talk_compare(k, a, &head, &want, &more) || is_new;
     for (uint32_t i = 0; is_whole && i < c->count; i++) {
-        if (c->list[i]->is_named || !talk_is_in(k, c->list[i], &bucket))
+        bool tells = !c->list[i]->is_thin && c->list[i]->head == c->list[i]->heard;
+        if (c->list[i]->is_named || !tells || !talk_is_in(k, c->list[i], &bucket))
             continue;
         is_new = true;
         if (!ki_values_add(k, &more, c->list[i], 0))
@@ -186,9 +187,9 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
         talk_send(k, id, &want);
         ki_count(k, KI_COUNT_contributions_wanted);
     }
-    if (is_new && bucket.bits > 0) { /* there may be more in the next; of what is merely newer the pings will tell */
+    if (is_new && bucket.at + 1u < 1u << bucket.bits) { /* more in the next, perhaps; pings tell of what is merely newer */
         struct ki_writer w = ki_writer(buf, sizeof buf);
-        bucket.at = (uint16_t)((bucket.at + 1u) & ((1u << bucket.bits) - 1));
+        bucket.at++;
         ki_encode_aggregates_root(&w, &bucket, talk_root_of(k, a, &bucket));
         talk_send(k, id, &w);
     }

@@ -195,7 +195,7 @@ static void tell_pass_on(struct kith *k, struct ki_aggregates *a)
         ki_values_begin(k, &values, KI_AGGREGATES_VALUES_ON, KI_NO_MEMBER, with_schemas);
         for (uint32_t i = 0; i < a->contributions.count; i++) {
             struct ki_contributor *owner = a->contributions.list[i];
-            if (!owner->is_fresh || owner->fresh_schemas != (with_schemas == 1))
+            if (!owner->is_fresh || owner->head < owner->heard || owner->fresh_schemas != (with_schemas == 1))
                 continue;
             owner->is_fresh = false;
             if (ki_aggregates_lives(k, owner->id))

@@ -333,7 +333,8 @@ static void values_settle(struct kith *k, struct ki_aggregates *a, struct values
             values_want(in, owner, part->name);
         return;
     }
-    if (!in->passes_on || !m || ki_company(k, m)->kith_count <= KI_SPREAD_DIRECT_MAX)
+    bool is_fresh = in->passes_on || owner->is_fresh; /* or what was missing when it was */
+    if (!is_fresh || !m || ki_company(k, m)->kith_count <= KI_SPREAD_DIRECT_MAX)
         return;
     owner->fresh_from = owner->is_fresh ? ki_min_u64(owner->fresh_from, part->base) : part->base;
     owner->fresh_schemas = (owner->is_fresh && owner->fresh_schemas) || in->has_schemas;

@@ -31,6 +31,7 @@ struct ki_network_row {
     uint64_t had;      /* and we its changes up to this, */
     uint32_t run;      /* of its run; 0: it has not been heard, and does not know the schema */
     uint8_t differs;   /* so often in a row it had another digest, and neither had anything to tell */
+    uint8_t forgot;    /* so often in a row it did not confirm what it had confirmed */
     bool is_same;      /* in the last exchange its shortlist was ours */
 };
 

@@ -220,14 +220,14 @@ static void talk_compare(struct ki_network_run *run, uint32_t row, const struct 
     struct ki_network_row *r = &run->rows[row];
     bool has_forgotten = (front->heard_run == run->number ? front->heard : 0) < r->told;
     r->is_same = front->digest == run->list.digest;
-    if (!has_forgotten && (has_claims || ki_shortlist_newer(&run->list, r->told, row)))
-        return;
-    r->differs = r->is_same ? 0 : r->differs + 1;
-    if (r->differs < TALK_DIFFERS)
+    r->forgot = has_forgotten ? r->forgot + 1 : 0;
+    if (!has_claims && !ki_shortlist_newer(&run->list, r->told, row))
+        r->differs = r->is_same ? 0 : r->differs + 1;
+    if (r->differs < TALK_DIFFERS && r->forgot < TALK_DIFFERS)
         return;
     ki_shortlist_unknown(&run->list, row);
     r->told = 0;
-    r->differs = 0;
+    r->differs = r->forgot = 0;
 }
 
 static void talk_reply(struct kith *k, struct ki_aggregates *a, struct ki_network_run *run, uint32_t row,

@@ -24,10 +24,11 @@
 #define SYNC_TOLD_MAX 32768     /* bytes of members in one message: merging it is a slice, too */
 #define SYNC_SOON_US 50000      /* before the next comparison, and as much again at random; */
 #define SYNC_SOON_MEMBER_US 190 /* and for each member, since a look at each is what it costs */
+#define SYNC_STRANGE_US 300000  /* likewise, after one that did not know us: it may have no room for us */
 #define SYNC_NEWS 8             /* members of whom gossip has told since: more than it tells everybody of in a second */
 #define SYNC_NEWS_TOLD 2        /* times, by each who hears it: infect-and-die with two reaches 80 %; */
 #define SYNC_LARGE 1024         /* in pools of more members once: then it costs more than comparing, and tells as much */
-#define SYNC_SMALL 64           /* in pools of no more both are cheap: gossip says no less, */
+#define SYNC_SMALL 64           /* in pools of no more both are cheap: gossip says of members no less, */
 #define SYNC_NEWS_SMALL 4       /* and so many are enough */
 #define SYNC_MORE 2             /* after one that has brought something new */
 #define SYNC_PICKS 8            /* tries to find a member that speaks kith */
@@ -49,13 +50,21 @@ static void sync_link_free(struct kith *k, struct ki_sync_link *data)
     ki_mem_free(&k->mem, data);
 }
 
+static void sync_after(struct kith *k, uint64_t base_us)
+{
+    if (k->sync_next_us != KITH_NEVER || k->life != KI_LIFE_LIVE || k->cfg.push_pull_interval_ms == 0)
+        return;
+    uint64_t wait_us = base_us + (uint64_t)SYNC_SOON_MEMBER_US * k->table.count;
+    k->sync_next_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
+}
+
 /* It refuses the hello of whom it does not know: it is told of us, and the next comparison is soon.  A whole state would
  * tell it, too, and much besides; while a pool of thousands starts, everybody is a stranger to most. */
 static void sync_introduce(struct kith *k, const struct ki_link *link)
 {
     ki_send(k, KI_CLASS_OTHER,
             &(struct ki_send){.kind = KI_SEND_NEWS_OF, .id = k->self, .to_member = true, .to = link->addr});
-    ki_sync_soon(k);
+    sync_after(k, SYNC_STRANGE_US);
 }
 
 void ki_sync_link_closed(struct kith *k, struct ki_sync_link *data)
@@ -149,10 +158,7 @@ bool ki_sync_begin(struct kith *k, uint32_t id, bool is_turn)
 /* With a member at random, in a while: something is known to be new. */
 void ki_sync_soon(struct kith *k)
 {
-    if (k->sync_next_us != KITH_NEVER || k->life != KI_LIFE_LIVE || k->cfg.push_pull_interval_ms == 0)
-        return;
-    uint64_t wait_us = SYNC_SOON_US + (uint64_t)SYNC_SOON_MEMBER_US * k->table.count;
-    k->sync_next_us = k->now.mono_us + wait_us + ki_rng_below(&k->rng, wait_us);
+    sync_after(k, SYNC_SOON_US);
 }
 
 /* While comparisons follow each other all will find by them who is new, and for less than gossip costs; unless there are
