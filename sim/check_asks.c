@@ -63,6 +63,18 @@ static void asks_event(kith_sim *s, void *state, uint32_t node, const struct kit
     t->asks[ask].ended = true;
 }
 
+/* Who is pruned though it lives, and met again, is another member to who asked: its word may come once more by a relay. */
+static void asks_forgotten(kith_sim *s, void *state, uint32_t node, const struct kith_member *m)
+{
+    (void)state;
+    struct sim_talk *t = ki_sim_talk(s);
+    uint32_t whom = ki_sim_member_node(s, m);
+    for (uint32_t ask = 0; t->on && whom != KITH_SIM_ALL && ask < t->ask_count; ask++) {
+        if (t->asks[ask].by == node && !t->asks[ask].ended)
+            *ki_sim_grid_at(&t->gave, whom, ask) &= ~(uint32_t)(SIM_TOLD_ACK | SIM_TOLD_ANSWER);
+    }
+}
+
 void ki_sim_asks_settle(kith_sim *s)
 {
     const struct sim_talk *t = ki_sim_talk(s);
@@ -78,4 +90,5 @@ void ki_sim_asks_settle(kith_sim *s)
 const struct sim_checker ki_sim_check_asks = {
     .about = "answers come from members that gave them, each once, and every query ends once",
     .watch = {.name = "asks", .event = asks_event},
+    .forgotten = asks_forgotten,
 };
