@@ -3,7 +3,7 @@
 #include "aggregates_pool.h"
 #include "sanitized.h"
 
-#define POOL_LARGE (IS_SANITIZED ? 50 : 100)
+#define POOL_LARGE (IS_SANITIZED ? 80 : 100)
 
 static void plain(struct kith_config *c, unsigned n)
 {

@@ -23,7 +23,7 @@
 #define SIGMAS     4
 #define SPREAD_MIN 0.15
 #define MARKS      4
-#define RUNS_SANITIZED 4
+#define RUNS_SANITIZED 8
 #define CYCLES_MAX 250
 
 static const double marks[MARKS] = {1e-1, 1e-2, 1e-4, 1e-6};
