@@ -68,6 +68,11 @@ void ki_contributor_reach(struct ki_contributions *c, struct ki_contributor *own
 void ki_contributor_hear(struct ki_contributions *c, struct ki_contributor *owner, uint64_t last);
 /* As if nothing of it had been heard of, but what is here: it has a gap then, if it has ever told anything. */
 void ki_contributor_doubt(struct ki_contributions *c, struct ki_contributor *owner);
+/* All that it is known to have told in this generation is here: else nobody is told of it. */
+static inline bool ki_contributor_is_whole(const struct ki_contributor *owner)
+{
+    return !owner->is_thin && owner->head == owner->heard;
+}
 /* The first whose version is above this one: its place in the list. */
 uint32_t ki_contributor_after(const struct ki_contributor *owner, uint64_t version);
 const struct ki_contribution *ki_contributor_find(const struct ki_contributor *owner, const struct ki_schema *schema);

@@ -175,8 +175,7 @@ static int talk_take_heads(struct kith *k, struct ki_aggregates *a, uint32_t id,
     while (r->left > 0 && ki_decode_aggregates_head(r, &head))
         is_new = talk_compare(k, a, &head, &want, &more) || is_new;
     for (uint32_t i = 0; is_whole && i < c->count; i++) {
-        bool tells = !c->list[i]->is_thin && c->list[i]->head == c->list[i]->heard;
-        if (c->list[i]->is_named || !tells || !talk_is_in(k, c->list[i], &bucket))
+        if (c->list[i]->is_named || !ki_contributor_is_whole(c->list[i]) || !talk_is_in(k, c->list[i], &bucket))
             continue;
         is_new = true;
         if (!ki_values_add(k, &more, c->list[i], 0))

@@ -158,7 +158,7 @@ static uint32_t values_part(struct kith *k, struct ki_values *v, const struct ki
 bool ki_values_add(struct kith *k, struct ki_values *v, const struct ki_contributor *owner, uint64_t base)
 {
     uint32_t at = ki_contributor_after(owner, base), end = ki_contributor_after(owner, owner->head);
-    bool is_done = base > owner->head || owner->is_thin || owner->head < owner->heard;
+    bool is_done = base > owner->head || !ki_contributor_is_whole(owner);
     struct ki_span name = ki_member_name(ki_table_at(&k->table, owner->id));
     if (v->body.len > 0 && values_used(v) + values_need(v, owner, name, base, at, end) > v->room)
         values_send(k, v); /* its parts may go different ways: it has one, if one message can hold it */
